@@ -1,0 +1,9 @@
+//! A secure-mail gateway. Read this file downwards: a module may name only modules above it.
+#![forbid(unsafe_code)]
+
+// Words: languages and values. No I/O, no clock, no async.
+pub mod mail; // addresses, envelopes, messages, reports
+
+// Means: sockets, keys, bytes. No idea of mail policy.
+pub mod net; // listeners, TLS, DNS, clock, shutdown
+pub mod store; // where locked bytes and rows live

@@ -1,0 +1,104 @@
+//! A mail domain, kept as the A-label and shown as the U-label.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::mail::limits;
+
+/// A domain name as it stands in an address or an EHLO (RFC 5321 §4.1.2, RFC 5890), lower case, A-labels.
+///
+/// An address literal (`[192.0.2.1]`) is not a `Domain`: sealgate takes none.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Domain(String);
+
+/// Why a text is not a [`Domain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DomainFault {
+    /// Nothing between the dots, or nothing at all.
+    #[error("a label of the domain is empty")]
+    LabelIsEmpty,
+    /// A label over 63 octets or a name over 255.
+    #[error("the domain is too long")]
+    TooLong,
+    /// Not letters, digits and hyphens after conversion to A-labels.
+    #[error("the domain has a character that no host name may have")]
+    CharacterForbidden,
+}
+
+impl Domain {
+    /// The A-label form, lower case: what goes into DNS and onto the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form for people: U-labels where the name has any (RFC 5890).
+    #[must_use]
+    pub fn to_unicode(&self) -> String {
+        idna::domain_to_unicode(&self.0).0
+    }
+}
+
+impl FromStr for Domain {
+    type Err = DomainFault;
+
+    fn from_str(text: &str) -> Result<Self, DomainFault> {
+        let bare = text.strip_suffix('.').unwrap_or(text);
+        if bare.is_empty() || bare.split('.').any(str::is_empty) {
+            return Err(DomainFault::LabelIsEmpty);
+        }
+        if bare.len() > 4 * limits::DOMAIN_OCTETS {
+            return Err(DomainFault::TooLong);
+        }
+        let ascii = idna::domain_to_ascii(bare).map_err(|_| DomainFault::CharacterForbidden)?;
+        if ascii.is_empty() {
+            return Err(DomainFault::LabelIsEmpty);
+        }
+        if ascii.len() > limits::DOMAIN_OCTETS || ascii.split('.').any(|label| label.len() > 63) {
+            return Err(DomainFault::TooLong);
+        }
+        let fits = |label: &str| {
+            !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if !ascii.split('.').all(fits) {
+            return Err(DomainFault::CharacterForbidden);
+        }
+        Ok(Self(ascii.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mail::domain::*;
+
+    #[test]
+    fn a_domain_is_kept_as_a_label_and_shown_as_u_label() {
+        let domain: Domain = "Sundby.Example".parse().unwrap();
+        assert_eq!(domain.as_str(), "sundby.example");
+        let domain: Domain = "växjö.example".parse().unwrap();
+        assert_eq!(domain.as_str(), "xn--vxj-qla8m.example");
+        assert_eq!(domain.to_unicode(), "växjö.example");
+    }
+
+    #[test]
+    fn what_no_host_name_may_be_is_refused() {
+        let long = "a".repeat(64);
+        for text in ["", ".", "a..b", ".a", "a b", "-a.example", "a-.example", "[192.0.2.1]", "a\r\nb", &long] {
+            assert!(text.parse::<Domain>().is_err(), "{text:?}");
+        }
+    }
+}

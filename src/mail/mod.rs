@@ -1,0 +1,17 @@
+//! The words of mail: addresses, envelopes, messages, reports (RFC 5321, 5322, 6531, 2045, 3464).
+//!
+//! # Security
+//!
+//! Everything here reads bytes from strangers. Nothing here does I/O; every length, depth and count has a
+//! bound in [`limits`].
+
+pub mod limits;
+mod domain;
+mod address;
+mod envelope;
+mod queue_id;
+
+pub use address::{Address, AddressFault, LocalPart, ReversePath};
+pub use domain::{Domain, DomainFault};
+pub use envelope::{BodyType, DsnNotify, DsnReturn, Envelope, Recipient};
+pub use queue_id::QueueId;

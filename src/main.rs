@@ -1,0 +1,3 @@
+//! The `sealgate` program: parse, dispatch, exit code.
+
+fn main() {}

@@ -1,0 +1,40 @@
+//! What can go wrong below the rows and blobs.
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No space left, or a quota reached.
+    #[error("the disk is full")]
+    DiskIsFull,
+    /// The medium failed, or the store was closed.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// What was read is not what was written.
+    #[error("a stored row or blob is damaged: {0}")]
+    Damaged(String),
+    /// A newer sealgate wrote this store.
+    #[error("the store has version {found}, this program knows versions up to {known}")]
+    WrittenByNewerVersion {
+        /// What the store says.
+        found: u32,
+        /// The newest this program can read.
+        known: u32,
+    },
+    /// Another process has the store open.
+    #[error("the store is open in another process")]
+    OpenElsewhere,
+    /// The change looked at the rows and found that it must not happen. Nothing of it was written.
+    #[error("the change does not apply: {0}")]
+    Conflict(&'static str),
+}
+
+impl StoreError {
+    /// Whether trying again later can help without anybody's doing.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::DiskIsFull | Self::Unavailable(_) | Self::OpenElsewhere | Self::Conflict(_) => true,
+            Self::Damaged(_) | Self::WrittenByNewerVersion { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! All integration tests, as one program: one link, one start.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "house/tidy.rs"]
+mod tidy;
