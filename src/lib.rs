@@ -7,3 +7,6 @@ pub mod mail; // addresses, envelopes, messages, reports
 // Means: sockets, keys, bytes. No idea of mail policy.
 pub mod net; // listeners, TLS, DNS, clock, shutdown
 pub mod store; // where locked bytes and rows live
+
+// Work: what is done with a message.
+pub mod queue; // mail we have promised to carry
