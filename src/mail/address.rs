@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::mail::domain::{Domain, DomainFault};
 use crate::mail::limits;
 
@@ -13,14 +15,15 @@ use crate::mail::limits;
 pub struct LocalPart(String);
 
 /// A mailbox address (RFC 5321 §4.1.2 Mailbox).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address {
     local: LocalPart,
     domain: Domain,
 }
 
 /// `MAIL FROM` (RFC 5321 §4.5.5): the null path is a case of its own, so that bounces are not bounced.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum ReversePath {
     /// `<>`: reports about this message go nowhere.
     Null,
@@ -133,6 +136,20 @@ impl FromStr for Address {
             return Err(AddressFault::LocalPartLength);
         }
         Ok(Self { local: local.parse()?, domain: domain.parse()? })
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressFault;
+
+    fn try_from(text: String) -> Result<Self, AddressFault> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
     }
 }
 

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::mail::limits;
 
 /// A domain name as it stands in an address or an EHLO (RFC 5321 §4.1.2, RFC 5890), lower case, A-labels.
 ///
 /// An address literal (`[192.0.2.1]`) is not a `Domain`: sealgate takes none.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
 /// Why a text is not a [`Domain`].
@@ -69,6 +72,20 @@ impl FromStr for Domain {
     }
 }
 
+impl TryFrom<String> for Domain {
+    type Error = DomainFault;
+
+    fn try_from(text: String) -> Result<Self, DomainFault> {
+        text.parse()
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -90,7 +107,7 @@ mod tests {
         let domain: Domain = "Sundby.Example".parse().unwrap();
         assert_eq!(domain.as_str(), "sundby.example");
         let domain: Domain = "växjö.example".parse().unwrap();
-        assert_eq!(domain.as_str(), "xn--vxj-qla8m.example");
+        assert_eq!(domain.as_str(), "xn--vxj-qla6g.example");
         assert_eq!(domain.to_unicode(), "växjö.example");
     }
 

@@ -1,9 +1,11 @@
 //! The SMTP envelope: who sent it, who shall get it, and what was asked about reports.
 
+use serde::{Deserialize, Serialize};
+
 use crate::mail::address::{Address, ReversePath};
 
 /// The envelope of one message (RFC 5321 §2.3.1) with its DSN parameters (RFC 3461).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// `MAIL FROM`.
     pub sender: ReversePath,
@@ -20,7 +22,7 @@ pub struct Envelope {
 }
 
 /// One recipient of an envelope.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     /// Where the message shall go.
     pub address: Address,
@@ -31,7 +33,7 @@ pub struct Recipient {
 }
 
 /// `BODY=` of `MAIL FROM`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BodyType {
     /// Seven bits, the default.
     SevenBit,
@@ -40,7 +42,7 @@ pub enum BodyType {
 }
 
 /// `RET=`: how much of the message a failure report shall carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DsnReturn {
     /// The whole message.
     Full,
@@ -49,7 +51,7 @@ pub enum DsnReturn {
 }
 
 /// `NOTIFY=`: when a report is wanted. All false is `NEVER`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DsnNotify {
     /// On delivery.
     pub success: bool,

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// 128 bits: 48 of milliseconds since 1970, 80 of randomness; sorts by age. Written as 26 characters of
 /// Crockford's base 32, upper case (the ULID form). It names a message and is no secret.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct QueueId([u8; 16]);
 
 /// The text is not 26 characters of Crockford's base 32.
@@ -37,6 +40,20 @@ impl QueueId {
     #[must_use]
     pub fn from_bytes(octets: [u8; 16]) -> Self {
         Self(octets)
+    }
+}
+
+impl TryFrom<String> for QueueId {
+    type Error = QueueIdFault;
+
+    fn try_from(text: String) -> Result<Self, QueueIdFault> {
+        text.parse()
+    }
+}
+
+impl From<QueueId> for String {
+    fn from(id: QueueId) -> Self {
+        id.to_string()
     }
 }
 

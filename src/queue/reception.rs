@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::mail::{Address, Envelope, QueueId, ReversePath};
 
 /// Which door a message came through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// `smtpd.outbound`: our own mail server.
     Outbound,
