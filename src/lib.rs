@@ -3,6 +3,7 @@
 
 // Words: languages and values. No I/O, no clock, no async.
 pub mod mail; // addresses, envelopes, messages, reports
+pub mod texts; // what we say to people, in their languages
 
 // Means: sockets, keys, bytes. No idea of mail policy.
 pub mod net; // listeners, TLS, DNS, clock, shutdown
