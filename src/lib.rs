@@ -11,3 +11,4 @@ pub mod store; // where locked bytes and rows live
 
 // Work: what is done with a message.
 pub mod queue; // mail we have promised to carry
+pub mod notify; // telling people, by mail and SMS

@@ -1,0 +1,354 @@
+//! Every letter sealgate writes: what it says, in the reader's language.
+
+use crate::net::Time;
+use crate::notify::letter::{Block, Letterhead, Sheet};
+use crate::texts::{Language, say};
+
+/// What a notice tells. Nothing of the message is in it: no subject, no sender, no size.
+#[derive(Debug, Clone)]
+pub struct NoticeFacts {
+    /// The department's name, where the organisation reveals it.
+    pub department: Option<String>,
+    /// The one link with a token.
+    pub link: String,
+    /// Until when the message can be read.
+    pub until: Time,
+    /// Name of each e-ID that serves, and where to get one.
+    pub providers: Vec<(String, Option<String>)>,
+}
+
+/// What became of one recipient, for the receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiptLine {
+    /// In the portal, readable until then.
+    Pickup {
+        /// The recipient, national numbers masked.
+        recipient: String,
+        /// Until when.
+        until: Time,
+    },
+    /// Waits.
+    Held {
+        /// The recipient, national numbers masked.
+        recipient: String,
+        /// Why.
+        reason: String,
+    },
+    /// Was not sent.
+    Refused {
+        /// The recipient, national numbers masked.
+        recipient: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a delivery report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportKind {
+    /// Given up.
+    Failed,
+    /// Still trying until then.
+    Delayed(Time),
+    /// Delivered, as was asked for.
+    Success,
+}
+
+/// One recipient of a delivery report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportLine {
+    /// The recipient, national numbers masked.
+    pub recipient: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// The notice to a recipient.
+#[must_use]
+pub fn notice(head: &Letterhead, language: Language, facts: &NoticeFacts) -> Sheet {
+    let organisation = ("organisation", head.organisation.as_str());
+    let text = |id: &str| say(language, id, &[organisation]);
+    let names: Vec<&str> = facts.providers.iter().map(|(name, _)| name.as_str()).collect();
+    let from = match &facts.department {
+        Some(department) => say(language, "notice-department", &[organisation, ("department", department)]),
+        None => text("notice-organisation"),
+    };
+    let until = head.zone.day(language, facts.until.unix_ms());
+    let mut blocks = vec![
+        Block::Heading(text("notice-heading")),
+        Block::Paragraph(from),
+        Block::Paragraph(text("notice-why")),
+        Block::Button { label: text("notice-button"), url: facts.link.clone() },
+        Block::Paragraph(say(language, "notice-until", &[("date", &until)])),
+        Block::Paragraph(say(language, "notice-providers", &[("providers", &names.join(", "))])),
+    ];
+    for (name, help) in &facts.providers {
+        if let Some(url) = help {
+            blocks.push(Block::Link { label: say(language, "notice-get", &[("provider", name)]), url: url.clone() });
+        }
+    }
+    blocks.push(match &head.website {
+        Some(url) => Block::Link { label: text("notice-genuine"), url: url.clone() },
+        None => Block::Small(text("notice-genuine-no-website")),
+    });
+    if let Some(contact) = &head.contact {
+        blocks.push(Block::Small(say(language, "notice-questions", &[("contact", contact)])));
+    }
+    blocks.push(Block::Small(text("notice-no-answer")));
+    head.sheet(language, text("notice-subject"), &blocks)
+}
+
+/// The receipt to the sender: per recipient how it went, and who gets the answers.
+#[must_use]
+pub fn receipt(
+    head: &Letterhead,
+    language: Language,
+    about: &About<'_>,
+    lines: &[ReceiptLine],
+    return_mailbox: Option<&str>,
+) -> Sheet {
+    let mut blocks = about.opening(language, "receipt-heading");
+    let items = lines.iter().map(|line| receipt_line(head, language, line)).collect();
+    blocks.push(Block::Items(items));
+    if let Some(mailbox) = return_mailbox {
+        blocks.push(Block::Paragraph(say(language, "receipt-answers", &[("mailbox", mailbox)])));
+    }
+    blocks.push(about.closing(language));
+    head.sheet(language, about.subject(language, "receipt"), &blocks)
+}
+
+fn receipt_line(head: &Letterhead, language: Language, line: &ReceiptLine) -> String {
+    match line {
+        ReceiptLine::Pickup { recipient, until } => {
+            let date = head.zone.day(language, until.unix_ms());
+            say(language, "receipt-pickup", &[("recipient", recipient), ("date", &date)])
+        }
+        ReceiptLine::Held { recipient, reason } => {
+            say(language, "receipt-held", &[("recipient", recipient), ("reason", reason)])
+        }
+        ReceiptLine::Refused { recipient, reason } => {
+            say(language, "receipt-refused", &[("recipient", recipient), ("reason", reason)])
+        }
+    }
+}
+
+/// What a letter to a sender is about.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'m> {
+    /// The message's subject, tags gone; empty if it has none.
+    pub subject: &'m str,
+    /// The message's id.
+    pub id: &'m str,
+    /// The recipient it concerns, national numbers masked.
+    pub recipient: &'m str,
+}
+
+impl About<'_> {
+    fn subject(&self, language: Language, kind: &str) -> String {
+        if self.subject.is_empty() {
+            say(language, &format!("{kind}-subject-none"), &[])
+        } else {
+            say(language, &format!("{kind}-subject"), &[("subject", self.subject)])
+        }
+    }
+
+    fn opening(&self, language: Language, heading: &str) -> Vec<Block> {
+        let mut blocks = vec![Block::Heading(say(language, heading, &[]))];
+        if !self.subject.is_empty() {
+            blocks.push(Block::Paragraph(say(language, "receipt-about", &[("subject", self.subject)])));
+        }
+        blocks
+    }
+
+    fn closing(&self, language: Language) -> Block {
+        Block::Small(say(language, "receipt-id", &[("id", self.id)]))
+    }
+
+    /// A letter of one fact: its heading is its subject line without the message's own.
+    fn fact(&self, head: &Letterhead, language: Language, kind: &str, text: Vec<String>) -> Sheet {
+        let mut blocks = self.opening(language, &format!("{kind}-subject-none"));
+        blocks.extend(text.into_iter().map(Block::Paragraph));
+        blocks.push(self.closing(language));
+        head.sheet(language, self.subject(language, kind), &blocks)
+    }
+}
+
+/// Tells the sender that the message was opened.
+#[must_use]
+pub fn opened(head: &Letterhead, language: Language, about: &About<'_>, at: Time) -> Sheet {
+    let time = head.zone.moment(language, at.unix_ms());
+    let text = say(language, "opened-text", &[("recipient", about.recipient), ("time", &time)]);
+    about.fact(head, language, "opened", vec![text])
+}
+
+/// Tells the sender that nobody has opened the message yet.
+#[must_use]
+pub fn unopened(head: &Letterhead, language: Language, about: &About<'_>, until: Time) -> Sheet {
+    let date = head.zone.day(language, until.unix_ms());
+    let text = say(language, "unopened-text", &[("recipient", about.recipient), ("date", &date)]);
+    about.fact(head, language, "unopened", vec![text])
+}
+
+/// Tells the sender that the time ran out unread.
+#[must_use]
+pub fn expired(head: &Letterhead, language: Language, about: &About<'_>) -> Sheet {
+    about.fact(head, language, "expired", vec![say(language, "expired-text", &[("recipient", about.recipient)])])
+}
+
+/// Tells the sender that the message was taken back.
+#[must_use]
+pub fn recalled(head: &Letterhead, language: Language, about: &About<'_>) -> Sheet {
+    about.fact(head, language, "recalled", vec![say(language, "recalled-text", &[("recipient", about.recipient)])])
+}
+
+/// Tells the sender that the notice came back.
+#[must_use]
+pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, reason: &str) -> Sheet {
+    let text = vec![
+        say(language, "notice-failed-text", &[("recipient", about.recipient)]),
+        say(language, "notice-failed-reason", &[("reason", reason)]),
+        say(language, "notice-failed-advice", &[]),
+    ];
+    about.fact(head, language, "notice-failed", text)
+}
+
+/// Tells the sender that somebody answered the notice by mail.
+#[must_use]
+pub fn notice_answered(head: &Letterhead, language: Language, about: &About<'_>) -> Sheet {
+    let text = say(language, "notice-answered-text", &[("recipient", about.recipient)]);
+    about.fact(head, language, "notice-answered", vec![text])
+}
+
+/// Tells somebody who answered a notice by mail how to answer safely.
+#[must_use]
+pub fn safe_answer(head: &Letterhead, language: Language) -> Sheet {
+    let organisation = ("organisation", head.organisation.as_str());
+    let mut blocks = vec![
+        Block::Heading(say(language, "safe-answer-heading", &[])),
+        Block::Paragraph(say(language, "safe-answer-text", &[organisation])),
+        Block::Paragraph(say(language, "safe-answer-how", &[])),
+    ];
+    if let Some(url) = &head.website {
+        blocks.push(Block::Link { label: say(language, "safe-answer-website", &[]), url: url.clone() });
+    }
+    if let Some(contact) = &head.contact {
+        blocks.push(Block::Small(say(language, "notice-questions", &[("contact", contact)])));
+    }
+    head.sheet(language, say(language, "safe-answer-subject", &[]), &blocks)
+}
+
+/// The part of a delivery report that people read.
+#[must_use]
+pub fn report(
+    head: &Letterhead,
+    language: Language,
+    about: &About<'_>,
+    kind: ReportKind,
+    lines: &[ReportLine],
+) -> Sheet {
+    let (name, date) = match kind {
+        ReportKind::Failed => ("report-failed", String::new()),
+        ReportKind::Delayed(until) => ("report-delayed", head.zone.moment(language, until.unix_ms())),
+        ReportKind::Success => ("report-success", String::new()),
+    };
+    let items = lines
+        .iter()
+        .map(|line| say(language, "report-line", &[("recipient", &line.recipient), ("reason", &line.reason)]));
+    let mut blocks = about.opening(language, &format!("{name}-subject-none"));
+    blocks.push(Block::Paragraph(say(language, &format!("{name}-text"), &[("date", &date)])));
+    blocks.push(Block::Items(items.collect()));
+    blocks.push(about.closing(language));
+    head.sheet(language, about.subject(language, name), &blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::notify::letters::*;
+    use crate::texts::Zone;
+
+    fn head() -> Letterhead {
+        Letterhead {
+            organisation: "Sundby kommun".into(),
+            contact: Some("Kontaktcenter 0000-720 00".into()),
+            website: Some("https://www.sundby.example/sakra-meddelanden".into()),
+            zone: Zone::default(),
+        }
+    }
+
+    fn facts() -> NoticeFacts {
+        NoticeFacts {
+            department: None,
+            link: "https://sakra.sundby.example/m/abcdefghijklmnopqrstuvwxyz".into(),
+            until: Time::from_unix_ms(1_782_907_200_000),
+            providers: vec![("BankID".into(), Some("https://www.bankid.com/".into())), ("Freja".into(), None)],
+        }
+    }
+
+    #[test]
+    fn a_notice_has_one_link_with_a_token_and_says_what_it_must() {
+        for language in Language::ALL {
+            let sheet = notice(&head(), language, &facts());
+            for told in [&sheet.text, &sheet.html] {
+                assert_eq!(told.matches("/m/").count(), 1, "{told}");
+                for must in [
+                    "Sundby kommun",
+                    "BankID, Freja",
+                    "Kontaktcenter 0000-720 00",
+                    "sakra-meddelanden",
+                    "2026",
+                    "https://www.bankid.com/",
+                ] {
+                    assert!(told.contains(must), "{must} is missing in {told}");
+                }
+            }
+            assert!(sheet.subject.contains("Sundby kommun"));
+        }
+    }
+
+    #[test]
+    fn no_letter_shows_an_id_of_a_text_instead_of_the_text() {
+        let (head, at) = (head(), Time::from_unix_ms(1_782_907_200_000));
+        let about = About { subject: "Bygglov", id: "01JD", recipient: "eva@live.example" };
+        let bare = About { subject: "", ..about };
+        let lines = [
+            ReceiptLine::Pickup { recipient: "a@b.example".into(), until: at },
+            ReceiptLine::Held { recipient: "a@b.example".into(), reason: "r".into() },
+            ReceiptLine::Refused { recipient: "a@b.example".into(), reason: "r".into() },
+        ];
+        let report_lines = [ReportLine { recipient: "a@b.example".into(), reason: "r".into() }];
+        for language in Language::ALL {
+            for about in [about, bare] {
+                let sheets = [
+                    notice(&head, language, &NoticeFacts { department: Some("Bygg".into()), ..facts() }),
+                    receipt(&head, language, &about, &lines, Some("bygg@sundby.example")),
+                    opened(&head, language, &about, at),
+                    unopened(&head, language, &about, at),
+                    expired(&head, language, &about),
+                    recalled(&head, language, &about),
+                    notice_failed(&head, language, &about, "550"),
+                    notice_answered(&head, language, &about),
+                    safe_answer(&head, language),
+                    report(&head, language, &about, ReportKind::Failed, &report_lines),
+                    report(&head, language, &about, ReportKind::Delayed(at), &report_lines),
+                    report(&head, language, &about, ReportKind::Success, &report_lines),
+                ];
+                for sheet in sheets {
+                    for kind in [
+                        "notice-",
+                        "receipt-",
+                        "opened-",
+                        "unopened-",
+                        "expired-",
+                        "recalled-",
+                        "safe-",
+                        "report-",
+                        "{ $",
+                    ] {
+                        let told = sheet.text.replace("sakra-", "");
+                        assert!(!told.contains(kind) && !sheet.subject.contains(kind), "{kind} in {told}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Telling people, by mail: notices to recipients, receipts and reports to senders.
+
+mod letter;
+mod letters;
+
+pub use letter::{Block, Letterhead, Sheet};
+pub use letters::{
+    About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, expired, notice, notice_answered, notice_failed, opened,
+    recalled, receipt, report, safe_answer, unopened,
+};
