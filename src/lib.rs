@@ -6,6 +6,7 @@ pub mod mail; // addresses, envelopes, messages, reports
 pub mod texts; // what we say to people, in their languages
 
 // Means: sockets, keys, bytes. No idea of mail policy.
+pub mod telemetry; // metrics and redaction
 pub mod net; // listeners, TLS, DNS, clock, shutdown
 pub mod store; // where locked bytes and rows live
 

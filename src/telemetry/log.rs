@@ -1,0 +1,44 @@
+//! The log on standard error.
+
+use std::io;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+/// `log.format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One line for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Neither `text` nor `json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log formats are text and json")]
+pub struct LogFormatFault;
+
+impl FromStr for LogFormat {
+    type Err = LogFormatFault;
+
+    fn from_str(text: &str) -> Result<Self, LogFormatFault> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(LogFormatFault),
+        }
+    }
+}
+
+/// Starts the log. `SEALGATE_LOG` sets what is logged, in `tracing`'s words; `info` by default, which names no person.
+pub fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("SEALGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // A second start, as in tests, leaves the first log in place.
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(false).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}
