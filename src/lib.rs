@@ -8,6 +8,7 @@ pub mod texts; // what we say to people, in their languages
 // Means: sockets, keys, bytes. No idea of mail policy.
 pub mod telemetry; // metrics and redaction
 pub mod net; // listeners, TLS, DNS, clock, shutdown
+pub mod vault; // locks what we keep
 pub mod store; // where locked bytes and rows live
 
 // Work: what is done with a message.

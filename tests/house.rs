@@ -1,5 +1,7 @@
 //! All integration tests, as one program: one link, one start.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "house/vault.rs"]
+mod vault;
 #[path = "house/tidy.rs"]
 mod tidy;

@@ -1,0 +1,359 @@
+//! Epochs: each has an identity of its own in a small locked file, and ends when that is destroyed.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::net::Time;
+use crate::vault::error::VaultError;
+use crate::vault::index::IndexKey;
+use crate::vault::key::{Identity, Recipient};
+use crate::vault::locker::{Epoch, Locker};
+use crate::vault::open::{Plain, UnlockingStream, open_with};
+use crate::vault::random::random_octets;
+
+const INDEX_FILE: &str = "index.age";
+const CREATED: &str = "# created: ";
+
+/// What locks and unlocks. Clones share everything.
+#[derive(Clone)]
+pub struct Vault {
+    inside: Arc<Inside>,
+}
+
+struct Inside {
+    folder: PathBuf,
+    /// Who can open epoch identities: the vault's own identity and the recovery recipients.
+    keepers: Vec<Recipient>,
+    index: IndexKey,
+    epochs: RwLock<Epochs>,
+}
+
+struct Epochs {
+    known: BTreeMap<u32, Known>,
+    locker: Locker,
+}
+
+struct Known {
+    identity: Option<Identity>,
+    created: Time,
+}
+
+/// What `sealgate key list` shows of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochState {
+    /// Which.
+    pub epoch: Epoch,
+    /// When it began.
+    pub created: Time,
+    /// Its identity is destroyed, and what was locked to it erased.
+    pub destroyed: bool,
+    /// What is locked now is locked to it.
+    pub current: bool,
+}
+
+impl Vault {
+    /// Opens the vault in a folder, or founds it there. `own` opens what is there; what is made anew can be opened by
+    /// `own` and by `recovery`.
+    ///
+    /// # Errors
+    /// [`VaultError`] if a file cannot be read or written, or none of `own` opens it.
+    pub fn open(folder: &Path, own: &[Identity], recovery: &[Recipient], now: Time) -> Result<Self, VaultError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|f| file_fault(folder, &f))?;
+        let keepers: Vec<Recipient> = own.iter().map(Identity::recipient).chain(recovery.iter().cloned()).collect();
+        let index = read_index(&folder.join(INDEX_FILE), own, &keepers)?;
+        let mut known = read_epochs(folder, own)?;
+        if !known.values().any(|epoch| epoch.identity.is_some()) {
+            let number = known.keys().next_back().map_or(1, |last| last + 1);
+            known.insert(number, found_epoch(folder, number, &keepers, now)?);
+        }
+        let locker = newest(&known)?;
+        let epochs = RwLock::new(Epochs { known, locker });
+        Ok(Self { inside: Arc::new(Inside { folder: folder.to_owned(), keepers, index, epochs }) })
+    }
+
+    /// Locks to the newest epoch.
+    #[must_use]
+    pub fn locker(&self) -> Locker {
+        self.read().locker.clone()
+    }
+
+    /// The key of all keyed hashes.
+    #[must_use]
+    pub fn index(&self) -> &IndexKey {
+        &self.inside.index
+    }
+
+    /// Unlocks octets that are at hand.
+    ///
+    /// # Errors
+    /// [`VaultError`]: the epoch is destroyed or unknown, or the octets were changed.
+    pub fn unlock(&self, epoch: Epoch, locked: &[u8]) -> Result<Plain, VaultError> {
+        open_with(&[self.identity(epoch)?], locked)
+    }
+
+    /// Begins to unlock octets that come bit by bit.
+    ///
+    /// # Errors
+    /// [`VaultError`]: the epoch is destroyed or unknown.
+    pub fn unlocking(&self, epoch: Epoch) -> Result<UnlockingStream, VaultError> {
+        Ok(UnlockingStream::new(vec![self.identity(epoch)?]))
+    }
+
+    /// Every epoch, oldest first.
+    #[must_use]
+    pub fn epochs(&self) -> Vec<EpochState> {
+        let epochs = self.read();
+        let current = epochs.locker.epoch();
+        let state = |(number, known): (&u32, &Known)| EpochState {
+            epoch: Epoch::from_number(*number),
+            created: known.created,
+            destroyed: known.identity.is_none(),
+            current: current.number() == *number,
+        };
+        epochs.known.iter().map(state).collect()
+    }
+
+    /// Whether the newest epoch has lasted for `every`.
+    #[must_use]
+    pub fn is_due_for_rotation(&self, now: Time, every: Duration) -> bool {
+        let epochs = self.read();
+        epochs.known.get(&epochs.locker.epoch().number()).is_some_and(|known| now >= known.created.after(every))
+    }
+
+    /// Begins a new epoch.
+    ///
+    /// # Errors
+    /// [`VaultError`] if its file cannot be written.
+    pub fn rotate(&self, now: Time) -> Result<Epoch, VaultError> {
+        let mut epochs = self.inside.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        let number = epochs.known.keys().next_back().map_or(1, |last| last + 1);
+        let founded = found_epoch(&self.inside.folder, number, &self.inside.keepers, now)?;
+        epochs.known.insert(number, founded);
+        epochs.locker = newest(&epochs.known)?;
+        Ok(Epoch::from_number(number))
+    }
+
+    /// Destroys an epoch's identity: what was locked to it can never be opened again, wherever copies of it lie.
+    ///
+    /// # Errors
+    /// [`VaultError`] if there is no such epoch, if it is the newest, or if its file cannot be removed.
+    pub fn destroy(&self, epoch: Epoch) -> Result<(), VaultError> {
+        let mut epochs = self.inside.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        if epochs.locker.epoch() == epoch {
+            return Err(VaultError::NoSuchEpoch(epoch.number()));
+        }
+        let known = epochs.known.get_mut(&epoch.number()).ok_or(VaultError::NoSuchEpoch(epoch.number()))?;
+        let path = epoch_path(&self.inside.folder, epoch.number());
+        let gone = tombstone_path(&self.inside.folder, epoch.number());
+        // The tombstone comes first: after a crash between the two, the next start removes the identity again.
+        write_private(&gone, format!("{CREATED}{}\n", known.created.unix_ms()).as_bytes())?;
+        erase(&path)?;
+        known.identity = None;
+        Ok(())
+    }
+
+    /// Name and octets of every file that holds an epoch's identity or the index key, locked as they lie there.
+    ///
+    /// # Errors
+    /// [`VaultError`] if one cannot be read.
+    pub fn export(&self) -> Result<Vec<(String, Vec<u8>)>, VaultError> {
+        let alive = self.epochs().into_iter().filter(|epoch| !epoch.destroyed);
+        let mut names: Vec<String> = alive.map(|epoch| format!("{:04}.age", epoch.epoch.number())).collect();
+        names.push(INDEX_FILE.to_owned());
+        let read = |name: String| {
+            let path = self.inside.folder.join(&name);
+            fs::read(&path).map(|octets| (name, octets)).map_err(|fault| file_fault(&path, &fault))
+        };
+        names.into_iter().map(read).collect()
+    }
+
+    fn identity(&self, epoch: Epoch) -> Result<Identity, VaultError> {
+        let epochs = self.read();
+        let known = epochs.known.get(&epoch.number()).ok_or(VaultError::NoSuchEpoch(epoch.number()))?;
+        known.identity.clone().ok_or(VaultError::EpochIsDestroyed(epoch.number()))
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Epochs> {
+        self.inside.epochs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn newest(known: &BTreeMap<u32, Known>) -> Result<Locker, VaultError> {
+    let newest =
+        known.iter().rev().find_map(|(number, known)| known.identity.as_ref().map(|identity| (*number, identity)));
+    let (number, identity) = newest.ok_or(VaultError::NoSuchEpoch(0))?;
+    Ok(Locker::new(Epoch::from_number(number), vec![identity.recipient()]))
+}
+
+fn read_epochs(folder: &Path, own: &[Identity]) -> Result<BTreeMap<u32, Known>, VaultError> {
+    let mut known = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(|f| file_fault(folder, &f))? {
+        let path = entry.map_err(|f| file_fault(folder, &f))?.path();
+        let Some(number) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        if tombstone_path(folder, number).exists() {
+            let text = fs::read_to_string(tombstone_path(folder, number)).map_err(|f| file_fault(&path, &f))?;
+            if epoch_path(folder, number).exists() {
+                erase(&epoch_path(folder, number))?;
+            }
+            known.insert(number, Known { identity: None, created: created_in(&text) });
+        } else if path == epoch_path(folder, number) {
+            let locked = fs::read(&path).map_err(|f| file_fault(&path, &f))?;
+            let plain = open_with(own, &locked)?;
+            let text = Zeroizing::new(String::from_utf8_lossy(&plain).into_owned());
+            let identity = text.lines().find_map(|line| line.parse::<Identity>().ok());
+            let identity = identity.ok_or_else(|| VaultError::NoIdentityInFile(path.clone()))?;
+            known.insert(number, Known { identity: Some(identity), created: created_in(&text) });
+        }
+    }
+    Ok(known)
+}
+
+fn found_epoch(folder: &Path, number: u32, keepers: &[Recipient], now: Time) -> Result<Known, VaultError> {
+    let identity = Identity::generate()?;
+    let text =
+        Zeroizing::new(format!("{CREATED}{}\n# epoch: {number}\n{}\n", now.unix_ms(), identity.to_text().as_str()));
+    let locked = Locker::new(Epoch::from_number(number), keepers.to_vec()).lock(text.as_bytes())?;
+    write_private(&epoch_path(folder, number), locked.as_bytes())?;
+    Ok(Known { identity: Some(identity), created: now })
+}
+
+fn read_index(path: &Path, own: &[Identity], keepers: &[Recipient]) -> Result<IndexKey, VaultError> {
+    if path.exists() {
+        let plain = open_with(own, &fs::read(path).map_err(|f| file_fault(path, &f))?)?;
+        let octets: [u8; 32] =
+            plain.as_ref().try_into().map_err(|_| VaultError::NotAnAgeFile("the index key has another length"))?;
+        return Ok(IndexKey::new(&octets));
+    }
+    let octets: Zeroizing<[u8; 32]> = Zeroizing::new(random_octets()?);
+    let locked = Locker::new(Epoch::from_number(0), keepers.to_vec()).lock(octets.as_ref())?;
+    write_private(path, locked.as_bytes())?;
+    Ok(IndexKey::new(&octets))
+}
+
+fn created_in(text: &str) -> Time {
+    let created = text.lines().find_map(|line| line.strip_prefix(CREATED)).and_then(|ms| ms.trim().parse().ok());
+    Time::from_unix_ms(created.unwrap_or(0))
+}
+
+fn epoch_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:04}.age"))
+}
+
+fn tombstone_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:04}.destroyed"))
+}
+
+/// Writes a private file so that after a power cut it is whole or not there.
+fn write_private(path: &Path, octets: &[u8]) -> Result<(), VaultError> {
+    let draft = path.with_extension("draft");
+    let write = || {
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(octets)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|fault| file_fault(path, &fault))
+}
+
+/// Overwrites a file before it is removed. On a medium that writes elsewhere this may not reach the old octets; they are
+/// locked to the vault's identity all the same.
+fn erase(path: &Path) -> Result<(), VaultError> {
+    let erase = || {
+        let length = fs::metadata(path)?.len();
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(&vec![0; usize::try_from(length).unwrap_or(0)])?;
+        file.sync_all()?;
+        fs::remove_file(path)?;
+        sync_folder(path)
+    };
+    erase().map_err(|fault| file_fault(path, &fault))
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn file_fault(path: &Path, fault: &std::io::Error) -> VaultError {
+    VaultError::KeyFile { path: path.to_owned(), fault: fault.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::vault::epochs::*;
+
+    const NOW: Time = Time::from_unix_ms(1_000);
+
+    #[test]
+    fn an_epoch_opens_what_it_locked_until_it_is_destroyed() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = [Identity::generate().unwrap()];
+        let recovery = Identity::generate().unwrap();
+        let vault = Vault::open(folder.path(), &own, &[recovery.recipient()], NOW).unwrap();
+        let first = vault.locker().epoch();
+        let locked = vault.locker().lock(b"hemligt").unwrap();
+        assert_eq!(&*vault.unlock(first, locked.as_bytes()).unwrap(), b"hemligt");
+        let hash = vault.index().hash("a", b"b");
+
+        let second = vault.rotate(NOW.after(Duration::from_secs(60))).unwrap();
+        assert_ne!(first, second);
+        let vault = Vault::open(folder.path(), &own, &[], NOW).unwrap();
+        assert_eq!(vault.locker().epoch(), second);
+        assert_eq!(vault.index().hash("a", b"b"), hash);
+        assert_eq!(&*vault.unlock(first, locked.as_bytes()).unwrap(), b"hemligt");
+
+        let file = fs::read(epoch_path(folder.path(), first.number())).unwrap();
+        let text = open_with(&[recovery], &file).unwrap();
+        let identity = String::from_utf8_lossy(&text).lines().find_map(|line| line.parse::<Identity>().ok()).unwrap();
+        assert_eq!(&*open_with(&[identity], locked.as_bytes()).unwrap(), b"hemligt");
+
+        vault.destroy(first).unwrap();
+        assert!(matches!(vault.unlock(first, locked.as_bytes()), Err(VaultError::EpochIsDestroyed(1))));
+        assert!(vault.destroy(second).is_err());
+        let vault = Vault::open(folder.path(), &own, &[], NOW).unwrap();
+        assert!(matches!(vault.unlock(first, locked.as_bytes()), Err(VaultError::EpochIsDestroyed(1))));
+        assert_eq!(vault.rotate(NOW).unwrap().number(), 3);
+    }
+
+    #[test]
+    fn a_stream_and_a_whole_blob_open_alike_whatever_the_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = [Identity::generate().unwrap()];
+        let vault = Vault::open(folder.path(), &own, &[], NOW).unwrap();
+        for length in [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000] {
+            let plain: Vec<u8> = (0..length).map(|n: u32| (n % 251) as u8).collect();
+            let mut stream = vault.locker().stream().unwrap();
+            let mut locked = Vec::new();
+            for piece in plain.chunks(7_001) {
+                locked.extend(stream.write(piece).unwrap().into_bytes());
+            }
+            let (last, digest) = stream.finish().unwrap();
+            locked.extend(last.into_bytes());
+            assert_eq!(digest.length, locked.len() as u64);
+            assert_eq!(&*vault.unlock(vault.locker().epoch(), &locked).unwrap(), &plain[..], "{length}");
+            for piece in [1, 100, 65_552, 100_000] {
+                let mut reading = vault.unlocking(vault.locker().epoch()).unwrap();
+                let mut out = Vec::new();
+                for part in locked.chunks(piece) {
+                    reading.write(part, &mut out).unwrap();
+                }
+                reading.finish(&mut out).unwrap();
+                assert_eq!(out, plain);
+            }
+            let mut cut = vault.unlocking(vault.locker().epoch()).unwrap();
+            let mut out = Vec::new();
+            cut.write(&locked[..locked.len() - 1], &mut out).unwrap();
+            assert!(cut.finish(&mut out).is_err());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What can go wrong with locks and keys.
+
+use std::path::PathBuf;
+
+/// Why something was not locked or unlocked.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The cryptographic library failed: no randomness, or an internal fault.
+    #[error("the cryptographic library failed")]
+    CryptographyFailed,
+    /// The octets do not begin with a header of the age format (version 1).
+    #[error("this is not an age file: {0}")]
+    NotAnAgeFile(&'static str),
+    /// No identity at hand opens it.
+    #[error("no identity at hand opens this")]
+    NoIdentityMatches,
+    /// The header's or a chunk's tag is wrong: changed, cut off, or continued.
+    #[error("what was locked was changed: {0}")]
+    TagIsWrong(&'static str),
+    /// The epoch's identity was destroyed: what was locked to it is erased.
+    #[error("the identity of epoch {0} is destroyed")]
+    EpochIsDestroyed(u32),
+    /// The vault has no such epoch.
+    #[error("the vault has no epoch {0}")]
+    NoSuchEpoch(u32),
+    /// A key file that others can read is no secret.
+    #[error("{0} can be read by others; make it private: chmod 600 {0}")]
+    KeyFileIsReadableByOthers(PathBuf),
+    /// A key file cannot be read or written.
+    #[error("{path}: {fault}")]
+    KeyFile {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        fault: String,
+    },
+    /// A key file holds no identity.
+    #[error("{0} holds no age identity (a line that begins with AGE-SECRET-KEY-1)")]
+    NoIdentityInFile(PathBuf),
+}
+
+impl VaultError {
+    /// Whether trying again later can help without anybody's doing.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::CryptographyFailed | Self::KeyFile { .. } => true,
+            Self::NotAnAgeFile(_)
+            | Self::NoIdentityMatches
+            | Self::TagIsWrong(_)
+            | Self::EpochIsDestroyed(_)
+            | Self::NoSuchEpoch(_)
+            | Self::KeyFileIsReadableByOthers(_)
+            | Self::NoIdentityInFile(_) => false,
+        }
+    }
+}
+
+impl From<aws_lc_rs::error::Unspecified> for VaultError {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self::CryptographyFailed
+    }
+}

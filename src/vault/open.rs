@@ -1,0 +1,111 @@
+//! Unlocking: nothing is given out before its tag was checked.
+
+use std::fmt;
+use std::ops::Deref;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::vault::error::VaultError;
+use crate::vault::header::Header;
+use crate::vault::key::Identity;
+use crate::vault::payload::{CHUNK, Chunks, NONCE, TAG};
+
+/// Plain octets, zeroized when dropped; they do not print.
+pub struct Plain(Zeroizing<Vec<u8>>);
+
+/// One age file being read, in pieces of any length.
+pub struct UnlockingStream {
+    identities: Vec<Identity>,
+    chunks: Option<Chunks>,
+    /// Octets that are not unlocked yet: the header, or a chunk that may be the last.
+    pending: Vec<u8>,
+}
+
+/// Unlocks an age file that is at hand.
+///
+/// # Errors
+/// [`VaultError`]: no age file, no identity that matches, or changed.
+pub fn open_with(identities: &[Identity], locked: &[u8]) -> Result<Plain, VaultError> {
+    let header = Header::read(locked)?.ok_or(VaultError::NotAnAgeFile("its header breaks off"))?;
+    let file_key = header.file_key(identities)?;
+    let payload = locked.get(header.length..).unwrap_or_default();
+    let (nonce, payload) = payload.split_first_chunk::<NONCE>().ok_or(VaultError::NotAnAgeFile("it has no payload"))?;
+    let mut chunks = Chunks::new(&file_key, nonce)?;
+    let count = payload.len().div_ceil(CHUNK + TAG).max(1);
+    let mut plain = Zeroizing::new(Vec::with_capacity(payload.len()));
+    for place in 0..count {
+        let start = plain.len();
+        let end = payload.len().min((place + 1) * (CHUNK + TAG));
+        plain.extend_from_slice(payload.get(place * (CHUNK + TAG)..end).unwrap_or_default());
+        let chunk = plain.get_mut(start..).unwrap_or_default();
+        let kept = chunks.unlock(chunk, place + 1 == count)?.len();
+        plain.truncate(start + kept);
+    }
+    Ok(Plain(plain))
+}
+
+impl UnlockingStream {
+    /// A reading with these identities at hand.
+    pub(crate) fn new(identities: Vec<Identity>) -> Self {
+        Self { identities, chunks: None, pending: Vec::new() }
+    }
+
+    /// Takes the next locked octets and gives out what is unlocked and checked.
+    ///
+    /// # Errors
+    /// [`VaultError`]: no age file, no identity that matches, or changed.
+    pub fn write(&mut self, locked: &[u8], out: &mut Vec<u8>) -> Result<(), VaultError> {
+        self.pending.extend_from_slice(locked);
+        if self.chunks.is_none() && !self.begin()? {
+            return Ok(());
+        }
+        let Some(chunks) = &mut self.chunks else { return Ok(()) };
+        let mut done = 0;
+        // A chunk that ends exactly here may be the last: it waits.
+        while self.pending.len() - done > CHUNK + TAG {
+            let chunk = self.pending.get_mut(done..done + CHUNK + TAG).unwrap_or_default();
+            out.extend_from_slice(chunks.unlock(chunk, false)?);
+            chunk.zeroize();
+            done += CHUNK + TAG;
+        }
+        self.pending.drain(..done);
+        Ok(())
+    }
+
+    /// The end of the locked octets: gives out the rest.
+    ///
+    /// # Errors
+    /// [`VaultError`]: cut off, or changed.
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), VaultError> {
+        let chunks = self.chunks.as_mut().ok_or(VaultError::NotAnAgeFile("its header breaks off"))?;
+        out.extend_from_slice(chunks.unlock(&mut self.pending, true)?);
+        self.pending.zeroize();
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<bool, VaultError> {
+        let Some(header) = Header::read(&self.pending)? else { return Ok(false) };
+        let Some((nonce, _)) = self.pending.get(header.length..).and_then(|rest| rest.split_first_chunk::<NONCE>())
+        else {
+            return Ok(false);
+        };
+        self.chunks = Some(Chunks::new(&header.file_key(&self.identities)?, nonce)?);
+        let begun = header.length + NONCE;
+        self.pending.drain(..begun);
+        Ok(true)
+    }
+}
+
+impl Deref for Plain {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
