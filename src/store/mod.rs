@@ -1,7 +1,14 @@
-//! Where locked bytes and rows live, behind two seams: [`Rows`] and blobs.
+//! Where locked bytes and rows live, behind two seams: [`Rows`] and [`Blobs`].
 
 mod error;
 mod rows;
+mod migration;
+mod embedded;
+mod files;
+mod bodies;
 
+pub use bodies::{Bodies, BodyReader, BodyRef, BodyWriter, INLINE_OCTETS, PreparedBody};
+pub use embedded::Embedded;
 pub use error::StoreError;
+pub use files::{BlobReader, BlobWriter, Blobs, Files};
 pub use rows::{Change, Rows, RowsHandle, Table, Transaction};

@@ -1,0 +1,256 @@
+//! The embedded row store: redb, with one committer that shares each sync among all who wait for one.
+
+use std::fs::{self, DirBuilder};
+use std::ops::Bound;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::error::StoreError;
+use crate::store::migration::{self, VERSION};
+use crate::store::rows::{Change, Rows, Table, Transaction};
+
+/// Octets redb may keep in memory.
+const CACHE_OCTETS: usize = 64 << 20;
+/// Changes that share one sync at most.
+const GROUP: usize = 256;
+/// Changes that may wait; beyond it, who wants to commit waits to be let in.
+const WAITING: usize = 1_024;
+
+type Definition<'t> = TableDefinition<'t, &'static [u8], &'static [u8]>;
+type Row = (Vec<u8>, Vec<u8>);
+
+/// Rows in one file. Dropped, it closes the file when the last change is done.
+pub struct Embedded {
+    database: Arc<Database>,
+    changes: Option<mpsc::Sender<Waiting>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+struct Waiting {
+    change: Change,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Embedded {
+    /// Opens the rows at `path`, or makes them there, and migrates what an older sealgate wrote.
+    ///
+    /// # Errors
+    /// [`StoreError`]: open elsewhere, written by a newer version, or the medium fails.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_fault)?;
+        }
+        let database = Builder::new().set_cache_size(CACHE_OCTETS).create(path).map_err(open_fault)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(io_fault)?;
+        let database = Arc::new(database);
+        let (changes, waiting) = mpsc::channel(WAITING);
+        let committed = Arc::clone(&database);
+        let committer = std::thread::Builder::new()
+            .name("store-committer".into())
+            .spawn(move || commit_groups(&committed, waiting))
+            .map_err(io_fault)?;
+        let store = Self { database, changes: Some(changes), committer: Some(committer) };
+        store.settle_version()?;
+        Ok(store)
+    }
+
+    /// Checks the version and migrates, before anybody else has the store.
+    fn settle_version(&self) -> Result<(), StoreError> {
+        let found = match self.get(migration::META, migration::VERSION_KEY)? {
+            None => None,
+            Some(octets) => Some(migration::parse_version(&octets)?),
+        };
+        match found {
+            Some(found) if found > VERSION => Err(StoreError::WrittenByNewerVersion { found, known: VERSION }),
+            Some(VERSION) => Ok(()),
+            Some(_) | None => {
+                group(&self.database, vec![Box::new(move |tx| migration::migrate(tx, found))]).pop().unwrap_or(Ok(()))
+            }
+        }
+    }
+}
+
+impl Drop for Embedded {
+    /// Waits for the changes under way, so that the file is free when this returns.
+    fn drop(&mut self) {
+        self.changes = None;
+        if let Some(committer) = self.committer.take() {
+            let _ = committer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Rows for Embedded {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let reading = self.database.begin_read().map_err(medium_fault)?;
+        match reading.open_table(definition(table)) {
+            Ok(rows) => Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec())),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(fault) => Err(medium_fault(fault)),
+        }
+    }
+
+    fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let reading = self.database.begin_read().map_err(medium_fault)?;
+        match reading.open_table(definition(table)) {
+            Ok(rows) => collect(&rows, from, to, limit),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
+            Err(fault) => Err(medium_fault(fault)),
+        }
+    }
+
+    fn last(&self, table: Table) -> Result<Option<Row>, StoreError> {
+        let reading = self.database.begin_read().map_err(medium_fault)?;
+        match reading.open_table(definition(table)) {
+            Ok(rows) => Ok(rows
+                .last()
+                .map_err(medium_fault)?
+                .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(fault) => Err(medium_fault(fault)),
+        }
+    }
+
+    async fn commit(&self, change: Change) -> Result<(), StoreError> {
+        let (done, outcome) = oneshot::channel();
+        let closed = || StoreError::Unavailable("the store is closed".into());
+        let changes = self.changes.as_ref().ok_or_else(closed)?;
+        changes.send(Waiting { change, done }).await.map_err(|_| closed())?;
+        outcome.await.map_err(|_| closed())?
+    }
+}
+
+/// Gathers what waits and commits it, until nobody can send any more.
+fn commit_groups(database: &Database, mut waiting: mpsc::Receiver<Waiting>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut changes = vec![first.change];
+        let mut done = vec![first.done];
+        while changes.len() < GROUP
+            && let Ok(next) = waiting.try_recv()
+        {
+            changes.push(next.change);
+            done.push(next.done);
+        }
+        for (done, outcome) in done.into_iter().zip(group(database, changes)) {
+            // Who gave up waiting does not hear it; the commit stands.
+            let _ = done.send(outcome);
+        }
+    }
+}
+
+/// One durable transaction for all changes: each has its own outcome, unless the medium fails under all of them.
+fn group(database: &Database, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
+    let count = changes.len();
+    match try_group(database, changes) {
+        Ok(outcomes) => outcomes,
+        Err(fault) => (0..count).map(|_| Err(again(&fault))).collect(),
+    }
+}
+
+fn try_group(database: &Database, changes: Vec<Change>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let mut writing = database.begin_write().map_err(medium_fault)?;
+    writing.set_durability(Durability::Immediate).map_err(medium_fault)?;
+    let mut outcomes = Vec::with_capacity(changes.len());
+    for change in changes {
+        let mut view = View { writing: &writing };
+        let outcome = catch_unwind(AssertUnwindSafe(|| change(&mut view)));
+        match outcome {
+            Ok(Ok(())) => outcomes.push(Ok(())),
+            Ok(Err(StoreError::Conflict(why))) => outcomes.push(Err(StoreError::Conflict(why))),
+            // A change that met a failing medium or a fault of its own may have written: none of the group stands.
+            Ok(Err(fault)) => return Err(fault),
+            Err(_) => return Err(StoreError::Unavailable("a change panicked".into())),
+        }
+    }
+    writing.commit().map_err(medium_fault)?;
+    Ok(outcomes)
+}
+
+/// The rows as one change sees them.
+struct View<'w> {
+    writing: &'w WriteTransaction,
+}
+
+impl Transaction for View<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
+        Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec()))
+    }
+
+    fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
+        collect(&rows, from, to, limit)
+    }
+
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let mut rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
+        rows.insert(key, value).map_err(medium_fault)?;
+        Ok(())
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        let mut rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
+        rows.remove(key).map_err(medium_fault)?;
+        Ok(())
+    }
+}
+
+fn collect<R>(rows: &R, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError>
+where
+    R: ReadableTable<&'static [u8], &'static [u8]>,
+{
+    let range = rows.range::<&[u8]>((from, to)).map_err(medium_fault)?;
+    let row = |row: Result<
+        (redb::AccessGuard<'_, &'static [u8]>, redb::AccessGuard<'_, &'static [u8]>),
+        redb::StorageError,
+    >| { row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).map_err(medium_fault) };
+    range.take(limit).map(row).collect()
+}
+
+fn definition(table: Table) -> Definition<'static> {
+    TableDefinition::new(table.0)
+}
+
+fn medium_fault(fault: impl Into<redb::Error>) -> StoreError {
+    match fault.into() {
+        redb::Error::Io(fault) => io_fault(fault),
+        redb::Error::Corrupted(what) => StoreError::Damaged(what),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn open_fault(fault: redb::DatabaseError) -> StoreError {
+    match fault {
+        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::OpenElsewhere,
+        other => medium_fault(other),
+    }
+}
+
+fn io_fault(fault: std::io::Error) -> StoreError {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match fault.kind() {
+        StorageFull | QuotaExceeded => StoreError::DiskIsFull,
+        _ => StoreError::Unavailable(fault.to_string()),
+    }
+}
+
+/// The same fault for everybody of a group.
+fn again(fault: &StoreError) -> StoreError {
+    match fault {
+        StoreError::DiskIsFull => StoreError::DiskIsFull,
+        StoreError::OpenElsewhere => StoreError::OpenElsewhere,
+        StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
+        StoreError::Conflict(why) => StoreError::Conflict(why),
+        StoreError::Unavailable(_) | StoreError::WrittenByNewerVersion { .. } => {
+            StoreError::Unavailable(fault.to_string())
+        }
+    }
+}
