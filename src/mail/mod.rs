@@ -10,8 +10,18 @@ mod domain;
 mod address;
 mod envelope;
 mod queue_id;
+mod field;
+mod write;
+mod edit;
+mod date;
+mod trace;
 
 pub use address::{Address, AddressFault, LocalPart, ReversePath};
+pub use date::rfc5322;
 pub use domain::{Domain, DomainFault};
+pub use edit::{HeaderEdit, find_folded, without};
 pub use envelope::{BodyType, DsnNotify, DsnReturn, Envelope, Recipient};
+pub use field::{Field, Header};
 pub use queue_id::QueueId;
+pub use trace::{Hop, received};
+pub use write::{mailbox, parameter, structured, unstructured};
