@@ -11,6 +11,9 @@ pub mod net; // listeners, TLS, DNS, clock, shutdown
 pub mod vault; // locks what we keep
 pub mod store; // where locked bytes and rows live
 
+// Memory: what the gateway knows.
+pub mod records; // what happened, and how long we keep it
+
 // Work: what is done with a message.
 pub mod queue; // mail we have promised to carry
 pub mod notify; // telling people, by mail and SMS
