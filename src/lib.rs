@@ -13,6 +13,7 @@ pub mod store; // where locked bytes and rows live
 
 // Memory: what the gateway knows.
 pub mod records; // what happened, and how long we keep it
+pub mod mailboxes; // what recipients can read
 
 // Work: what is done with a message.
 pub mod queue; // mail we have promised to carry

@@ -2,6 +2,7 @@
 
 mod error;
 mod rows;
+mod row;
 mod migration;
 mod embedded;
 mod files;
@@ -11,4 +12,5 @@ pub use bodies::{Bodies, BodyReader, BodyRef, BodyWriter, INLINE_OCTETS, Prepare
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use files::{BlobReader, BlobWriter, Blobs, Files};
+pub use row::{LockedValue, LockedValueFault, decode_row, encode_row, lock_value, unlock_value};
 pub use rows::{Change, Rows, RowsHandle, Table, Transaction};

@@ -1,0 +1,123 @@
+//! What a person has begun to write: one draft for each message. A draft never expires before its message.
+
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mailboxes::error::MailboxError;
+use crate::mailboxes::person::PersonId;
+use crate::mailboxes::post_box::PostBox;
+use crate::mailboxes::stored::StoredId;
+use crate::mailboxes::table::{DRAFTS, person_key};
+use crate::store::{BodyRef, PreparedBody, Transaction, decode_row, encode_row, lock_value, unlock_value};
+
+/// Drafts listed at most.
+const LISTED: usize = 1_000;
+
+/// An answer that is not sent yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Subject.
+    pub subject: String,
+    /// Text.
+    pub text: String,
+    /// Files, locked as they were uploaded.
+    pub files: Vec<DraftFile>,
+    /// When it was saved last, milliseconds since 1970.
+    pub saved: i64,
+}
+
+/// A file of a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftFile {
+    /// Its name as uploaded, without any folder.
+    pub name: String,
+    /// Its media type by content.
+    pub media_type: String,
+    /// Its locked octets.
+    pub body: BodyRef,
+}
+
+impl PostBox {
+    /// The draft of an answer to a message.
+    ///
+    /// # Errors
+    /// [`MailboxError`] if the medium fails or the row cannot be read.
+    pub fn draft(&self, person: PersonId, id: StoredId) -> Result<Option<Draft>, MailboxError> {
+        let Some(row) = self.rows.get(DRAFTS, &person_key(person, id))? else { return Ok(None) };
+        let (epoch, locked): (u32, _) = decode_row(&row)?;
+        Ok(Some(unlock_value(&self.vault, epoch, locked)?))
+    }
+
+    /// A person's drafts, newest first.
+    ///
+    /// # Errors
+    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    pub fn drafts(&self, person: PersonId) -> Result<Vec<(StoredId, Draft)>, MailboxError> {
+        let rows = self.rows.range(DRAFTS, Bound::Included(person.as_bytes()), Bound::Unbounded, LISTED)?;
+        let mut drafts = Vec::new();
+        for (key, row) in rows.iter().take_while(|(key, _)| key.starts_with(person.as_bytes())) {
+            let Some(id) = key.get(16..).and_then(StoredId::of_key) else { continue };
+            let (epoch, locked): (u32, _) = decode_row(row)?;
+            drafts.push((id, unlock_value(&self.vault, epoch, locked)?));
+        }
+        drafts.sort_by_key(|(_, draft): &(StoredId, Draft)| std::cmp::Reverse(draft.saved));
+        Ok(drafts)
+    }
+
+    /// Saves a draft: `added` are the bodies of files that stand in it for the first time, `removed` those of files that
+    /// stand in it no more.
+    ///
+    /// # Errors
+    /// [`MailboxError`] if the medium fails.
+    pub async fn save_draft(
+        &self,
+        person: PersonId,
+        id: StoredId,
+        mut draft: Draft,
+        added: Vec<PreparedBody>,
+        removed: Vec<BodyRef>,
+    ) -> Result<(), MailboxError> {
+        draft.saved = self.clock.now().unix_ms();
+        let locked = lock_value(&self.vault, &draft)?;
+        let row = encode_row(&locked.epoch, &locked.octets)?;
+        let bodies = self.bodies.clone();
+        let change = move |tx: &mut dyn Transaction| {
+            for mut body in added {
+                body.record(tx)?;
+            }
+            removed.iter().try_for_each(|body| bodies.release(tx, body))?;
+            tx.put(DRAFTS, &person_key(person, id), &row)
+        };
+        Ok(self.rows.commit(Box::new(change)).await?)
+    }
+
+    /// Throws a draft away with its files.
+    ///
+    /// # Errors
+    /// [`MailboxError`] if the medium fails.
+    pub async fn discard_draft(&self, person: PersonId, id: StoredId) -> Result<(), MailboxError> {
+        let files = self.draft(person, id)?.map(|draft| draft.files).unwrap_or_default();
+        let bodies = self.bodies.clone();
+        let change = move |tx: &mut dyn Transaction| {
+            if tx.get(DRAFTS, &person_key(person, id))?.is_none() {
+                return Ok(());
+            }
+            files.iter().try_for_each(|file| bodies.release(tx, &file.body))?;
+            tx.delete(DRAFTS, &person_key(person, id))
+        };
+        Ok(self.rows.commit(Box::new(change)).await?)
+    }
+
+    /// Takes a draft's row out, in the transaction that sends it; its files' bodies are released there too.
+    ///
+    /// # Errors
+    /// [`crate::store::StoreError`] if the medium fails.
+    pub fn draft_sent(
+        tx: &mut dyn Transaction,
+        person: PersonId,
+        id: StoredId,
+    ) -> Result<(), crate::store::StoreError> {
+        tx.delete(DRAFTS, &person_key(person, id))
+    }
+}
