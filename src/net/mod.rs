@@ -2,6 +2,8 @@
 
 mod clock;
 mod shutdown;
+mod client_tls;
 
+pub use client_tls::{ClientTls, ClientTlsError, Proof};
 pub use clock::{Clock, Time};
 pub use shutdown::Shutdown;

@@ -1,0 +1,178 @@
+//! TLS towards peers we call: their certificate verified, or a channel that is merely encrypted.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// What the peer has to prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// A certificate for the name we called, from a root we trust (RFC 9525).
+    Verified,
+    /// Nothing: any certificate serves. Keeps out who only listens (RFC 7435).
+    Any,
+}
+
+/// TLS 1.2 and 1.3 as a client, with post-quantum key exchange where the peer has it. Cheap to clone.
+#[derive(Clone)]
+pub struct ClientTls {
+    verified: TlsConnector,
+    any: TlsConnector,
+}
+
+/// Why no TLS client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientTlsError {
+    /// The file with further roots cannot be read, or is no PEM.
+    #[error("the certificate file {0} cannot be read: {1}")]
+    CertificateFileUnreadable(PathBuf, String),
+    /// The file has no certificate, or one that no root can be made of.
+    #[error("the certificate file {0} has no certificate that can serve as a root")]
+    CertificateFileHasNoRoot(PathBuf),
+    /// The cryptography refuses our protocol versions.
+    #[error("TLS is not available: {0}")]
+    Unavailable(#[from] rustls::Error),
+}
+
+impl ClientTls {
+    /// Trusts the system's roots and, where given, those of a PEM file.
+    ///
+    /// A system without any root is no error: then nothing off the file verifies.
+    ///
+    /// # Errors
+    /// The file is unreadable or has no root.
+    pub fn new(further_roots: Option<&Path>) -> Result<Self, ClientTlsError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(file) = further_roots {
+            add_roots(&mut roots, file)?;
+        }
+        Self::with_roots(roots)
+    }
+
+    /// Trusts these roots and no others.
+    ///
+    /// # Errors
+    /// The cryptography refuses our protocol versions.
+    pub fn with_roots(roots: RootCertStore) -> Result<Self, ClientTlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verified = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let any = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth();
+        Ok(Self { verified: TlsConnector::from(Arc::new(verified)), any: TlsConnector::from(Arc::new(any)) })
+    }
+
+    /// Shakes hands with the peer we called `name`, a host name or an IP address.
+    ///
+    /// # Errors
+    /// The name is neither, the connection ended, or the peer did not prove what it had to.
+    pub async fn connect<S>(&self, stream: S, name: &str, proof: Proof) -> std::io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let server = ServerName::try_from(name.to_owned()).map_err(|fault| std::io::Error::other(fault.to_string()))?;
+        let connector = match proof {
+            Proof::Verified => &self.verified,
+            Proof::Any => &self.any,
+        };
+        connector.connect(server, stream).await
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls")
+    }
+}
+
+fn add_roots(roots: &mut RootCertStore, file: &Path) -> Result<(), ClientTlsError> {
+    let unreadable = |fault: rustls::pki_types::pem::Error| {
+        ClientTlsError::CertificateFileUnreadable(file.into(), fault.to_string())
+    };
+    let mut found = false;
+    for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
+        let certificate = certificate.map_err(unreadable)?;
+        roots.add(certificate).map_err(|_| ClientTlsError::CertificateFileHasNoRoot(file.into()))?;
+        found = true;
+    }
+    if found { Ok(()) } else { Err(ClientTlsError::CertificateFileHasNoRoot(file.into())) }
+}
+
+/// Takes any certificate, but still asks that the peer holds its key: the handshake itself stays honest.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::net::client_tls::*;
+
+    #[test]
+    fn a_file_without_a_root_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("roots.pem");
+        let fault = ClientTls::new(Some(&file)).unwrap_err();
+        assert!(matches!(fault, ClientTlsError::CertificateFileUnreadable(..)), "{fault}");
+        std::fs::write(&file, "no certificate in here\n").unwrap();
+        let fault = ClientTls::new(Some(&file)).unwrap_err();
+        assert!(matches!(fault, ClientTlsError::CertificateFileHasNoRoot(_)), "{fault}");
+    }
+
+    #[test]
+    fn a_root_of_ones_own_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("roots.pem");
+        let made = rcgen::generate_simple_self_signed(vec!["mail.sundby.example".to_owned()]).unwrap();
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        ClientTls::new(Some(&file)).unwrap();
+    }
+}
