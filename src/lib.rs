@@ -3,6 +3,7 @@
 
 // Words: languages and values. No I/O, no clock, no async.
 pub mod mail; // addresses, envelopes, messages, reports
+pub mod smtp; // the SMTP and LMTP language
 pub mod texts; // what we say to people, in their languages
 
 // Means: sockets, keys, bytes. No idea of mail policy.
@@ -18,3 +19,4 @@ pub mod mailboxes; // what recipients can read
 // Work: what is done with a message.
 pub mod queue; // mail we have promised to carry
 pub mod notify; // telling people, by mail and SMS
+pub mod delivery; // getting it there: SMTP and LMTP

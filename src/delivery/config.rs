@@ -1,0 +1,205 @@
+//! `[delivery]`: where mail goes from here.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::mail::Domain;
+
+/// The settings of `[delivery]`, parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `hostname`: what we call ourselves in EHLO and LHLO.
+    pub hostname: Domain,
+    /// `internet`: how mail reaches those outside.
+    pub internet: Internet,
+    /// `smarthost_enforces_tls`: the smarthost itself sends over verified TLS or not at all, and so do we to it.
+    pub smarthost_enforces_tls: bool,
+    /// `mail_server`: where our own mailboxes live.
+    pub mail_server: NextHop,
+    /// `inner_plaintext`: the mail server off loopback need not prove itself.
+    pub inner_plaintext: bool,
+    /// `ca_file`: roots beside the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How many connections one route may have, and how long each may last.
+    pub bounds: Bounds,
+}
+
+/// `delivery.internet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Internet {
+    /// `"mx"`: by the recipient domain's MX records.
+    Mx,
+    /// `"smtp://…"`: all to one host.
+    Smarthost(NextHop),
+}
+
+/// What is spoken to the next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// SMTP, TLS by STARTTLS (RFC 5321, RFC 3207). Port 25 unless given.
+    Smtp,
+    /// SMTP inside TLS from the first byte (RFC 8314 §3). Port 465 unless given.
+    Smtps,
+    /// LMTP: one answer per recipient (RFC 2033). Port 24 unless given.
+    Lmtp,
+}
+
+/// `smtp://host:port`, `smtps://host:port`, `lmtp://host:port`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NextHop {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// A host name as A-labels, or an IP address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// The bounds of one route's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections at the same time; who comes later waits in order.
+    pub connections: usize,
+    /// Messages over one connection before it is closed.
+    pub messages: u32,
+    /// How long a connection may stand idle before it is closed.
+    pub idle: Duration,
+}
+
+/// Why a text is not a [`NextHop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NextHopFault {
+    /// Does not begin with `smtp://`, `smtps://` or `lmtp://`.
+    #[error("a next hop begins with smtp://, smtps:// or lmtp://")]
+    SchemeUnknown,
+    /// Neither a host name nor an IP address.
+    #[error("the host is neither a name nor an IP address (IPv6 in brackets)")]
+    HostInvalid,
+    /// Not a number from 1 to 65535.
+    #[error("the port is not a number from 1 to 65535")]
+    PortInvalid,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: 20, messages: 100, idle: Duration::from_secs(15) }
+    }
+}
+
+impl Protocol {
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Smtps => "smtps",
+            Self::Lmtp => "lmtp",
+        }
+    }
+
+    fn usual_port(self) -> u16 {
+        match self {
+            Self::Smtp => 25,
+            Self::Smtps => 465,
+            Self::Lmtp => 24,
+        }
+    }
+}
+
+impl FromStr for NextHop {
+    type Err = NextHopFault;
+
+    fn from_str(text: &str) -> Result<Self, NextHopFault> {
+        let (scheme, rest) = text.split_once("://").ok_or(NextHopFault::SchemeUnknown)?;
+        let protocol = [Protocol::Smtp, Protocol::Smtps, Protocol::Lmtp]
+            .into_iter()
+            .find(|known| known.scheme().eq_ignore_ascii_case(scheme))
+            .ok_or(NextHopFault::SchemeUnknown)?;
+        let (host, port) = split_port(rest.strip_suffix('/').unwrap_or(rest))?;
+        let port = match port {
+            Some(digits) => digits.parse().ok().filter(|port| *port != 0).ok_or(NextHopFault::PortInvalid)?,
+            None => protocol.usual_port(),
+        };
+        Ok(Self { protocol, host, port })
+    }
+}
+
+impl FromStr for Internet {
+    type Err = NextHopFault;
+
+    fn from_str(text: &str) -> Result<Self, NextHopFault> {
+        if text == "mx" { Ok(Self::Mx) } else { text.parse().map(Self::Smarthost) }
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.protocol.scheme();
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Host and port of an authority (RFC 3986 §3.2), the host checked. User names have no place here.
+fn split_port(authority: &str) -> Result<(String, Option<&str>), NextHopFault> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (address, after) = rest.split_once(']').ok_or(NextHopFault::HostInvalid)?;
+        let address: std::net::Ipv6Addr = address.parse().map_err(|_| NextHopFault::HostInvalid)?;
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((address.to_string(), Some(port))),
+            None if after.is_empty() => Ok((address.to_string(), None)),
+            None => Err(NextHopFault::HostInvalid),
+        };
+    }
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let host: Domain = host.parse().map_err(|_| NextHopFault::HostInvalid)?;
+    Ok((host.to_string(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::delivery::config::*;
+
+    #[test]
+    fn a_next_hop_is_read_and_written() {
+        for (text, written) in [
+            ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525"),
+            ("SMTP://Mail.Sundby.example", "smtp://mail.sundby.example:25"),
+            ("smtps://mail.sundby.example/", "smtps://mail.sundby.example:465"),
+            ("lmtp://[::1]:2424", "lmtp://[::1]:2424"),
+            ("lmtp://localhost", "lmtp://localhost:24"),
+        ] {
+            let hop: NextHop = text.parse().unwrap();
+            assert_eq!(hop.to_string(), written);
+        }
+        assert_eq!("mx".parse(), Ok(Internet::Mx));
+    }
+
+    #[test]
+    fn what_is_no_next_hop_is_refused() {
+        for text in [
+            "",
+            "127.0.0.1:25",
+            "http://x.example",
+            "smtp://",
+            "smtp://x.example:0",
+            "smtp://x.example:70000",
+            "smtp://x.example:",
+            "smtp://[::1",
+            "smtp://[::1]25",
+            "smtp://user@x.example",
+            "smtp://x.example/path",
+        ] {
+            assert!(text.parse::<NextHop>().is_err(), "{text}");
+        }
+    }
+}

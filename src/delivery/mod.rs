@@ -1,0 +1,18 @@
+//! Getting mail there: one attempt over SMTP or LMTP, and what became of each recipient.
+
+mod config;
+mod octets;
+mod error;
+mod outcome;
+mod trouble;
+mod route;
+mod transport;
+mod smtp;
+
+pub use config::{Bounds, Internet, NextHop, NextHopFault, Protocol, Settings};
+pub use error::{SessionError, Step};
+pub use octets::{Contents, InMemory, Octets, Unreadable};
+pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
+pub use route::{Destination, Passage, Route, Router, TlsPolicy};
+pub use smtp::{Patience, Relay, Resolver, SystemResolver};
+pub use transport::{Dispatch, Transport};

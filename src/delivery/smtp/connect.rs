@@ -1,0 +1,209 @@
+//! From a route to a session that is ready for mail: address, connection, greeting, TLS, EHLO.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use async_trait::async_trait;
+use bytes::BufMut;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::delivery::config::{NextHop, Protocol};
+use crate::delivery::error::{SessionError, Step};
+use crate::delivery::route::Route;
+use crate::delivery::smtp::tls_policy::{Demand, demand};
+use crate::delivery::smtp::wire::{Patience, Wire};
+use crate::mail::Domain;
+use crate::net::{ClientTls, Proof};
+use crate::smtp::{Answer, Offers};
+
+/// Addresses of one host that are tried before the attempt is given up.
+const ADDRESSES: usize = 8;
+
+/// Finds the addresses of a host, best first.
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// The addresses of this hop, with its port.
+    ///
+    /// # Errors
+    /// The name has none, or cannot be looked up.
+    async fn addresses(&self, hop: &NextHop) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// The machine's own resolver, hosts file included.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemResolver;
+
+/// What every session of ours begins with.
+#[derive(Debug)]
+pub struct Caller {
+    /// What we call ourselves.
+    pub hostname: Domain,
+    /// Our trust in others.
+    pub tls: ClientTls,
+    /// How long we wait for them.
+    pub patience: Patience,
+}
+
+/// A session in which mail can be given, with what the peer offers in it.
+#[derive(Debug)]
+pub struct Session {
+    /// The connection.
+    pub wire: Wire,
+    /// What was offered in the last EHLO or LHLO.
+    pub offers: Offers,
+    /// One reply per recipient behind the dot.
+    pub is_lmtp: bool,
+    /// The peer is our own mail server.
+    pub is_inner: bool,
+    /// The host as configured, for reports.
+    pub remote: String,
+    /// A transaction was begun and not ended.
+    pub must_reset: bool,
+}
+
+#[async_trait]
+impl Resolver for SystemResolver {
+    async fn addresses(&self, hop: &NextHop) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = hop.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, hop.port)]);
+        }
+        Ok(lookup_host((hop.host.as_str(), hop.port)).await?.collect())
+    }
+}
+
+impl Caller {
+    /// Opens a session with the route's hop, by the first of its addresses that has one.
+    ///
+    /// # Errors
+    /// None has; the error is the last one's.
+    pub async fn call(&self, route: &Route, resolver: &dyn Resolver) -> Result<Session, SessionError> {
+        let addresses = timeout(self.patience.connect, resolver.addresses(&route.hop))
+            .await
+            .map_err(|_| SessionError::HostUnreachable("the look-up of its name took too long".to_owned()))?
+            .map_err(|fault| SessionError::HostUnreachable(fault.to_string()))?;
+        let mut last = SessionError::HostUnreachable("its name has no address".to_owned());
+        for address in addresses.into_iter().take(ADDRESSES) {
+            match self.call_address(route, address).await {
+                Ok(session) => return Ok(session),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn call_address(&self, route: &Route, address: SocketAddr) -> Result<Session, SessionError> {
+        let demand = demand(route.tls, route.hop.protocol, address.ip());
+        let wire = self.connect(address).await?;
+        match self.open(route, wire, demand).await {
+            // A channel nobody verifies is worth no lost mail: RFC 7435 §3 wants it in the clear rather than not at all.
+            Err(SessionError::TlsFailed(why)) if demand == Demand::IfOffered => {
+                tracing::info!(remote = %route.hop.host, why, "STARTTLS failed, going on in the clear");
+                self.open(route, self.connect(address).await?, Demand::Nothing).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Result<Wire, SessionError> {
+        let unreachable = |fault: io::Error| SessionError::HostUnreachable(fault.to_string());
+        let stream = timeout(self.patience.connect, TcpStream::connect(address))
+            .await
+            .map_err(|_| SessionError::HostUnreachable("no answer to the connection".to_owned()))?
+            .map_err(unreachable)?;
+        // Every write is a whole group of commands or a block: nothing is won by holding it back.
+        stream.set_nodelay(true).map_err(unreachable)?;
+        Ok(Wire::new(stream, self.patience))
+    }
+
+    async fn open(&self, route: &Route, wire: Wire, demand: Demand) -> Result<Session, SessionError> {
+        let is_lmtp = route.hop.protocol == Protocol::Lmtp;
+        let mut wire = match (route.hop.protocol, demand) {
+            (Protocol::Smtps, Demand::Required(proof)) => wire.into_tls(&self.tls, &route.hop.host, proof).await?,
+            (Protocol::Smtps, Demand::Nothing | Demand::IfOffered) => {
+                wire.into_tls(&self.tls, &route.hop.host, Proof::Any).await?
+            }
+            (Protocol::Smtp | Protocol::Lmtp, _) => wire,
+        };
+        expect(Step::Greeting, 220, wire.answer(Step::Greeting).await?)?;
+        let mut offers = self.hello(&mut wire, is_lmtp).await?;
+        if route.hop.protocol != Protocol::Smtps && demand != Demand::Nothing {
+            (wire, offers) = self.secure(wire, offers, route, demand).await?;
+        }
+        Ok(Session {
+            wire,
+            offers,
+            is_lmtp,
+            is_inner: route.is_inner,
+            remote: route.hop.host.clone(),
+            must_reset: false,
+        })
+    }
+
+    /// EHLO or LHLO; HELO where EHLO is unknown (RFC 5321 §3.2).
+    async fn hello(&self, wire: &mut Wire, is_lmtp: bool) -> Result<Offers, SessionError> {
+        let verb = if is_lmtp { "LHLO" } else { "EHLO" };
+        let answer = self.greet_back(wire, verb).await?;
+        if matches!(answer.code(), 500 | 502 | 504) && !is_lmtp {
+            expect(Step::Hello, 250, self.greet_back(wire, "HELO").await?)?;
+            return Ok(Offers::default());
+        }
+        expect(Step::Hello, 250, answer).map(|hello| Offers::of(&hello))
+    }
+
+    async fn greet_back(&self, wire: &mut Wire, verb: &str) -> Result<Answer, SessionError> {
+        wire.unsent().put_slice(format!("{verb} {}\r\n", self.hostname).as_bytes());
+        wire.answer(Step::Hello).await
+    }
+
+    /// STARTTLS as the demand asks. What was offered in the clear is forgotten (RFC 3207 §4.2).
+    async fn secure(
+        &self,
+        mut wire: Wire,
+        offers: Offers,
+        route: &Route,
+        demand: Demand,
+    ) -> Result<(Wire, Offers), SessionError> {
+        let proof = match demand {
+            Demand::Required(proof) => proof,
+            Demand::IfOffered | Demand::Nothing => Proof::Any,
+        };
+        let is_required = matches!(demand, Demand::Required(_));
+        if !offers.starttls {
+            return if is_required { Err(SessionError::PeerOffersNoTls) } else { Ok((wire, offers)) };
+        }
+        wire.unsent().put_slice(b"STARTTLS\r\n");
+        let answer = wire.answer(Step::StartTls).await?;
+        if answer.code() != 220 {
+            return if is_required {
+                Err(SessionError::PeerRefusedSession(Step::StartTls, answer))
+            } else {
+                Ok((wire, offers))
+            };
+        }
+        if wire.has_unread() {
+            return Err(SessionError::PeerInjectedBehindStartTls);
+        }
+        let mut wire = wire.into_tls(&self.tls, &route.hop.host, proof).await?;
+        let offers = self.hello(&mut wire, route.hop.protocol == Protocol::Lmtp).await?;
+        Ok((wire, offers))
+    }
+}
+
+impl Session {
+    /// Whether mail can be given in it, as far as can be seen without waiting.
+    pub fn is_alive(&mut self) -> bool {
+        self.wire.is_quiet()
+    }
+
+    /// Takes leave. Whether the peer hears it matters to nobody.
+    pub async fn quit(mut self) {
+        self.wire.unsent().put_slice(b"QUIT\r\n");
+        let patience = self.wire.patience().quit;
+        _ = timeout(patience, self.wire.answer(Step::Hello)).await;
+    }
+}
+
+fn expect(step: Step, code: u16, answer: Answer) -> Result<Answer, SessionError> {
+    if answer.code() == code { Ok(answer) } else { Err(SessionError::PeerRefusedSession(step, answer)) }
+}
