@@ -9,3 +9,11 @@ mod store;
 mod vault;
 #[path = "house/tidy.rs"]
 mod tidy;
+#[path = "house/delivery.rs"]
+mod delivery;
+#[path = "house/scripted_peer.rs"]
+mod scripted_peer;
+#[path = "house/dovecot.rs"]
+mod dovecot;
+#[path = "house/mail_sink.rs"]
+mod mail_sink;

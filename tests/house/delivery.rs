@@ -1,0 +1,653 @@
+//! Delivery against peers that refuse, lie, stall and die, and against Postfix's sink.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustls::RootCertStore;
+use sealgate::delivery::{
+    Blame, Bounds, Contents, Destination, Dispatch, Handover, InMemory, Internet, NextHop, Octets, Outcome, Passage,
+    Patience, Relay, Settings, SystemResolver, Transport, Unreadable,
+};
+use sealgate::mail::{Address, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
+use sealgate::net::ClientTls;
+
+use crate::dovecot::Dovecot;
+use crate::mail_sink::{Sink, cpu_seconds};
+use crate::scripted_peer::{Act, Peer, certificate, hello, outer_ip, say, takes_message};
+
+const MESSAGE: &str = "Subject: hello\r\n\r\n.dot\r\nbye\r\n";
+const ALL: &[&str] = &["PIPELINING", "SIZE 0", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"];
+
+fn settings(hop: &str) -> Settings {
+    Settings {
+        hostname: "gw.sundby.example".parse().unwrap(),
+        internet: Internet::Smarthost(hop.parse().unwrap()),
+        smarthost_enforces_tls: false,
+        mail_server: hop.parse().unwrap(),
+        inner_plaintext: false,
+        ca_file: None,
+        bounds: Bounds::default(),
+    }
+}
+
+fn relay_with(settings: Settings, roots: RootCertStore, patience: Patience) -> Relay {
+    Relay::with(settings, ClientTls::with_roots(roots).unwrap(), Arc::new(SystemResolver), patience)
+}
+
+fn relay(settings: Settings) -> Relay {
+    relay_with(settings, RootCertStore::empty(), Patience::STANDARD)
+}
+
+fn smtp(peer: &Peer) -> Relay {
+    relay(settings(&format!("smtp://{}", peer.address)))
+}
+
+fn lmtp(peer: &Peer) -> Relay {
+    relay(settings(&format!("lmtp://{}", peer.address)))
+}
+
+fn mail(recipients: &[&str]) -> Dispatch {
+    let recipients: Vec<Address> = recipients.iter().map(|text| text.parse().unwrap()).collect();
+    let sender = ReversePath::Mailbox("anna.berg@sundby.example".parse().unwrap());
+    Dispatch {
+        id: QueueId::from_parts(1, [1; 10]),
+        envelope: Envelope::plain(sender, recipients),
+        destination: Destination::Internet,
+        passage: Passage::Any,
+        size: MESSAGE.len() as u64,
+        has_eight_bit: false,
+        has_utf8_header: false,
+        contents: InMemory::contents(MESSAGE),
+    }
+}
+
+/// `address: delivered` or `address: 4.1.1 Recipient`, in the order of the answer.
+async fn told(relay: &Relay, mail: &Dispatch) -> Vec<String> {
+    let outcomes = relay.deliver(mail).await;
+    assert_eq!(outcomes.len(), mail.envelope.recipients.len());
+    outcomes
+        .iter()
+        .map(|(address, outcome)| match outcome {
+            Outcome::Delivered(_) => format!("{}: delivered", address.local().as_str()),
+            Outcome::Deferred(why) | Outcome::Failed(why) => {
+                assert_eq!(matches!(outcome, Outcome::Deferred(_)), why.is_temporary());
+                format!("{}: {} {:?}", address.local().as_str(), why.status, why.blame)
+            }
+        })
+        .collect()
+}
+
+fn script(parts: &[Vec<Act>]) -> Vec<Act> {
+    parts.concat()
+}
+
+#[tokio::test]
+async fn a_message_arrives_as_it_was_given_with_its_wishes() {
+    let peer = Peer::plays(vec![script(&[hello(ALL), takes_message(2), vec![Act::Stall]])]).await;
+    let mut mail = mail(&["eva@live.example", "åsa@live.example"]);
+    mail.envelope.dsn_return = Some(DsnReturn::Headers);
+    mail.envelope.envelope_id = Some("a b".to_owned());
+    mail.has_eight_bit = true;
+    if let Some(first) = mail.envelope.recipients.first_mut() {
+        first.notify = Some(DsnNotify { success: true, failure: true, delay: false });
+        first.original = Some("rfc822;eva+1@live.example".to_owned());
+    }
+    let outcomes = smtp(&peer).deliver(&mail).await;
+    for (_, outcome) in &outcomes {
+        let Outcome::Delivered(delivery) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(delivery.handover, Handover::WishesPassedOn);
+        assert_eq!(delivery.reply, "250 2.0.0 queued as 1");
+    }
+    let wanted = [
+        "MAIL FROM:<anna.berg@sundby.example> SIZE=29 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+20b",
+        "RCPT TO:<eva@live.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;eva+2B1@live.example",
+        "RCPT TO:<åsa@live.example>",
+        "DATA",
+        "Subject: hello",
+        "",
+        "..dot",
+        "bye",
+        ".",
+    ];
+    assert_eq!(peer.heard().get(2..).unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn a_peer_without_extensions_is_spoken_to_line_by_line() {
+    let script = script(&[
+        vec![say("220 old"), Act::Hear("EHLO"), say("502 what?"), Act::Hear("HELO"), say("250 old")],
+        takes_message(1),
+        vec![Act::Stall],
+    ]);
+    let peer = Peer::plays(vec![script]).await;
+    let outcomes = smtp(&peer).deliver(&mail(&["eva@live.example"])).await;
+    let Some((_, Outcome::Delivered(delivery))) = outcomes.first() else { panic!("{outcomes:?}") };
+    assert_eq!(delivery.handover, Handover::Relayed);
+    assert!(peer.heard().contains(&"MAIL FROM:<anna.berg@sundby.example>".to_owned()));
+}
+
+#[tokio::test]
+async fn each_refusal_meets_whom_it_is_about() {
+    let envelope = |mail: &str, first: &str, second: &str, data: &str| {
+        let acts =
+            [("MAIL", mail), ("RCPT", first), ("RCPT", second), ("DATA", data)].map(|(v, s)| [Act::Hear(v), say(s)]);
+        acts.concat()
+    };
+    let ok = "250 ok";
+    let message = |verdict: &str| vec![Act::HearMessage, say(verdict), Act::Stall];
+    let cases: Vec<(&str, Vec<Act>, [&str; 2])> = vec![
+        ("5yz at the greeting", vec![say("554 5.7.1 no")], ["eva: 4.7.1 Peer", "ole: 4.7.1 Peer"]),
+        ("4yz at the greeting", vec![say("421 later")], ["eva: 4.3.0 Peer", "ole: 4.3.0 Peer"]),
+        ("5yz at EHLO", vec![say("220 x"), Act::Hear("EHLO"), say("550 no")], ["eva: 4.3.0 Peer", "ole: 4.3.0 Peer"]),
+        (
+            "5yz at MAIL",
+            script(&[hello(ALL), envelope("550 5.7.1 no", "503 x", "503 x", "503 x")]),
+            ["eva: 5.7.1 Message", "ole: 5.7.1 Message"],
+        ),
+        (
+            "4yz at MAIL",
+            script(&[hello(ALL), envelope("451 4.3.2 no", "503 x", "503 x", "503 x")]),
+            ["eva: 4.3.2 Message", "ole: 4.3.2 Message"],
+        ),
+        (
+            "sign-on wanted at MAIL",
+            script(&[hello(ALL), envelope("530 5.7.0 auth", "503 x", "503 x", "503 x")]),
+            ["eva: 4.7.0 Peer", "ole: 4.7.0 Peer"],
+        ),
+        (
+            "MAIL refused, DATA welcome",
+            script(&[hello(ALL), envelope("550 no", "550 x", "550 x", "354 go"), vec![Act::Stall]]),
+            ["eva: 5.0.0 Message", "ole: 5.0.0 Message"],
+        ),
+        (
+            "one of two at RCPT",
+            script(&[hello(ALL), envelope(ok, "550 5.1.1 who?", ok, "354 go"), message(ok)]),
+            ["eva: 5.1.1 Recipient", "ole: delivered"],
+        ),
+        (
+            "both at RCPT, differently",
+            script(&[hello(ALL), envelope(ok, "550 5.1.1 who?", "450 4.2.1 later", "554 nobody"), vec![Act::Stall]]),
+            ["eva: 5.1.1 Recipient", "ole: 4.2.1 Recipient"],
+        ),
+        (
+            "421 between the recipients",
+            script(&[
+                hello(ALL),
+                vec![Act::Hear("MAIL"), say(ok), Act::Hear("RCPT"), say("550 5.1.1 who?"), Act::Hear("RCPT")],
+                vec![say("421 4.3.2 bye")],
+            ]),
+            ["eva: 5.1.1 Recipient", "ole: 4.3.2 Peer"],
+        ),
+        (
+            "5yz at DATA",
+            script(&[hello(ALL), envelope(ok, ok, ok, "554 5.6.0 no")]),
+            ["eva: 5.6.0 Message", "ole: 5.6.0 Message"],
+        ),
+        (
+            "4yz at DATA",
+            script(&[hello(ALL), envelope(ok, ok, ok, "451 no")]),
+            ["eva: 4.0.0 Message", "ole: 4.0.0 Message"],
+        ),
+        (
+            "5yz at the dot",
+            script(&[hello(ALL), envelope(ok, ok, "550 5.1.1 x", "354 go"), message("554 5.7.1 no")]),
+            ["eva: 5.7.1 Message", "ole: 5.1.1 Recipient"],
+        ),
+        (
+            "4yz at the dot",
+            script(&[hello(ALL), envelope(ok, ok, ok, "354 go"), message("452 4.3.1 full")]),
+            ["eva: 4.3.1 Message", "ole: 4.3.1 Message"],
+        ),
+        (
+            "gone behind the dot",
+            script(&[hello(ALL), envelope(ok, ok, ok, "354 go"), vec![Act::HearMessage]]),
+            ["eva: 4.4.2 Peer", "ole: 4.4.2 Peer"],
+        ),
+        ("gone at once", vec![], ["eva: 4.4.2 Peer", "ole: 4.4.2 Peer"]),
+        ("no SMTP at all", vec![say("SSH-2.0-OpenSSH_9.2")], ["eva: 4.5.0 Peer", "ole: 4.5.0 Peer"]),
+        ("an endless line", vec![Act::Say("220 x".repeat(5_000))], ["eva: 4.5.0 Peer", "ole: 4.5.0 Peer"]),
+        ("endless lines", vec![Act::Say("220-x\r\n".repeat(5_000))], ["eva: 4.5.0 Peer", "ole: 4.5.0 Peer"]),
+    ];
+    for (name, script, wanted) in cases {
+        let peer = Peer::plays(vec![script]).await;
+        let mut told = told(&smtp(&peer), &mail(&["eva@live.example", "ole@live.example"])).await;
+        told.sort();
+        assert_eq!(told, wanted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_nobody_listens_at_is_unreachable() {
+    let peer = Peer::plays(vec![]).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    drop(peer);
+    let relay = relay(settings(&format!("smtp://{closed}")));
+    assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, ["eva: 4.4.1 Peer"]);
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_left_when_its_time_is_up() {
+    let short = Duration::from_millis(200);
+    let patience = Patience { greeting: short, command: short, final_dot: short, ..Patience::STANDARD };
+    let octet_by_octet: Vec<Act> = "220 ".chars().map(|c| Act::Say(c.to_string())).chain([Act::Stall]).collect();
+    let envelope = takes_message(1).into_iter().take(7).collect::<Vec<_>>();
+    for script in [
+        vec![Act::Stall],
+        octet_by_octet,
+        script(&[hello(ALL), vec![Act::Stall]]),
+        script(&[hello(ALL), envelope, vec![Act::Stall]]),
+    ] {
+        let peer = Peer::plays(vec![script]).await;
+        let relay = relay_with(settings(&format!("smtp://{}", peer.address)), RootCertStore::empty(), patience);
+        assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, ["eva: 4.4.2 Peer"]);
+        peer.hears("gone").await;
+    }
+}
+
+#[tokio::test]
+async fn a_line_end_that_stands_alone_is_never_sent() {
+    let peer = Peer::plays(vec![
+        script(&[hello(ALL), takes_message(1).into_iter().take(6).collect(), vec![Act::Stall]]),
+        script(&[hello(ALL), takes_message(1).into_iter().take(6).collect(), vec![Act::Stall]]),
+    ])
+    .await;
+    let relay = smtp(&peer);
+    let mut mail = mail(&["eva@live.example"]);
+    let far = format!("{}\n.\r\nMAIL FROM:<x@x.example>\r\n", "a line\r\n".repeat(100_000));
+    for smuggler in ["a\n.\nMAIL FROM:<x@x.example>\r\n".to_owned(), far] {
+        mail.contents = InMemory::contents(smuggler);
+        assert_eq!(told(&relay, &mail).await, ["eva: 5.6.0 Message"]);
+        peer.hears("gone").await;
+    }
+    assert_eq!(peer.count("."), 0);
+    assert_eq!(peer.count("MAIL FROM:<x@"), 0);
+}
+
+#[tokio::test]
+async fn what_the_peer_cannot_carry_is_not_offered_to_it() {
+    let peer = Peer::plays(vec![script(&[hello(&["PIPELINING", "SIZE 1000"]), vec![Act::Stall]])]).await;
+    let relay = smtp(&peer);
+    let large = Dispatch { size: 1_001, ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&relay, &large).await, ["eva: 5.3.4 Message"]);
+    let eight = Dispatch { has_eight_bit: true, ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&relay, &eight).await, ["eva: 5.6.3 Message"]);
+    let utf8 = Dispatch { has_utf8_header: true, ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&relay, &utf8).await, ["eva: 5.6.7 Message"]);
+    assert_eq!(told(&relay, &mail(&["åsa@live.example"])).await, ["åsa: 5.6.7 Recipient"]);
+    assert_eq!((peer.count("connection"), peer.count("MAIL")), (1, 0));
+}
+
+#[tokio::test]
+async fn our_own_mail_server_gets_eight_bits_unasked() {
+    let peer = Peer::plays(vec![script(&[hello(&["PIPELINING"]), takes_message(1), vec![Act::Stall]])]).await;
+    let eight = Dispatch { has_eight_bit: true, destination: Destination::MailServer, ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&smtp(&peer), &eight).await, ["eva: delivered"]);
+}
+
+#[tokio::test]
+async fn tls_or_nothing_waits_where_the_smarthost_does_not_enforce_it() {
+    let peer = Peer::plays(vec![vec![]]).await;
+    let strict = Dispatch { passage: Passage::VerifiedTls, ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&smtp(&peer), &strict).await, ["eva: 4.7.10 Ourselves"]);
+    assert_eq!(peer.count("connection"), 0);
+}
+
+fn lmtp_hello() -> Vec<Act> {
+    vec![say("220 x"), Act::Hear("LHLO gw.sundby.example"), say("250-x\r\n250 PIPELINING")]
+}
+
+#[tokio::test]
+async fn lmtp_answers_for_each_recipient() {
+    let ok = say("250 ok");
+    let envelope = [
+        vec![Act::Hear("MAIL"), ok.clone()],
+        vec![Act::Hear("RCPT"), ok.clone(), Act::Hear("RCPT"), say("550 5.1.1 who?"), Act::Hear("RCPT"), ok.clone()],
+        vec![Act::Hear("DATA"), say("354 go"), Act::HearMessage],
+    ]
+    .concat();
+    let full = vec![say("452 4.2.2 full"), say("250 2.0.0 saved"), Act::Stall];
+    let half = vec![say("250 2.0.0 saved")];
+    let peer = Peer::plays(vec![script(&[lmtp_hello(), envelope.clone(), full])]).await;
+    let mail = mail(&["a@x.example", "b@x.example", "c@x.example"]);
+    let wanted = ["a: 4.2.2 Recipient", "b: 5.1.1 Recipient", "c: delivered"];
+    let relay = lmtp(&peer);
+    assert_eq!(told(&relay, &mail).await, wanted);
+
+    let peer = Peer::plays(vec![script(&[lmtp_hello(), envelope, half])]).await;
+    let wanted = ["a: delivered", "b: 5.1.1 Recipient", "c: 4.4.2 Peer"];
+    let relay = lmtp(&peer);
+    assert_eq!(told(&relay, &mail).await, wanted);
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_reset_after_a_refusal() {
+    let refused = [("MAIL", "250 ok"), ("RCPT", "550 5.1.1 who?"), ("DATA", "554 nobody")];
+    let refused = refused.map(|(verb, reply)| [Act::Hear(verb), say(reply)]).concat();
+    let reset = vec![Act::Hear("RSET"), say("250 ok")];
+    let leave = vec![Act::Hear("QUIT"), say("221 bye")];
+    let acts = [hello(ALL), takes_message(1), takes_message(1), refused, reset, takes_message(1), leave];
+    let peer = Peer::plays(vec![script(&acts)]).await;
+    let relay = smtp(&peer);
+    let mail = mail(&["eva@live.example"]);
+    for wanted in ["eva: delivered", "eva: delivered", "eva: 5.1.1 Recipient", "eva: delivered"] {
+        assert_eq!(told(&relay, &mail).await, [wanted]);
+    }
+    assert_eq!(peer.count("connection"), 1);
+    relay.close().await;
+    peer.hears("QUIT").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_died_while_it_rested_is_replaced_at_once() {
+    // The peer leaves in three ways: without a word, with a 421, and at the very moment of MAIL.
+    let leaves = [vec![], vec![say("421 4.4.2 idle too long")], vec![Act::Hear("MAIL")]];
+    for leave in leaves {
+        let first = script(&[hello(ALL), takes_message(1), leave]);
+        let second = script(&[hello(ALL), takes_message(1), vec![Act::Stall]]);
+        let peer = Peer::plays(vec![first, second]).await;
+        let relay = smtp(&peer);
+        let mail = mail(&["eva@live.example"]);
+        assert_eq!(told(&relay, &mail).await, ["eva: delivered"]);
+        assert_eq!(told(&relay, &mail).await, ["eva: delivered"]);
+        assert_eq!(peer.count("connection"), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_has_its_limits() {
+    let one = script(&[hello(ALL), takes_message(1), vec![Act::Stall]]);
+    let peer = Peer::plays(vec![one.clone(), one]).await;
+    let hop = format!("smtp://{}", peer.address);
+    let bounds = Bounds { connections: 1, messages: 1, idle: Duration::from_secs(15) };
+    let relay = relay(Settings { bounds, ..settings(&hop) });
+    let mail = mail(&["eva@live.example"]);
+    // With one connection allowed, the two wait for each other.
+    let (first, second) = tokio::join!(told(&relay, &mail), told(&relay, &mail));
+    assert_eq!((first, second), (vec!["eva: delivered".to_owned()], vec!["eva: delivered".to_owned()]));
+    peer.hears("QUIT").await;
+    assert_eq!(peer.count("connection"), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_too_long_is_closed_politely() {
+    let peer = Peer::plays(vec![script(&[hello(ALL), takes_message(1), vec![Act::Stall]])]).await;
+    let hop = format!("smtp://{}", peer.address);
+    let bounds = Bounds { idle: Duration::from_millis(50), ..Bounds::default() };
+    let relay = relay(Settings { bounds, ..settings(&hop) });
+    assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, ["eva: delivered"]);
+    peer.hears("QUIT").await;
+}
+
+#[tokio::test]
+async fn many_recipients_go_in_groups_and_who_is_crowded_out_goes_in_the_next() {
+    let names: Vec<String> = (0..101).map(|number| format!("r{number}@x.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut first = vec![Act::Hear("MAIL"), say("250 ok")];
+    for number in 0..100 {
+        let reply = if number < 60 { "250 ok" } else { "452 4.5.3 too many recipients" };
+        first.extend([Act::Hear("RCPT"), say(reply)]);
+    }
+    first.extend([Act::Hear("DATA"), say("354 go"), Act::HearMessage, say("250 ok")]);
+    let acts = [hello(ALL), first, takes_message(41), vec![Act::Stall]];
+    let peer = Peer::plays(vec![script(&acts)]).await;
+    let told = told(&smtp(&peer), &mail(&names)).await;
+    assert!(told.iter().all(|line| line.ends_with("delivered")), "{told:?}");
+    assert_eq!(peer.count("MAIL"), 2);
+}
+
+/// As much as asked for, never in memory as a whole.
+struct Endless {
+    left: usize,
+}
+
+#[async_trait]
+impl Contents for Endless {
+    async fn open(&self) -> Result<Box<dyn Octets>, Unreadable> {
+        Ok(Box::new(Endless { left: self.left }))
+    }
+}
+
+#[async_trait]
+impl Octets for Endless {
+    async fn next(&mut self) -> Result<Option<Bytes>, Unreadable> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        Ok(Some(Bytes::from("0123456789012345678901234567890123456789012345678901234567890123456789\r\n".repeat(900))))
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_refuses_in_the_middle_of_the_message_is_heard() {
+    let envelope: Vec<Act> = takes_message(1).into_iter().take(6).collect();
+    let early = vec![say("552 5.3.4 that is enough"), Act::Freeze];
+    let peer = Peer::plays(vec![script(&[hello(ALL), envelope, early])]).await;
+    let mail = Dispatch { contents: Arc::new(Endless { left: 1_000 }), ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&smtp(&peer), &mail).await, ["eva: 5.3.4 Message"]);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_the_middle_leaves_no_half_message() {
+    struct Broken;
+    #[async_trait]
+    impl Contents for Broken {
+        async fn open(&self) -> Result<Box<dyn Octets>, Unreadable> {
+            Ok(Box::new(Half(Some(Bytes::from_static(b"Subject: x\r\n")))))
+        }
+    }
+    struct Half(Option<Bytes>);
+    #[async_trait]
+    impl Octets for Half {
+        async fn next(&mut self) -> Result<Option<Bytes>, Unreadable> {
+            self.0.take().map(Some).ok_or(Unreadable("the disk is gone".to_owned()))
+        }
+    }
+    let envelope: Vec<Act> = takes_message(1).into_iter().take(6).collect();
+    let peer = Peer::plays(vec![script(&[hello(ALL), envelope, vec![Act::Stall]])]).await;
+    let mail = Dispatch { contents: Arc::new(Broken), ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&smtp(&peer), &mail).await, ["eva: 4.3.0 Ourselves"]);
+    peer.hears("gone").await;
+    assert_eq!(peer.count("."), 0);
+}
+
+fn starttls(acceptor: tokio_rustls::TlsAcceptor) -> Vec<Act> {
+    let clear = hello(&["PIPELINING", "STARTTLS"]);
+    let inside = hello(&["PIPELINING", "8BITMIME"]).split_off(1);
+    let shake = vec![Act::Hear("STARTTLS"), say("220 go"), Act::Tls(acceptor)];
+    [clear, shake, inside, takes_message(1), vec![Act::Stall]].concat()
+}
+
+#[tokio::test]
+async fn a_smarthost_that_offers_starttls_gets_it_whoever_it_is() {
+    let (acceptor, _) = certificate(&["somebody.else.example"]);
+    let peer = Peer::plays(vec![starttls(acceptor)]).await;
+    assert_eq!(told(&smtp(&peer), &mail(&["eva@live.example"])).await, ["eva: delivered"]);
+    assert_eq!((peer.count("tls"), peer.count("EHLO")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_smarthost_whose_tls_is_broken_gets_the_message_in_the_clear() {
+    let clear = hello(&["PIPELINING", "STARTTLS"]);
+    let broken = vec![Act::Hear("STARTTLS"), say("220 go"), Act::HearAny, say("this is no handshake"), Act::Stall];
+    let peer =
+        Peer::plays(vec![[clear.clone(), broken].concat(), [clear, takes_message(1), vec![Act::Stall]].concat()]).await;
+    assert_eq!(told(&smtp(&peer), &mail(&["eva@live.example"])).await, ["eva: delivered"]);
+    assert_eq!(peer.count("connection"), 2);
+}
+
+#[tokio::test]
+async fn a_reply_injected_behind_starttls_ends_the_session() {
+    let injected = vec![Act::Hear("STARTTLS"), Act::Say("220 go\r\n250 you are trusted\r\n".to_owned()), Act::Stall];
+    let peer = Peer::plays(vec![[hello(&["STARTTLS"]), injected].concat()]).await;
+    assert_eq!(told(&smtp(&peer), &mail(&["eva@live.example"])).await, ["eva: 4.7.5 Peer"]);
+    peer.hears("gone").await;
+    assert_eq!(peer.count("MAIL"), 0);
+}
+
+/// A relay to our own mail server at an address off loopback, called by that address.
+async fn inner(ip: IpAddr, scheme: &str, roots: RootCertStore, script: Vec<Act>) -> (Peer, Vec<String>) {
+    let peer = Peer::plays_at(ip, vec![script]).await;
+    let hop: NextHop = format!("{scheme}://{}", peer.address).parse().unwrap();
+    let relay = relay_with(settings(&hop.to_string()), roots, Patience::STANDARD);
+    let mail = Dispatch { destination: Destination::MailServer, ..mail(&["eva@sundby.example"]) };
+    let told = told(&relay, &mail).await;
+    (peer, told)
+}
+
+#[tokio::test]
+async fn off_loopback_the_mail_server_proves_itself_or_the_mail_waits() {
+    let Some(ip) = outer_ip() else { return println!("SKIPPED: this machine has no address off loopback") };
+    let name = ip.to_string();
+    let (right, roots) = certificate(&[&name]);
+    let (_, told) = inner(ip, "smtp", roots.clone(), starttls(right.clone())).await;
+    assert_eq!(told, ["eva: delivered"], "the right certificate");
+
+    let implicit = [vec![Act::Tls(right)], hello(&["PIPELINING"]), takes_message(1), vec![Act::Stall]].concat();
+    let (_, told) = inner(ip, "smtps", roots.clone(), implicit).await;
+    assert_eq!(told, ["eva: delivered"], "the right certificate from the first byte");
+
+    let (other, other_roots) = certificate(&["mail.elsewhere.example"]);
+    for (what, roots) in [("an unknown root", roots.clone()), ("another's name", other_roots)] {
+        let (peer, told) = inner(ip, "smtp", roots, starttls(other.clone())).await;
+        assert_eq!((told, peer.count("MAIL")), (vec!["eva: 4.7.5 Peer".to_owned()], 0), "{what}");
+    }
+    let (peer, told) = inner(ip, "smtp", roots, [hello(&["PIPELINING"]), vec![Act::Stall]].concat()).await;
+    assert_eq!((told, peer.count("MAIL")), (vec!["eva: 4.7.5 Peer".to_owned()], 0), "STARTTLS stripped");
+}
+
+#[tokio::test]
+async fn on_loopback_the_mail_server_is_not_asked_for_tls() {
+    let peer = Peer::plays(vec![[hello(&["STARTTLS"]), takes_message(1), vec![Act::Stall]].concat()]).await;
+    let inner = Dispatch { destination: Destination::MailServer, ..mail(&["eva@sundby.example"]) };
+    assert_eq!(told(&smtp(&peer), &inner).await, ["eva: delivered"]);
+    assert_eq!(peer.count("STARTTLS"), 0);
+}
+
+#[tokio::test]
+async fn a_diagnosis_says_who_said_what() {
+    let refusal = [("MAIL", "250 ok"), ("RCPT", "550 5.1.1 no such user here"), ("DATA", "554 nobody")];
+    let refusal = refusal.map(|(verb, reply)| [Act::Hear(verb), say(reply)]).concat();
+    let peer = Peer::plays(vec![[hello(ALL), refusal, vec![Act::Stall]].concat()]).await;
+    let outcomes = smtp(&peer).deliver(&mail(&["eva@live.example"])).await;
+    let Some((_, Outcome::Failed(diagnosis))) = outcomes.first() else { panic!("{outcomes:?}") };
+    assert_eq!(diagnosis.blame, Blame::Recipient);
+    assert_eq!(diagnosis.reply.as_deref(), Some("550 5.1.1 no such user here"));
+    assert_eq!(diagnosis.remote.as_deref(), Some("127.0.0.1"));
+    assert_eq!(diagnosis.reason, "the peer refused the recipient at RCPT");
+}
+
+#[tokio::test]
+async fn postfix_s_sink_gets_every_octet_and_nothing_more() {
+    let Some(sink) = Sink::start(true, &[]).await else { return };
+    let relay = relay(settings(&format!("smtp://{}", sink.address)));
+    let large = format!("Subject: large\r\n\r\n{}", ".a line with a dot\r\n..\r\n.\r\n".repeat(40_000));
+    let bodies = [MESSAGE.to_owned(), "Subject: åäö\r\n\r\n.\r\n\r\nno line end".to_owned(), large];
+    for body in &bodies {
+        let mail = Dispatch {
+            size: body.len() as u64,
+            has_eight_bit: !body.is_ascii(),
+            contents: InMemory::contents(body.clone()),
+            ..mail(&["eva@live.example", "ole@live.example"])
+        };
+        assert_eq!(told(&relay, &mail).await, ["eva: delivered", "ole: delivered"]);
+    }
+    let taken = sink.messages();
+    for body in &bodies {
+        let wanted = body.replace("\r\n", "\n");
+        let wanted = wanted.trim_end_matches('\n').as_bytes();
+        let is_it = |file: &Vec<u8>| file.windows(wanted.len()).any(|part| part == wanted);
+        let count = taken.iter().filter(|file| file.len() < wanted.len() + 1_000 && is_it(file)).count();
+        assert_eq!(count, 1, "{} octets", body.len());
+    }
+}
+
+#[tokio::test]
+async fn postfix_s_sink_refuses_and_hangs_up_as_told() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["-f", "CONNECT"], "eva: 4.3.0 Peer"),
+        (&["-f", "MAIL"], "eva: 5.3.0 Message"),
+        (&["-r", "MAIL"], "eva: 4.3.0 Message"),
+        (&["-f", "RCPT"], "eva: 5.3.0 Recipient"),
+        (&["-r", "DATA"], "eva: 4.3.0 Message"),
+        (&["-f", "."], "eva: 5.3.0 Message"),
+        (&["-q", "DATA"], "eva: 4.4.2 Peer"),
+        (&["-q", "."], "eva: 4.4.2 Peer"),
+        (&["-8", "-e", "-p"], "eva: delivered"),
+    ];
+    for (options, wanted) in cases {
+        let Some(sink) = Sink::start(false, options).await else { return };
+        let relay = relay(settings(&format!("smtp://{}", sink.address)));
+        assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, [wanted], "{options:?}");
+    }
+    let Some(sink) = Sink::start(false, &["-L"]).await else { return };
+    let relay = relay(settings(&format!("lmtp://{}", sink.address)));
+    let told = told(&relay, &mail(&["eva@live.example", "ole@live.example"])).await;
+    assert_eq!(told, ["eva: delivered", "ole: delivered"]);
+}
+
+#[tokio::test]
+async fn dovecot_takes_for_each_what_it_has_a_mailbox_for() {
+    let Some(dovecot) = Dovecot::start(&["anna@sundby.example", "ole@sundby.example"]).await else { return };
+    let relay = relay(settings(&format!("lmtp://{}", dovecot.lmtp)));
+    let recipients = ["anna@sundby.example", "gone@sundby.example", "ole@sundby.example"];
+    let mail = Dispatch { destination: Destination::MailServer, ..mail(&recipients) };
+    for round in 1..=2 {
+        let outcomes = relay.deliver(&mail).await;
+        for (address, outcome) in &outcomes {
+            match (address.local().as_str(), outcome) {
+                ("gone", Outcome::Failed(why)) => assert_eq!(why.status.to_string(), "5.1.1"),
+                ("anna" | "ole", Outcome::Delivered(delivery)) => assert_eq!(delivery.handover, Handover::Final),
+                (name, outcome) => panic!("{name}: {outcome:?}"),
+            }
+        }
+        for user in ["anna@sundby.example", "ole@sundby.example"] {
+            let mailbox = dovecot.mailbox(user);
+            assert_eq!(mailbox.len(), round);
+            let is_whole = |text: &String| text.replace("\r\n", "\n").ends_with("Subject: hello\n\n.dot\nbye\n");
+            assert!(mailbox.iter().all(is_whole), "{mailbox:?}");
+        }
+    }
+    relay.close().await;
+}
+
+/// Not a test but a measurement: `cargo test --release --test house -- --ignored --nocapture rate_to_a_sink`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+#[allow(clippy::cast_precision_loss)]
+async fn rate_to_a_sink() {
+    for (connections, octets, count) in
+        [(1, 4_096, 10_000), (10, 4_096, 40_000), (10, 65_536, 8_000), (10, 1 << 20, 1_000)]
+    {
+        let Some(sink) = Sink::start(false, &[]).await else { return };
+        let bounds = Bounds { connections, ..Bounds::default() };
+        let relay = Arc::new(relay(Settings { bounds, ..settings(&format!("smtp://{}", sink.address)) }));
+        let body = format!(
+            "Subject: rate\r\n\r\n{}",
+            "a line of seventy-eight octets, more or less, as most lines are\r\n".repeat(octets / 66)
+        );
+        let mail =
+            Dispatch { size: body.len() as u64, contents: InMemory::contents(body), ..mail(&["eva@live.example"]) };
+        let (begun, ours, theirs) = (std::time::Instant::now(), cpu_seconds("self"), sink.cpu_seconds());
+        let senders = (0..connections).map(|_| {
+            let (relay, mail) = (Arc::clone(&relay), mail.clone());
+            tokio::spawn(async move {
+                for _ in 0..count / connections {
+                    let outcomes = relay.deliver(&mail).await;
+                    assert!(matches!(outcomes[0].1, Outcome::Delivered(_)), "{outcomes:?}");
+                }
+            })
+        });
+        for sender in senders.collect::<Vec<_>>() {
+            sender.await.unwrap();
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        println!(
+            "{octets} octets, {connections} connections: {:.0} messages/s, our CPU {:.0} µs a message, the sink's {:.0} µs",
+            count as f64 / seconds,
+            (cpu_seconds("self") - ours) / count as f64 * 1e6,
+            (sink.cpu_seconds() - theirs) / count as f64 * 1e6,
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Postfix's `smtp-sink` as a peer: it takes everything, and shows what it took.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+/// The sink, running until dropped.
+pub struct Sink {
+    pub address: SocketAddr,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Sink {
+    /// Starts the sink; `None`, said aloud, where Postfix is not installed. With `keeps` every message becomes a file.
+    pub async fn start(keeps: bool, options: &[&str]) -> Option<Self> {
+        let Some(program) = ["/usr/sbin/smtp-sink", "/usr/local/sbin/smtp-sink"]
+            .iter()
+            .find(|path| std::fs::exists(path).unwrap_or_default())
+        else {
+            println!("SKIPPED: smtp-sink (Postfix) is not installed");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = Command::new(program);
+        // As root it insists on becoming somebody else, who must own the folder then.
+        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+            let (user, group) = account("postfix");
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+            command.args(["-u", "postfix"]);
+        }
+        if keeps {
+            command.arg("-d").arg(folder.path().join("message."));
+        }
+        command.args(options).arg(address.to_string()).arg("200");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+        let sink = Self { address, child, folder };
+        sink.wait_until_it_listens().await;
+        Some(sink)
+    }
+
+    async fn wait_until_it_listens(&self) {
+        for _ in 0..500 {
+            if TcpStream::connect(self.address).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("smtp-sink does not listen at {}", self.address);
+    }
+
+    /// What it has taken: envelope as header fields, then the message, lines ended by LF.
+    pub fn messages(&self) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    /// Seconds of processor time the sink has used.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(&self.child.id().to_string())
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Seconds of processor time of a process, `self` for our own; the kernel counts in hundredths.
+#[allow(clippy::cast_precision_loss)]
+pub fn cpu_seconds(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let behind_name: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = behind_name[11].parse::<u64>().unwrap() + behind_name[12].parse::<u64>().unwrap();
+    ticks as f64 / 100.0
+}
+
+fn account(name: &str) -> (u32, u32) {
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line = accounts.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+    let fields: Vec<&str> = line.split(':').collect();
+    (fields[2].parse().unwrap(), fields[3].parse().unwrap())
+}

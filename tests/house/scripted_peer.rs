@@ -1,0 +1,187 @@
+//! An SMTP or LMTP server that does what a test tells it, word for word.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// One thing the peer does.
+#[derive(Clone)]
+pub enum Act {
+    /// Says this, as it stands.
+    Say(String),
+    /// Reads a line, which must begin so.
+    Hear(&'static str),
+    /// Reads whatever comes next, once.
+    HearAny,
+    /// Reads a message up to and with its final dot.
+    HearMessage,
+    /// Shakes hands.
+    Tls(TlsAcceptor),
+    /// Does nothing until the client has gone.
+    Stall,
+    /// Does nothing, and reads nothing, until the test ends.
+    Freeze,
+}
+
+/// The peer, listening.
+pub struct Peer {
+    pub address: SocketAddr,
+    heard: watch::Receiver<Vec<String>>,
+}
+
+pub fn say(text: &str) -> Act {
+    Act::Say(format!("{text}\r\n"))
+}
+
+/// Greeting and EHLO with these extensions.
+pub fn hello(extensions: &[&str]) -> Vec<Act> {
+    let mut lines: Vec<String> = vec!["peer.example".to_owned()];
+    lines.extend(extensions.iter().map(ToString::to_string));
+    let last = lines.pop().unwrap();
+    let text: String = lines.iter().map(|line| format!("250-{line}\r\n")).collect();
+    vec![say("220 peer.example"), Act::Hear("EHLO gw.sundby.example"), say(&format!("{text}250 {last}"))]
+}
+
+/// A whole transaction for so many recipients, all well.
+pub fn takes_message(recipients: usize) -> Vec<Act> {
+    let mut acts = vec![Act::Hear("MAIL"), say("250 2.1.0 ok")];
+    for _ in 0..recipients {
+        acts.extend([Act::Hear("RCPT"), say("250 2.1.5 ok")]);
+    }
+    acts.extend([Act::Hear("DATA"), say("354 go"), Act::HearMessage, say("250 2.0.0 queued as 1")]);
+    acts
+}
+
+impl Peer {
+    /// Plays one script per connection, in order; further connections find nobody.
+    pub async fn plays(scripts: Vec<Vec<Act>>) -> Self {
+        Self::plays_at(IpAddr::V4(Ipv4Addr::LOCALHOST), scripts).await
+    }
+
+    pub async fn plays_at(ip: IpAddr, scripts: Vec<Vec<Act>>) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (told, heard) = watch::channel(Vec::new());
+        let told = Arc::new(told);
+        tokio::spawn(async move {
+            for (number, script) in scripts.into_iter().enumerate() {
+                let (stream, _) = listener.accept().await.unwrap();
+                tell(&told, format!("connection {}", number + 1));
+                tokio::spawn(play(Box::new(stream), script, Arc::clone(&told)));
+            }
+        });
+        Self { address, heard }
+    }
+
+    /// Every line heard so far.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.borrow().clone()
+    }
+
+    /// How many lines that begin so were heard.
+    pub fn count(&self, beginning: &str) -> usize {
+        self.heard.borrow().iter().filter(|line| line.starts_with(beginning)).count()
+    }
+
+    /// Waits until a line that begins so was heard.
+    pub async fn hears(&self, beginning: &str) {
+        let mut heard = self.heard.clone();
+        heard.wait_for(|lines| lines.iter().any(|line| line.starts_with(beginning))).await.unwrap();
+    }
+}
+
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
+
+fn tell(told: &watch::Sender<Vec<String>>, line: String) {
+    told.send_modify(|lines| lines.push(line));
+}
+
+async fn play(stream: Box<dyn Socket>, script: Vec<Act>, told: Arc<watch::Sender<Vec<String>>>) {
+    let mut stream = BufReader::new(stream);
+    for act in script {
+        match act {
+            Act::Say(text) => {
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    return tell(&told, "gone".to_owned());
+                }
+                stream.flush().await.unwrap_or_default();
+            }
+            Act::Hear(beginning) => {
+                let Some(line) = line(&mut stream).await else { return tell(&told, "gone".to_owned()) };
+                let fits = line.starts_with(beginning);
+                tell(&told, line.clone());
+                assert!(fits, "wanted {beginning}, heard {line}");
+            }
+            Act::HearAny => {
+                let count = stream.fill_buf().await.map_or(0, <[u8]>::len);
+                stream.consume(count);
+            }
+            Act::HearMessage => loop {
+                let Some(line) = line(&mut stream).await else { return tell(&told, "gone".to_owned()) };
+                let is_end = line == ".";
+                tell(&told, line);
+                if is_end {
+                    break;
+                }
+            },
+            Act::Tls(acceptor) => match acceptor.accept(stream.into_inner()).await {
+                Ok(tls) => {
+                    tell(&told, "tls".to_owned());
+                    stream = BufReader::new(Box::new(tls) as Box<dyn Socket>);
+                }
+                Err(_) => return tell(&told, "no tls".to_owned()),
+            },
+            Act::Stall => {
+                while let Some(line) = line(&mut stream).await {
+                    tell(&told, line);
+                }
+                return tell(&told, "gone".to_owned());
+            }
+            Act::Freeze => std::future::pending().await,
+        }
+    }
+    tell(&told, "end of script".to_owned());
+}
+
+async fn line(stream: &mut BufReader<Box<dyn Socket>>) -> Option<String> {
+    let mut line = Vec::new();
+    let count = stream.read_until(b'\n', &mut line).await.unwrap_or(0);
+    let line = line.strip_suffix(b"\r\n").map(|line| String::from_utf8_lossy(line).into_owned());
+    (count > 0).then_some(line?)
+}
+
+/// A certificate for these names, as a server shows it and as a client trusts it.
+pub fn certificate(names: &[&str]) -> (TlsAcceptor, RootCertStore) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), roots)
+}
+
+/// An address of this machine that is not loopback, so that the rules for off loopback can be seen at work.
+pub fn outer_ip() -> Option<IpAddr> {
+    let probe = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Connecting a datagram socket sends nothing; it only picks a source address.
+    probe.connect("198.51.100.1:9").ok()?;
+    let ip = probe.local_addr().ok()?.ip();
+    if ip.is_loopback() || ip.is_unspecified() {
+        return None;
+    }
+    std::net::TcpListener::bind((ip, 0)).ok().map(|_| ip)
+}
