@@ -11,6 +11,8 @@ mod vault;
 mod tidy;
 #[path = "house/delivery.rs"]
 mod delivery;
+#[path = "house/delivery_real.rs"]
+mod delivery_real;
 #[path = "house/scripted_peer.rs"]
 mod scripted_peer;
 #[path = "house/dovecot.rs"]

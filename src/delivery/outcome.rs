@@ -101,6 +101,7 @@ pub fn bounded(answer: &Answer) -> String {
     text
 }
 
+/// For reports and `queue show`.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, self.reason)?;
@@ -111,7 +112,7 @@ impl fmt::Display for Diagnosis {
     }
 }
 
-/// Without the peer's words, which may name people.
+/// For the log: without the peer's words, which may name people.
 impl fmt::Debug for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}: {}", self.status, self.blame, self.reason)

@@ -154,6 +154,8 @@ fn readable(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use crate::smtp::answer::*;
 
     fn take(text: &str) -> Result<Option<Answer>, AnswerFault> {
@@ -200,5 +202,19 @@ mod tests {
         let long = format!("{}250 end\r\n", format!("250-{}\r\n", "x".repeat(1_000)).repeat(100));
         assert!(take(&long).unwrap().unwrap().to_string().len() < 6_000);
         assert_eq!(take("550 a\x1b[2Jb\r\n").unwrap().unwrap().to_string(), "550 a?[2Jb");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_there_is_no_panic_and_no_octet_is_read_twice(
+            text in "([2-5][0-9]{2}[ \\-x]?[ -~\r\n]{0,8}(\r\n|\n)?){0,5}",
+        ) {
+            let mut received = BytesMut::from(text.as_str());
+            let before = received.len();
+            match Answer::take(&mut received) {
+                Ok(Some(_)) => prop_assert!(received.len() < before),
+                Ok(None) | Err(_) => prop_assert_eq!(received.len(), before),
+            }
+        }
     }
 }

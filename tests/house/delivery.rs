@@ -1,4 +1,4 @@
-//! Delivery against peers that refuse, lie, stall and die, and against Postfix's sink.
+//! Delivery against peers that refuse, lie, stall and die.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,14 +14,12 @@ use sealgate::delivery::{
 use sealgate::mail::{Address, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
 use sealgate::net::ClientTls;
 
-use crate::dovecot::Dovecot;
-use crate::mail_sink::{Sink, cpu_seconds};
 use crate::scripted_peer::{Act, Peer, certificate, hello, outer_ip, say, takes_message};
 
-const MESSAGE: &str = "Subject: hello\r\n\r\n.dot\r\nbye\r\n";
+pub const MESSAGE: &str = "Subject: hello\r\n\r\n.dot\r\nbye\r\n";
 const ALL: &[&str] = &["PIPELINING", "SIZE 0", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"];
 
-fn settings(hop: &str) -> Settings {
+pub fn settings(hop: &str) -> Settings {
     Settings {
         hostname: "gw.sundby.example".parse().unwrap(),
         internet: Internet::Smarthost(hop.parse().unwrap()),
@@ -37,7 +35,7 @@ fn relay_with(settings: Settings, roots: RootCertStore, patience: Patience) -> R
     Relay::with(settings, ClientTls::with_roots(roots).unwrap(), Arc::new(SystemResolver), patience)
 }
 
-fn relay(settings: Settings) -> Relay {
+pub fn relay(settings: Settings) -> Relay {
     relay_with(settings, RootCertStore::empty(), Patience::STANDARD)
 }
 
@@ -49,7 +47,7 @@ fn lmtp(peer: &Peer) -> Relay {
     relay(settings(&format!("lmtp://{}", peer.address)))
 }
 
-fn mail(recipients: &[&str]) -> Dispatch {
+pub fn mail(recipients: &[&str]) -> Dispatch {
     let recipients: Vec<Address> = recipients.iter().map(|text| text.parse().unwrap()).collect();
     let sender = ReversePath::Mailbox("anna.berg@sundby.example".parse().unwrap());
     Dispatch {
@@ -65,7 +63,7 @@ fn mail(recipients: &[&str]) -> Dispatch {
 }
 
 /// `address: delivered` or `address: 4.1.1 Recipient`, in the order of the answer.
-async fn told(relay: &Relay, mail: &Dispatch) -> Vec<String> {
+pub async fn told(relay: &Relay, mail: &Dispatch) -> Vec<String> {
     let outcomes = relay.deliver(mail).await;
     assert_eq!(outcomes.len(), mail.envelope.recipients.len());
     outcomes
@@ -399,8 +397,8 @@ async fn many_recipients_go_in_groups_and_who_is_crowded_out_goes_in_the_next() 
 }
 
 /// As much as asked for, never in memory as a whole.
-struct Endless {
-    left: usize,
+pub struct Endless {
+    pub left: usize,
 }
 
 #[async_trait]
@@ -536,118 +534,4 @@ async fn a_diagnosis_says_who_said_what() {
     assert_eq!(diagnosis.reply.as_deref(), Some("550 5.1.1 no such user here"));
     assert_eq!(diagnosis.remote.as_deref(), Some("127.0.0.1"));
     assert_eq!(diagnosis.reason, "the peer refused the recipient at RCPT");
-}
-
-#[tokio::test]
-async fn postfix_s_sink_gets_every_octet_and_nothing_more() {
-    let Some(sink) = Sink::start(true, &[]).await else { return };
-    let relay = relay(settings(&format!("smtp://{}", sink.address)));
-    let large = format!("Subject: large\r\n\r\n{}", ".a line with a dot\r\n..\r\n.\r\n".repeat(40_000));
-    let bodies = [MESSAGE.to_owned(), "Subject: åäö\r\n\r\n.\r\n\r\nno line end".to_owned(), large];
-    for body in &bodies {
-        let mail = Dispatch {
-            size: body.len() as u64,
-            has_eight_bit: !body.is_ascii(),
-            contents: InMemory::contents(body.clone()),
-            ..mail(&["eva@live.example", "ole@live.example"])
-        };
-        assert_eq!(told(&relay, &mail).await, ["eva: delivered", "ole: delivered"]);
-    }
-    let taken = sink.messages();
-    for body in &bodies {
-        let wanted = body.replace("\r\n", "\n");
-        let wanted = wanted.trim_end_matches('\n').as_bytes();
-        let is_it = |file: &Vec<u8>| file.windows(wanted.len()).any(|part| part == wanted);
-        let count = taken.iter().filter(|file| file.len() < wanted.len() + 1_000 && is_it(file)).count();
-        assert_eq!(count, 1, "{} octets", body.len());
-    }
-}
-
-#[tokio::test]
-async fn postfix_s_sink_refuses_and_hangs_up_as_told() {
-    let cases: [(&[&str], &str); 9] = [
-        (&["-f", "CONNECT"], "eva: 4.3.0 Peer"),
-        (&["-f", "MAIL"], "eva: 5.3.0 Message"),
-        (&["-r", "MAIL"], "eva: 4.3.0 Message"),
-        (&["-f", "RCPT"], "eva: 5.3.0 Recipient"),
-        (&["-r", "DATA"], "eva: 4.3.0 Message"),
-        (&["-f", "."], "eva: 5.3.0 Message"),
-        (&["-q", "DATA"], "eva: 4.4.2 Peer"),
-        (&["-q", "."], "eva: 4.4.2 Peer"),
-        (&["-8", "-e", "-p"], "eva: delivered"),
-    ];
-    for (options, wanted) in cases {
-        let Some(sink) = Sink::start(false, options).await else { return };
-        let relay = relay(settings(&format!("smtp://{}", sink.address)));
-        assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, [wanted], "{options:?}");
-    }
-    let Some(sink) = Sink::start(false, &["-L"]).await else { return };
-    let relay = relay(settings(&format!("lmtp://{}", sink.address)));
-    let told = told(&relay, &mail(&["eva@live.example", "ole@live.example"])).await;
-    assert_eq!(told, ["eva: delivered", "ole: delivered"]);
-}
-
-#[tokio::test]
-async fn dovecot_takes_for_each_what_it_has_a_mailbox_for() {
-    let Some(dovecot) = Dovecot::start(&["anna@sundby.example", "ole@sundby.example"]).await else { return };
-    let relay = relay(settings(&format!("lmtp://{}", dovecot.lmtp)));
-    let recipients = ["anna@sundby.example", "gone@sundby.example", "ole@sundby.example"];
-    let mail = Dispatch { destination: Destination::MailServer, ..mail(&recipients) };
-    for round in 1..=2 {
-        let outcomes = relay.deliver(&mail).await;
-        for (address, outcome) in &outcomes {
-            match (address.local().as_str(), outcome) {
-                ("gone", Outcome::Failed(why)) => assert_eq!(why.status.to_string(), "5.1.1"),
-                ("anna" | "ole", Outcome::Delivered(delivery)) => assert_eq!(delivery.handover, Handover::Final),
-                (name, outcome) => panic!("{name}: {outcome:?}"),
-            }
-        }
-        for user in ["anna@sundby.example", "ole@sundby.example"] {
-            let mailbox = dovecot.mailbox(user);
-            assert_eq!(mailbox.len(), round);
-            let is_whole = |text: &String| text.replace("\r\n", "\n").ends_with("Subject: hello\n\n.dot\nbye\n");
-            assert!(mailbox.iter().all(is_whole), "{mailbox:?}");
-        }
-    }
-    relay.close().await;
-}
-
-/// Not a test but a measurement: `cargo test --release --test house -- --ignored --nocapture rate_to_a_sink`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-#[allow(clippy::cast_precision_loss)]
-async fn rate_to_a_sink() {
-    for (connections, octets, count) in
-        [(1, 4_096, 10_000), (10, 4_096, 40_000), (10, 65_536, 8_000), (10, 1 << 20, 1_000)]
-    {
-        let Some(sink) = Sink::start(false, &[]).await else { return };
-        let bounds = Bounds { connections, ..Bounds::default() };
-        let relay = Arc::new(relay(Settings { bounds, ..settings(&format!("smtp://{}", sink.address)) }));
-        let body = format!(
-            "Subject: rate\r\n\r\n{}",
-            "a line of seventy-eight octets, more or less, as most lines are\r\n".repeat(octets / 66)
-        );
-        let mail =
-            Dispatch { size: body.len() as u64, contents: InMemory::contents(body), ..mail(&["eva@live.example"]) };
-        let (begun, ours, theirs) = (std::time::Instant::now(), cpu_seconds("self"), sink.cpu_seconds());
-        let senders = (0..connections).map(|_| {
-            let (relay, mail) = (Arc::clone(&relay), mail.clone());
-            tokio::spawn(async move {
-                for _ in 0..count / connections {
-                    let outcomes = relay.deliver(&mail).await;
-                    assert!(matches!(outcomes[0].1, Outcome::Delivered(_)), "{outcomes:?}");
-                }
-            })
-        });
-        for sender in senders.collect::<Vec<_>>() {
-            sender.await.unwrap();
-        }
-        let seconds = begun.elapsed().as_secs_f64();
-        println!(
-            "{octets} octets, {connections} connections: {:.0} messages/s, our CPU {:.0} µs a message, the sink's {:.0} µs",
-            count as f64 / seconds,
-            (cpu_seconds("self") - ours) / count as f64 * 1e6,
-            (sink.cpu_seconds() - theirs) / count as f64 * 1e6,
-        );
-    }
 }

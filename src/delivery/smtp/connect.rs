@@ -35,7 +35,6 @@ pub trait Resolver: Send + Sync {
 pub struct SystemResolver;
 
 /// What every session of ours begins with.
-#[derive(Debug)]
 pub struct Caller {
     /// What we call ourselves.
     pub hostname: Domain,
@@ -46,7 +45,6 @@ pub struct Caller {
 }
 
 /// A session in which mail can be given, with what the peer offers in it.
-#[derive(Debug)]
 pub struct Session {
     /// The connection.
     pub wire: Wire,

@@ -67,7 +67,9 @@ impl Pool {
             .await
             .map_err(|_| SessionError::HostUnreachable("delivery has ended".to_owned()))?;
         while let Some(Resting { mut session, carried, until }) = lane.wake_youngest() {
-            if until > Instant::now() && session.is_alive() {
+            if until <= Instant::now() {
+                tokio::spawn(session.quit());
+            } else if session.is_alive() {
                 return Ok(Lent { session, is_reused: true, carried, lane, slot });
             }
         }

@@ -36,7 +36,6 @@ pub struct Party<'a> {
     pub recipient: &'a Recipient,
     /// What became of it; `None` until that is settled.
     pub outcome: Option<Outcome>,
-    is_accepted: bool,
 }
 
 /// What the peer makes of an envelope.
@@ -83,7 +82,7 @@ fn means_died_unused(error: &SessionError) -> bool {
 impl<'a> Party<'a> {
     /// A recipient nothing is settled about.
     pub fn new(recipient: &'a Recipient) -> Self {
-        Self { recipient, outcome: None, is_accepted: false }
+        Self { recipient, outcome: None }
     }
 
     fn settle(&mut self, diagnosis: Diagnosis) {
@@ -170,11 +169,8 @@ impl Transaction<'_, '_> {
                 say_rcpt(self.session, party.recipient);
             }
             let answer = answer(self.session, Step::Rcpt).await?;
-            if !self.is_mail_accepted {
-                continue;
-            }
-            party.is_accepted = answer.is_done();
-            if !party.is_accepted {
+            // Behind a refused MAIL the recipients are refused for its sake, and say nothing of their own.
+            if self.is_mail_accepted && !answer.is_done() {
                 party.settle(trouble::recipient(Step::Rcpt, &answer, &self.session.remote));
             }
         }

@@ -21,8 +21,9 @@ use crate::smtp::Answer;
 /// Octets the peer may have said that we have not read yet. 100 recipients' replies fit many times over; a peer that
 /// says more while we still write is not read until we have written.
 const UNREAD_OCTETS: usize = 256 * 1024;
-/// What a buffer starts with: a small message and its envelope leave in one write.
-const BUFFER_OCTETS: usize = 16 * 1024;
+/// What the buffers start with: a small message leaves in one write, and all replies to its envelope come in one read.
+const UNSENT_OCTETS: usize = 16 * 1024;
+const READ_OCTETS: usize = 2 * 1024;
 
 /// How long each step may take, RFC 5321 §4.5.3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +44,7 @@ pub struct Patience {
     pub quit: Duration,
 }
 
-/// A connection, in the clear or inside TLS.
-#[derive(Debug)]
+/// A connection, in the clear or inside TLS. Its buffers hold mail: it has no `Debug`.
 pub struct Wire {
     stream: Stream,
     unsent: BytesMut,
@@ -52,7 +52,6 @@ pub struct Wire {
     patience: Patience,
 }
 
-#[derive(Debug)]
 enum Stream {
     Clear(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -85,7 +84,7 @@ impl Patience {
 impl Wire {
     /// A connection just made.
     pub fn new(stream: TcpStream, patience: Patience) -> Self {
-        let unsent = BytesMut::with_capacity(BUFFER_OCTETS);
+        let unsent = BytesMut::with_capacity(UNSENT_OCTETS);
         Self { stream: Stream::Clear(stream), unsent, unread: BytesMut::new(), patience }
     }
 
@@ -175,6 +174,7 @@ impl Wire {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.unread.reserve(READ_OCTETS);
         match &mut self.stream {
             Stream::Clear(stream) => poll_read_buf(Pin::new(stream), cx, &mut self.unread),
             Stream::Tls(stream) => poll_read_buf(Pin::new(stream.as_mut()), cx, &mut self.unread),
