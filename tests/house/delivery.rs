@@ -370,6 +370,19 @@ async fn a_connection_has_its_limits() {
 }
 
 #[tokio::test]
+async fn a_crowd_shares_the_connections_there_may_be() {
+    // Nobody listens for a third.
+    let one = script(&[hello(ALL), vec![takes_message(1); 20].concat(), vec![Act::Stall]]);
+    let peer = Peer::plays(vec![one.clone(), one]).await;
+    let hop = format!("smtp://{}", peer.address);
+    let relay = relay(Settings { bounds: Bounds { connections: 2, ..Bounds::default() }, ..settings(&hop) });
+    let mail = mail(&["eva@live.example"]);
+    let crowd = futures_util::future::join_all((0..20).map(|_| told(&relay, &mail))).await;
+    assert!(crowd.iter().all(|told| *told == ["eva: delivered"]), "{crowd:?}");
+    assert_eq!((peer.count("connection"), peer.count("MAIL")), (2, 20));
+}
+
+#[tokio::test]
 async fn a_connection_that_rests_too_long_is_closed_politely() {
     let peer = Peer::plays(vec![script(&[hello(ALL), takes_message(1), vec![Act::Stall]])]).await;
     let hop = format!("smtp://{}", peer.address);

@@ -120,6 +120,12 @@ async fn rate_to_a_sink() {
             (sink.cpu_seconds() - theirs) / count as f64 * 1e6,
         );
     }
+}
+
+/// A measurement as well: `… --ignored --nocapture memory_of_a_large_message`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn memory_of_a_large_message() {
     let Some(sink) = Sink::start(false, &[]).await else { return };
     let relay = relay(settings(&format!("smtp://{}", sink.address)));
     let before = peak_memory_kib();
