@@ -16,3 +16,4 @@ pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Passage, Route, Router, TlsPolicy};
 pub use smtp::{Patience, Relay, Resolver, SystemResolver};
 pub use transport::{Dispatch, Transport};
+pub use trouble::NoWay;

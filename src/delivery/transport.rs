@@ -33,7 +33,7 @@ pub struct Dispatch {
 /// A means to get messages there.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Tries a message once. The answer has each recipient of the envelope once, in its order; nothing was retried
+    /// Tries a message once. The answer has each recipient of the envelope once, in any order; nothing was retried
     /// but a connection that had died unused. It may take as long as the peer (RFC 5321 §4.5.3.2).
     async fn deliver(&self, mail: &Dispatch) -> Vec<(Address, Outcome)>;
 }
