@@ -14,6 +14,7 @@ pub mod store; // where locked bytes and rows live
 
 // Memory: what the gateway knows.
 pub mod records; // what happened, and how long we keep it
+pub mod directory; // who is out there: national numbers, departments
 pub mod mailboxes; // what recipients can read
 
 // Work: what is done with a message.

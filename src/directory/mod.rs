@@ -1,0 +1,5 @@
+//! Who is out there: national numbers now; tunnels, certificates and address book later.
+
+mod national_id;
+
+pub use national_id::{NationalId, NationalIdFault, NumberType};
