@@ -2,4 +2,4 @@
 
 mod national_id;
 
-pub use national_id::{NationalId, NationalIdFault, NumberType};
+pub use national_id::{Certainty, NationalId, NationalIdFault, NumberType};

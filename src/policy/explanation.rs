@@ -1,0 +1,86 @@
+//! What `sealgate explain` says.
+
+use serde::Serialize;
+
+use crate::policy::protection::Protection;
+use crate::policy::treatment::{Means, Reason, Treatment};
+use crate::policy::verdict::Verdict;
+
+/// What would happen to a message. The field names are those of the interface page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Per recipient.
+    pub recipients: Vec<Explained>,
+}
+
+/// What would happen for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// The recipient.
+    pub address: String,
+    /// What the strongest rule asks.
+    pub protection: Protection,
+    /// Its name.
+    pub rule: String,
+    /// Why, in sentences.
+    pub reasons: Vec<String>,
+    /// `pass`, `tunnel`, `personal`, `pickup`, `hold` or `refuse`.
+    pub treatment: &'static str,
+    /// The certificate it would be sealed to.
+    pub certificate: Option<String>,
+    /// Where an answer would go.
+    pub return_mailbox: Option<String>,
+    /// The subject it would go on with.
+    pub subject: String,
+}
+
+impl Explanation {
+    /// Explains a verdict and the treatments that come of it.
+    #[must_use]
+    pub fn of(verdict: &Verdict, treatments: &[Treatment], return_mailbox: Option<&str>, subject: &str) -> Self {
+        let explained = verdict.recipients().iter().zip(treatments).map(|(verdict, treatment)| {
+            let mut reasons = verdict.reasons.clone();
+            reasons.extend(reason(&treatment.means));
+            Explained {
+                address: verdict.address.to_string(),
+                protection: verdict.protection,
+                rule: verdict.rule.clone(),
+                reasons,
+                treatment: treatment.means.word(),
+                certificate: None,
+                return_mailbox: matches!(treatment.means, Means::Seal(_))
+                    .then(|| return_mailbox.map(str::to_owned))
+                    .flatten(),
+                subject: subject.to_owned(),
+            }
+        });
+        Self { recipients: explained.collect() }
+    }
+}
+
+impl Means {
+    /// The word for it on the interface page.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pass { .. } | Self::Service => "pass",
+            Self::Seal(channel) => channel.as_str(),
+            Self::Hold(_) | Self::Wait(_) => "hold",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+}
+
+fn reason(means: &Means) -> Option<String> {
+    match means {
+        Means::Pass { .. } | Means::Seal(_) | Means::Service => None,
+        Means::Hold(reason) | Means::Refuse(reason) | Means::Wait(reason) => Some(match reason {
+            Reason::RuleHolds(rule) => format!("a person decides: the rule \"{rule}\""),
+            Reason::RuleRefuses(text) => format!("the sender is told: {text}"),
+            Reason::NoChannel => "no channel serves this recipient".to_owned(),
+            Reason::NoVerifiedTls => {
+                "no verified TLS to the recipient's mail server: it waits and comes back".to_owned()
+            }
+        }),
+    }
+}

@@ -1,0 +1,40 @@
+//! All that the judge may look at.
+
+use crate::mail::{Address, Header, ReversePath};
+
+/// A message as rules see it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Envelope sender.
+    pub sender: ReversePath,
+    /// Envelope recipients.
+    pub recipients: Vec<Address>,
+    /// The message's own header.
+    pub header: Header,
+    /// The subject, decoded.
+    pub subject: String,
+    /// Octets of the message.
+    pub size: u64,
+    /// Names of attachments, decoded.
+    pub attachments: Vec<String>,
+    /// Media types of all parts, lower case.
+    pub media_types: Vec<String>,
+    /// What was found, in the order of the rules' searches.
+    pub found: Vec<bool>,
+    /// Something could not be read even as raw octets.
+    pub unreadable: bool,
+    /// That counts as a match (`policy.unknown`).
+    pub unknown_matches: bool,
+    /// The message stands in a secure thread.
+    pub in_thread: bool,
+    /// Today's year, for two-digit years.
+    pub year: u16,
+}
+
+impl Facts {
+    /// Whether something unreadable counts as whatever a rule looks for.
+    #[must_use]
+    pub fn unreadable_counts(&self) -> bool {
+        self.unreadable && self.unknown_matches
+    }
+}

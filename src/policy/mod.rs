@@ -1,0 +1,34 @@
+//! What should happen to a message: facts in, a verdict per recipient out, and a treatment for each verdict.
+//!
+//! Judging and serving are pure: no I/O, no clock, no randomness. What they may look at is gathered before.
+//!
+//! # Security
+//!
+//! Reads what senders wrote, and attachments anybody may have made. Everything is bounded; what cannot be read counts
+//! as a match unless the configuration says otherwise. Senders can only raise protection.
+
+mod error;
+mod protection;
+mod scan;
+mod condition;
+mod rule;
+mod directive;
+mod facts;
+mod verdict;
+mod judge;
+mod treatment;
+mod serve;
+mod explanation;
+
+pub use condition::{Condition, Pattern};
+pub use directive::{Chooser, Departments, Directives, NumberDomains, Removals, parse_directives};
+pub use error::RuleFault;
+pub use explanation::{Explained, Explanation};
+pub use facts::Facts;
+pub use judge::judge;
+pub use protection::{Channel, Protection};
+pub use rule::{Grant, Rule, Rules, RulesBuilder};
+pub use scan::Search;
+pub use serve::{Reach, serve};
+pub use treatment::{Means, Reason, Treatment};
+pub use verdict::{FixedKind, Place, RecipientVerdict, Refusal, Verdict, lift_hold};

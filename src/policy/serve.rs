@@ -1,0 +1,53 @@
+//! Serving: a verdict and what can be reached in, a treatment per recipient out. Pure.
+
+use crate::policy::protection::{Channel, Protection};
+use crate::policy::treatment::{Means, Reason, Treatment};
+use crate::policy::verdict::{Place, RecipientVerdict, Verdict};
+
+/// What can be reached today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The smarthost sends over verified TLS or not at all.
+    pub smarthost_enforces_tls: bool,
+    /// The portal runs, so that messages can be picked up.
+    pub pickup: bool,
+    /// Who cannot be reached is refused rather than held.
+    pub refuse_unreachable: bool,
+}
+
+/// What is done for each recipient, in the envelope's order.
+#[must_use]
+pub fn serve(verdict: &Verdict, reach: &Reach) -> Vec<Treatment> {
+    let treat =
+        |(recipient, verdict): (usize, &RecipientVerdict)| Treatment { recipient, means: means(verdict, reach) };
+    verdict.recipients.iter().enumerate().map(treat).collect()
+}
+
+fn means(verdict: &RecipientVerdict, reach: &Reach) -> Means {
+    match verdict.place {
+        Place::Inside => return Means::Pass { verified_tls: false },
+        Place::Service => return Means::Service,
+        Place::Outside | Place::Number => {}
+    }
+    match verdict.protection {
+        Protection::Plain => Means::Pass { verified_tls: false },
+        Protection::Tls if reach.smarthost_enforces_tls => Means::Pass { verified_tls: true },
+        Protection::Tls => Means::Wait(Reason::NoVerifiedTls),
+        Protection::Secure => secured(verdict, reach),
+        Protection::Hold => Means::Hold(Reason::RuleHolds(verdict.rule.clone())),
+        Protection::Refuse => Means::Refuse(Reason::RuleRefuses(verdict.refusal.clone().unwrap_or_default())),
+    }
+}
+
+/// The first channel that fits. Tunnel and personal certificates are not served by this release.
+fn secured(verdict: &RecipientVerdict, reach: &Reach) -> Means {
+    let fits = |channel: &&Channel| match channel {
+        Channel::Tunnel | Channel::Personal => false,
+        Channel::Pickup => reach.pickup && verdict.place == Place::Outside,
+    };
+    match verdict.channels.iter().find(fits) {
+        Some(channel) => Means::Seal(*channel),
+        None if reach.refuse_unreachable => Means::Refuse(Reason::NoChannel),
+        None => Means::Hold(Reason::NoChannel),
+    }
+}

@@ -1,0 +1,46 @@
+//! What is done for one recipient.
+
+use crate::policy::protection::Channel;
+
+/// What is done for one recipient. Made by `serve` alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Treatment {
+    /// The recipient's place in the envelope.
+    pub recipient: usize,
+    /// By what means.
+    pub means: Means,
+}
+
+/// By what means a recipient is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Means {
+    /// The message passes as it came: inside, or judged `plain` or `tls`.
+    Pass {
+        /// Over a channel whose other end was verified, or not at all.
+        verified_tls: bool,
+    },
+    /// By a channel.
+    Seal(Channel),
+    /// To a service address: sealgate itself reads it.
+    Service,
+    /// It waits for a person or a channel.
+    Hold(Reason),
+    /// It is not delivered, and the sender is told.
+    Refuse(Reason),
+    /// It is tried again later; when its time is over, the sender is told.
+    Wait(Reason),
+}
+
+/// Why a recipient is not served now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A rule asks for a person's approval.
+    RuleHolds(String),
+    /// A rule refuses; its own words.
+    RuleRefuses(String),
+    /// No channel serves this recipient.
+    NoChannel,
+    /// No verified TLS to be had.
+    NoVerifiedTls,
+}

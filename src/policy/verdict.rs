@@ -1,0 +1,183 @@
+//! The verdict: what should happen, per recipient, and which rule said so.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::NationalId;
+use crate::mail::Address;
+use crate::policy::directive::Removals;
+use crate::policy::protection::{Channel, Protection};
+
+/// What should happen to a message. Made by `judge`, or by [`Verdict::fixed`] for what sealgate writes itself; rows keep
+/// it locked and read it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub(crate) recipients: Vec<RecipientVerdict>,
+    pub(crate) return_to: Option<String>,
+    pub(crate) remember_return: bool,
+    pub(crate) sms: Option<String>,
+    pub(crate) removals: Removals,
+    pub(crate) lifted: Vec<String>,
+}
+
+/// What should happen for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientVerdict {
+    /// The recipient.
+    pub address: Address,
+    /// Where the recipient is.
+    pub place: Place,
+    /// What the strongest rule asks.
+    pub protection: Protection,
+    /// Its name.
+    pub rule: String,
+    /// Why, in sentences without personal numbers.
+    pub reasons: Vec<String>,
+    /// What the sender of a refused one is told.
+    pub refusal: Option<String>,
+    /// What would apply if a hold were lifted.
+    pub below_hold: Option<Box<(Protection, String)>>,
+    /// The number its reader must have.
+    pub number: Option<NationalId>,
+    /// How long it can be read.
+    pub retention: Option<Duration>,
+    /// The channels to serve it by, in order.
+    pub channels: Vec<Channel>,
+}
+
+/// Where a recipient is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// In one of our domains: never judged, on the way to our own mail server.
+    Inside,
+    /// Anywhere else.
+    Outside,
+    /// A national number instead of an address: never relayed.
+    Number,
+    /// A service address at our own host name.
+    Service,
+}
+
+/// What sealgate writes itself. It is never judged anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FixedKind {
+    /// A notice to a recipient.
+    Notice,
+    /// A receipt to a sender.
+    Receipt,
+    /// A delivery report to a sender.
+    Report,
+    /// An answer on its way to its department.
+    Answer,
+    /// Mail that was opened, on its way inside.
+    Opened,
+    /// An automatic answer to somebody outside.
+    AutoReply,
+}
+
+/// A message or recipient is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{status} {text}")]
+pub struct Refusal {
+    /// The enhanced status code.
+    pub status: &'static str,
+    /// One line, to be said to the sender.
+    pub text: String,
+}
+
+impl Verdict {
+    /// The verdict on what sealgate writes itself.
+    #[must_use]
+    pub fn fixed(kind: FixedKind, recipients: &[Address]) -> Self {
+        let rule = format!("built in: {}", kind.as_str());
+        let fixed = |address: &Address| RecipientVerdict {
+            address: address.clone(),
+            place: Place::Inside,
+            protection: Protection::Plain,
+            rule: rule.clone(),
+            reasons: Vec::new(),
+            refusal: None,
+            below_hold: None,
+            number: None,
+            retention: None,
+            channels: Vec::new(),
+        };
+        Self {
+            recipients: recipients.iter().map(fixed).collect(),
+            return_to: None,
+            remember_return: false,
+            sms: None,
+            removals: Removals::default(),
+            lifted: Vec::new(),
+        }
+    }
+
+    /// Per recipient, in the envelope's order.
+    #[must_use]
+    pub fn recipients(&self) -> &[RecipientVerdict] {
+        &self.recipients
+    }
+
+    /// The department that gets answers, by directive, header or rule.
+    #[must_use]
+    pub fn return_to(&self) -> Option<&str> {
+        self.return_to.as_deref()
+    }
+
+    /// The sender wants that department from now on.
+    #[must_use]
+    pub fn remember_return(&self) -> bool {
+        self.remember_return
+    }
+
+    /// What goes off the header before the message goes on.
+    #[must_use]
+    pub fn removals(&self) -> &Removals {
+        &self.removals
+    }
+
+    /// Rules that a grant lifted: they are audited.
+    #[must_use]
+    pub fn lifted(&self) -> &[String] {
+        &self.lifted
+    }
+
+    /// Whether every recipient just passes: nothing needs to be looked up to serve it.
+    #[must_use]
+    pub fn all_plain(&self) -> bool {
+        self.recipients
+            .iter()
+            .all(|r| r.place == Place::Inside || (r.place == Place::Outside && r.protection == Protection::Plain))
+    }
+}
+
+impl FixedKind {
+    /// Its name, for traces.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Receipt => "receipt",
+            Self::Report => "report",
+            Self::Answer => "answer",
+            Self::Opened => "opened",
+            Self::AutoReply => "auto-reply",
+        }
+    }
+}
+
+/// The same verdict with one recipient's hold lifted: the next strongest protection applies.
+#[must_use]
+pub fn lift_hold(verdict: &Verdict, place: usize) -> Verdict {
+    let mut lifted = verdict.clone();
+    if let Some(recipient) = lifted.recipients.get_mut(place)
+        && recipient.protection == Protection::Hold
+        && let Some(below) = recipient.below_hold.take()
+    {
+        (recipient.protection, recipient.rule) = *below;
+    }
+    lifted
+}
