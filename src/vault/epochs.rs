@@ -231,7 +231,7 @@ fn read_index(path: &Path, own: &[Identity], keepers: &[Recipient]) -> Result<In
     if path.exists() {
         let plain = open_with(own, &fs::read(path).map_err(|f| file_fault(path, &f))?)?;
         let octets: [u8; 32] =
-            plain.as_ref().try_into().map_err(|_| VaultError::NotAnAgeFile("the index key has another length"))?;
+            (*plain).try_into().map_err(|_| VaultError::NotAnAgeFile("the index key has another length"))?;
         return Ok(IndexKey::new(&octets));
     }
     let octets: Zeroizing<[u8; 32]> = Zeroizing::new(random_octets()?);
