@@ -5,6 +5,7 @@
 pub mod mail; // addresses, envelopes, messages, reports
 pub mod smtp; // the SMTP and LMTP language
 pub mod texts; // what we say to people, in their languages
+pub mod fault; // what is wrong with a configuration: place, cause, hint
 
 // Means: sockets, keys, bytes. No idea of mail policy.
 pub mod telemetry; // metrics and redaction
@@ -22,3 +23,6 @@ pub mod policy; // what should happen
 pub mod queue; // mail we have promised to carry
 pub mod notify; // telling people, by mail and SMS
 pub mod delivery; // getting it there: SMTP and LMTP
+
+// House: the whole.
+pub mod config; // the configuration file

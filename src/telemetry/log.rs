@@ -1,5 +1,6 @@
 //! The log on standard error.
 
+use std::fmt;
 use std::io;
 use std::str::FromStr;
 
@@ -29,6 +30,15 @@ impl FromStr for LogFormat {
             "json" => Ok(Self::Json),
             _ => Err(LogFormatFault),
         }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
     }
 }
 

@@ -1,0 +1,49 @@
+//! `[[dkim]]`: how what we send is signed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::fault::{At, Key, Keys, Place, Secret, Setting, TextSetting, Value, settings};
+use crate::mail::{Domain, DomainFault};
+
+settings! {
+    /// A key that signs what we send (RFC 6376). Not served yet.
+    pub struct Dkim named "domain" {
+        /// The domain it signs for.
+        domain: Domain,
+        /// The selector its public half is published under.
+        selector: Selector,
+        /// The private key in PEM: a file nobody else may read, or `credential:NAME`.
+        key: Secret,
+    }
+}
+
+/// A DKIM selector: one or more labels (RFC 6376 §3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector(String);
+
+impl Selector {
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Selector {
+    type Err = DomainFault;
+
+    fn from_str(text: &str) -> Result<Self, DomainFault> {
+        text.parse::<Domain>().map(|labels| Self(labels.to_string()))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TextSetting for Selector {
+    const FORM: &'static str = "a selector such as \"gw1\"";
+}

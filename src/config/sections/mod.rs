@@ -1,0 +1,42 @@
+//! The sections of the configuration, each declared once.
+
+mod number;
+mod organisation;
+mod tls;
+mod log;
+mod smtpd;
+mod delivery;
+mod store;
+mod queue;
+mod vault;
+mod portal;
+mod imapd;
+mod control;
+mod notify;
+mod dkim;
+mod identity;
+mod department;
+mod policy;
+mod smime;
+
+pub use control::Control;
+pub use delivery::{Delivery, Internet, NextHop, NextHopFault};
+pub use department::{ChoosableBy, Deliver, DeliverFault, Department, ImapLogin};
+pub use dkim::{Dkim, Selector};
+pub use identity::{Claims, Identity, Provider};
+pub use imapd::Imapd;
+pub use log::Log;
+pub use notify::{Notify, Reveal, Sender, Sms};
+pub use number::NumberType;
+pub use organisation::{Organisation, TimeZone};
+pub use policy::{
+    ChannelName, Condition, ConditionFault, Content, Expect, Grants, Label, Pattern, Policy, ProtectionName, Rule,
+    Unknown, Unreachable,
+};
+pub use portal::Portal;
+pub use queue::Queue;
+pub use smime::{OwnCertificate, Trust, Tunnel};
+pub use smtpd::{HeaderField, HeaderFieldFault, Inbound, Outbound, Require, Smtpd};
+pub use store::{BlobStore, RowStore, Store, StoreNameFault};
+pub use tls::Tls;
+pub use vault::{AgeRecipient, AgeRecipientFault, Vault};

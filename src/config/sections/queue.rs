@@ -1,0 +1,19 @@
+//! `[queue]`: how long we try.
+
+use std::time::Duration;
+
+use crate::fault::{At, Key, Keys, Place, Setting, Value, settings};
+
+settings! {
+    /// How long, and how often, delivery is tried. Names and habits are Postfix's.
+    pub struct Queue {
+        /// The wait after the first failed attempt; doubled each time.
+        minimal_backoff: Duration = "5m",
+        /// The longest wait between two attempts.
+        maximal_backoff: Duration = "4000s",
+        /// When to give up and tell the sender.
+        maximal_lifetime: Duration = "5d",
+        /// When to tell the sender that mail is late.
+        delay_warning: Duration = "4h",
+    }
+}

@@ -1,0 +1,117 @@
+//! `[smtpd.outbound]` and `[smtpd.inbound]`: the SMTP doors.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::fault::{At, FilePath, Key, Keys, Network, Place, Secret, Setting, Size, TextSetting, Value, settings};
+
+settings! {
+    /// The SMTP doors. A door whose section is absent stays shut.
+    pub struct Smtpd {
+        /// For the organisation's own mail server.
+        outbound: Option<Outbound>,
+        /// For the internet.
+        inbound: Option<Inbound>,
+    }
+
+    /// The organisation's mail server hands us its outgoing mail here. The envelope sender must be of `organisation.domains`, or null.
+    pub struct Outbound {
+        /// Address and port to listen at.
+        listen: SocketAddr,
+        /// Who may connect; everyone else gets 554 instead of the greeting.
+        allow: Vec<Network> = ["127.0.0.0/8", "::1"],
+        /// What a peer must show besides, for shared clouds, where an address alone proves little.
+        require: Option<Require>,
+        /// The largest message, announced with SIZE (RFC 1870).
+        max_message_size: Size = "100 MiB",
+        /// Recipients of one message; the rest is answered with 452 and tried again by the peer.
+        max_recipients: NonZeroU32 = 1000,
+        /// Sessions at the same time, in all.
+        max_sessions: NonZeroU32 = 1000,
+        /// Sessions at the same time from one address.
+        max_sessions_per_client: NonZeroU32 = 100,
+        /// How long a session may say nothing (RFC 5321 §4.5.3.2).
+        idle_timeout: Duration = "5m",
+        /// How long a session may last.
+        session_timeout: Duration = "1h",
+    }
+
+    /// The internet, or the spam filter before us, hands us mail here: for `organisation.domains`, and for the service addresses at `hostname`.
+    pub struct Inbound {
+        /// Address and port to listen at.
+        listen: SocketAddr,
+        /// Peers whose PROXY v2 header or XCLIENT we believe.
+        trusted_peers: Vec<Network>,
+        /// The largest message, announced with SIZE (RFC 1870).
+        max_message_size: Size = "100 MiB",
+        /// Recipients of one message; the rest is answered with 452 and tried again by the peer.
+        max_recipients: NonZeroU32 = 100,
+        /// Sessions at the same time, in all.
+        max_sessions: NonZeroU32 = 1000,
+        /// Sessions at the same time from one address.
+        max_sessions_per_client: NonZeroU32 = 20,
+        /// How long a session may say nothing (RFC 5321 §4.5.3.2).
+        idle_timeout: Duration = "5m",
+        /// How long a session may last.
+        session_timeout: Duration = "30m",
+    }
+
+    /// What a peer at the outbound door must show besides its address. All that is given must hold.
+    pub struct Require {
+        /// A header field with a value only our mail server adds, `Name: value`. It is removed before the message goes on.
+        header: Option<HeaderField>,
+        /// A client certificate, this one, in PEM.
+        client_certificate: Option<FilePath>,
+        /// A login by AUTH: a file with one line, `name:password`, or `credential:NAME`.
+        auth: Option<Secret>,
+    }
+}
+
+/// One header field with its value, which may be a secret: it prints as `…`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HeaderField {
+    /// The field's name.
+    pub name: String,
+    /// Its value, without white space around it.
+    pub value: String,
+}
+
+/// The text is no header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a header field with a name, a colon and a value")]
+pub struct HeaderFieldFault;
+
+impl FromStr for HeaderField {
+    type Err = HeaderFieldFault;
+
+    /// RFC 5322 §2.2: a name of printable characters without the colon, then the value, here in one line.
+    fn from_str(text: &str) -> Result<Self, HeaderFieldFault> {
+        let (name, value) = text.split_once(':').ok_or(HeaderFieldFault)?;
+        let value = value.trim();
+        let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        if !fits || value.is_empty() || value.chars().any(char::is_control) {
+            return Err(HeaderFieldFault);
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl fmt::Display for HeaderField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: …", self.name)
+    }
+}
+
+impl fmt::Debug for HeaderField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TextSetting for HeaderField {
+    const FORM: &'static str = "a header field such as \"X-Our-Tenant: value\"";
+    const SECRET: bool = true;
+}

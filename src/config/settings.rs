@@ -1,0 +1,95 @@
+//! The whole file: the sections put together.
+
+use std::path::PathBuf;
+
+use crate::config::sections::{
+    Control, Delivery, Department, Dkim, Expect, Identity, Imapd, Log, Notify, Organisation, OwnCertificate, Policy,
+    Portal, Queue, Rule, Sender, Smtpd, Store, Tls, Trust, Tunnel, Vault,
+};
+use crate::fault::{At, FilePath, Key, Keys, Place, Setting, Value, settings};
+use crate::mail::Domain;
+
+settings! {
+    /// What stands before the first section.
+    pub struct Settings {
+        /// Our name to other mail servers: EHLO, `Received`, `Message-ID`, and the domain of our service addresses.
+        hostname: Domain,
+        /// Where everything we keep is kept; ours alone.
+        data_dir: FilePath = "/var/lib/sealgate",
+        /// Whose gateway this is.
+        organisation: Organisation,
+        /// Our certificate.
+        tls: Option<Tls>,
+        /// The SMTP doors.
+        smtpd: Smtpd = {},
+        /// Where mail goes from here.
+        delivery: Delivery,
+        /// How long we try.
+        queue: Queue = {},
+        /// Where what we keep is kept.
+        store: Store = {},
+        /// The keys that lock what we keep.
+        vault: Vault,
+        /// The web door.
+        portal: Option<Portal>,
+        /// The IMAP door.
+        imapd: Option<Imapd>,
+        /// The operator's door.
+        control: Control = {},
+        /// The log.
+        log: Log = {},
+        /// Telling people.
+        notify: Notify = {},
+        /// How what we send is signed.
+        dkim: Vec<Dkim>,
+        /// Who tells us who someone is.
+        identity: Identity = {},
+        /// The return mailboxes.
+        department: Vec<Department>,
+        /// How a secure recipient is served.
+        policy: Policy = {},
+        /// The rules.
+        rule: Vec<Rule>,
+        /// The rule tests.
+        expect: Vec<Expect>,
+        /// Our S/MIME certificates.
+        own_certificate: Vec<OwnCertificate>,
+        /// Whom we believe about S/MIME certificates.
+        trust: Option<Trust>,
+        /// Other organisations, domain to domain.
+        tunnel: Vec<Tunnel>,
+    }
+}
+
+impl Settings {
+    /// The control socket: as written, or `control.sock` in `data_dir`.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.control
+            .socket
+            .as_ref()
+            .map_or_else(|| self.data_dir.path.join("control.sock"), |socket| socket.path.clone())
+    }
+
+    /// From whom notices and receipts come: as written, or the organisation and `noreply@` at `hostname`.
+    #[must_use]
+    pub fn notice_sender(&self) -> Option<Sender> {
+        let ours = || {
+            let address = format!("noreply@{}", self.hostname).parse().ok()?;
+            Some(Sender { name: Some(self.organisation.name.clone()), address })
+        };
+        self.notify.from.clone().or_else(ours)
+    }
+
+    /// The default department, if there is one.
+    #[must_use]
+    pub fn default_department(&self) -> Option<&Department> {
+        self.department.iter().find(|department| department.default)
+    }
+
+    /// All settings as they are in effect, defaults and all, as TOML with secrets masked: `sealgate config show`.
+    #[must_use]
+    pub fn effective(&self) -> toml::Value {
+        self.show().unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
+    }
+}
