@@ -19,3 +19,6 @@ mod scripted_peer;
 mod dovecot;
 #[path = "house/mail_sink.rs"]
 mod mail_sink;
+
+#[path = "house/config.rs"]
+mod config;

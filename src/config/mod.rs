@@ -2,7 +2,16 @@
 
 mod sections;
 mod settings;
+mod check;
+mod rules;
+mod served;
+mod files;
+mod load;
+mod reference;
 
+pub use files::Files;
+pub use load::{Loaded, USUAL_PLACES, find, load, parse};
+pub use reference::{reference, reference_page};
 pub use sections::{
     AgeRecipient, AgeRecipientFault, BlobStore, ChannelName, ChoosableBy, Claims, Condition, ConditionFault, Content,
     Control, Deliver, DeliverFault, Delivery, Department, Dkim, Expect, Grants, HeaderField, HeaderFieldFault,

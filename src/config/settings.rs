@@ -6,7 +6,7 @@ use crate::config::sections::{
     Control, Delivery, Department, Dkim, Expect, Identity, Imapd, Log, Notify, Organisation, OwnCertificate, Policy,
     Portal, Queue, Rule, Sender, Smtpd, Store, Tls, Trust, Tunnel, Vault,
 };
-use crate::fault::{At, FilePath, Key, Keys, Place, Setting, Value, settings};
+use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 use crate::mail::Domain;
 
 settings! {

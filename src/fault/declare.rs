@@ -17,7 +17,7 @@
 /// ```
 ///
 /// `named "id"` after the struct's name says which setting names the section where there are several of its kind.
-/// The doc comments are the reference's words. Needs `At`, `Key`, `Keys`, `Place`, `Setting` and `Value` of
+/// The doc comments are the reference's words. Needs `At`, `Key`, `Keys`, `Place`, `Reader`, `Section`, `Setting` and `Value` of
 /// `crate::fault` in scope.
 macro_rules! settings {
     ($(
@@ -41,7 +41,7 @@ macro_rules! settings {
 
             fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
                 let keys = <Self as Setting>::keys()?;
-                let mut section = at.section(value, &keys)?;
+                let mut section = Section::open(value, at, &keys)?;
                 $( let $field = section.take::<$type>(stringify!($field), settings!(@default $($default)?)); )*
                 Some(Self { place: section.place(), $( $field: $field?, )* })
             }
@@ -55,6 +55,10 @@ macro_rules! settings {
                     }
                 )*
                 (!table.is_empty()).then_some(toml::Value::Table(table))
+            }
+
+            fn stand_in() -> Option<Self> {
+                Reader::stand_in()
             }
 
             fn keys() -> Option<Keys> {

@@ -13,6 +13,8 @@ mod quantity;
 mod network;
 mod url;
 mod place;
+mod standard;
+mod section;
 mod declare;
 
 pub use found::{Fault, Faults, Severity};
@@ -20,7 +22,8 @@ pub use key::{Key, Keys};
 pub use network::{Network, NetworkFault};
 pub use place::{FilePath, Secret};
 pub use quantity::{Size, SizeFault, read_duration, write_duration};
-pub use reader::{At, Place, Reader, Section, Value};
+pub use reader::{At, Place, Reader, Value};
+pub use section::Section;
 pub use setting::{Setting, TextSetting, UnknownWord};
 pub use url::{Host, Url, UrlFault};
 

@@ -59,6 +59,10 @@ impl Setting for FilePath {
     fn show(&self) -> Option<toml::Value> {
         Some(toml::Value::String(self.written.clone()))
     }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self { written: String::new(), path: PathBuf::new() })
+    }
 }
 
 impl Setting for Secret {
@@ -84,5 +88,9 @@ impl Setting for Secret {
 
     fn show(&self) -> Option<toml::Value> {
         Some(toml::Value::String(self.to_string()))
+    }
+
+    fn stand_in() -> Option<Self> {
+        FilePath::stand_in().map(Self::File)
     }
 }

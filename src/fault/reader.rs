@@ -8,15 +8,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::fault::found::{Fault, Faults, Severity};
-use crate::fault::key::{Keys, plain_name};
-use crate::fault::nearest::nearest;
-use crate::fault::setting::Setting;
 
 /// A value as it stands in the file.
 pub type Value<'i> = DeValue<'i>;
 
-/// Faults of syntax reported of one file; after so many, the rest would be echoes.
-const SYNTAX_FAULTS: usize = 20;
 /// Sections and lists inside each other. The TOML parser has its own bound; ours is the smaller.
 const DEPTH: usize = 32;
 
@@ -28,15 +23,16 @@ pub struct Reader {
     line_starts: Vec<usize>,
     places: BTreeMap<String, usize>,
     faults: Vec<Fault>,
+    pub(crate) stand_ins: usize,
 }
 
 /// A place in the file: where a value was found, or should have been.
 #[derive(Debug)]
 pub struct At<'r> {
-    reader: &'r mut Reader,
-    key: String,
-    line: Option<usize>,
-    depth: usize,
+    pub(crate) reader: &'r mut Reader,
+    pub(crate) key: String,
+    pub(crate) line: Option<usize>,
+    pub(crate) depth: usize,
 }
 
 /// Where a section or setting stands, kept beside what was read for the checks that look at several settings.
@@ -48,37 +44,13 @@ pub struct Place {
     pub key: String,
 }
 
-/// A table whose settings are taken one by one.
-#[derive(Debug)]
-pub struct Section<'t, 'i, 'r> {
-    table: &'t DeTable<'i>,
-    at: At<'r>,
-}
-
 impl Reader {
     /// Begins to read a file of this name; relative paths in it are relative to its folder.
     #[must_use]
     pub fn new(file: &str, text: &str) -> Self {
         let folder = Path::new(file).parent().map(Path::to_path_buf).unwrap_or_default();
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
-        Self { file: file.to_owned(), folder, line_starts, places: BTreeMap::new(), faults: Vec::new() }
-    }
-
-    /// Reads the whole text as one section. `None` if anything is missing or wrong; the faults are in the reader.
-    pub fn read<T: Setting>(&mut self, text: &str) -> Option<T> {
-        let (document, errors) = DeTable::parse_recoverable(text);
-        for error in errors.iter().take(SYNTAX_FAULTS) {
-            let line = error.span().map(|span| self.line_of(&span));
-            let cause = format!("not TOML: {}", one_line(error.message()));
-            self.push(line, "", cause, "the syntax is that of https://toml.io", Severity::Fault);
-        }
-        if !errors.is_empty() {
-            return None;
-        }
-        let root = DeValue::Table(document.into_inner());
-        let mut at = At { reader: self, key: String::new(), line: None, depth: 0 };
-        let read = T::read(&root, &mut at);
-        read.filter(|_| self.faults.iter().all(|fault| fault.severity == Severity::Warning))
+        Self { file: file.to_owned(), folder, line_starts, places: BTreeMap::new(), faults: Vec::new(), stand_ins: 0 }
     }
 
     /// Adds a fault at a setting, whose line is known if it was read.
@@ -99,16 +71,33 @@ impl Reader {
         Faults::new(self.faults)
     }
 
+    /// Whether no fault was found so far; warnings do not count.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.faults.iter().all(|fault| fault.severity == Severity::Warning)
+    }
+
+    /// Whether a fault was found at a setting, below it, or at a section it would stand in: what was read of it is then
+    /// not what its writer meant.
+    #[must_use]
+    pub fn is_faulty(&self, key: &str) -> bool {
+        let within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let faults = self.faults.iter().filter(|fault| fault.severity == Severity::Fault && !fault.key.is_empty());
+        faults.into_iter().any(|fault| within(&fault.key, key) || within(key, &fault.key))
+    }
+
     /// Whether a setting stands in the file.
     #[must_use]
     pub fn is_written(&self, key: &str) -> bool {
         self.places.contains_key(key)
     }
 
-    /// The folder paths are relative to.
+    /// The file's name without its folder.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn file_name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or(&self.file)
     }
 
     /// The line of a setting, or else of the section it should stand in.
@@ -116,11 +105,11 @@ impl Reader {
         self.places.get(key).or_else(|| parents(key).find_map(|parent| self.places.get(parent))).copied()
     }
 
-    fn line_of(&self, span: &Range<usize>) -> usize {
+    pub(crate) fn line_of(&self, span: &Range<usize>) -> usize {
         self.line_starts.partition_point(|start| *start <= span.start).max(1)
     }
 
-    fn push(
+    pub(crate) fn push(
         &mut self,
         line: Option<usize>,
         key: &str,
@@ -173,30 +162,7 @@ impl<'r> At<'r> {
         self.inner(joined(&self.key, name), Some(span))
     }
 
-    /// Opens the table that stands here, and reports settings nobody declared.
-    pub fn section<'t, 'i>(&mut self, value: &'t Value<'i>, declared: &Keys) -> Option<Section<'t, 'i, '_>> {
-        let DeValue::Table(table) = value else {
-            self.wrong_kind(value, "a table");
-            return None;
-        };
-        let known = || declared.keys.iter().map(|key| plain_name(key.name));
-        for (name, _) in table.iter() {
-            let word: &str = name.get_ref();
-            if known().any(|known| known == word) {
-                continue;
-            }
-            let line = Some(self.reader.line_of(&name.span()));
-            let hint = nearest(word, known()).map_or_else(
-                || format!("the settings here are {}", known().collect::<Vec<_>>().join(", ")),
-                |meant| format!("did you mean `{meant}`?"),
-            );
-            self.reader.push(line, &joined(&self.key, word), "unknown setting", hint, Severity::Fault);
-        }
-        let at = At { reader: self.reader, key: self.key.clone(), line: self.line, depth: self.depth };
-        Some(Section { table, at })
-    }
-
-    fn inner(&mut self, key: String, span: Option<Range<usize>>) -> Option<At<'_>> {
+    pub(crate) fn inner(&mut self, key: String, span: Option<Range<usize>>) -> Option<At<'_>> {
         if self.depth >= DEPTH {
             self.fault(format!("more than {DEPTH} levels inside each other"), "write it flatter");
             return None;
@@ -209,37 +175,6 @@ impl<'r> At<'r> {
     }
 }
 
-impl Section<'_, '_, '_> {
-    /// Takes one setting: what is written, else the default, else nothing if it may be left out.
-    pub fn take<T: Setting>(&mut self, field: &'static str, default: Option<&'static str>) -> Option<T> {
-        let name = plain_name(field);
-        if let Some((key, value)) = entry(self.table, name) {
-            // A section's line is its header's; a value's is its own.
-            let span = if value.get_ref().is_table() { key.span() } else { value.span() };
-            return T::read(value.get_ref(), &mut self.at.named(name, span)?);
-        }
-        let line = self.at.line;
-        let key = joined(&self.at.key, name);
-        let Some(text) = default else {
-            let absent = T::absent();
-            if absent.is_none() {
-                let (cause, hint) = missing::<T>(&key, name);
-                self.at.reader.push(line, &key, cause, hint, Severity::Fault);
-            }
-            return absent;
-        };
-        let value = DeValue::parse(text).ok()?;
-        let mut at = At { reader: self.at.reader, key, line, depth: self.at.depth + 1 };
-        T::read(value.get_ref(), &mut at)
-    }
-
-    /// Where this section stands.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.at.place()
-    }
-}
-
 impl Place {
     /// The path of a setting in this section.
     #[must_use]
@@ -248,21 +183,16 @@ impl Place {
     }
 }
 
-fn missing<T: Setting>(key: &str, name: &str) -> (&'static str, String) {
-    match T::keys() {
-        Some(_) => ("the section is missing", format!("write [{key}]; `sealgate config reference` tells its settings")),
-        None => ("the setting is missing", format!("write `{name} = …`, {}", T::form())),
-    }
-}
-
-fn entry<'t, 'i>(
+/// One entry of a table.
+pub(crate) fn entry<'t, 'i>(
     table: &'t DeTable<'i>,
     name: &str,
 ) -> Option<(&'t Spanned<toml::de::DeString<'i>>, &'t Spanned<DeValue<'i>>)> {
     table.iter().find(|(key, _)| key.get_ref() == name)
 }
 
-fn joined(path: &str, name: &str) -> String {
+/// The path of a setting below another.
+pub(crate) fn joined(path: &str, name: &str) -> String {
     if path.is_empty() { quoted(name) } else { format!("{path}.{}", quoted(name)) }
 }
 
@@ -275,10 +205,6 @@ fn quoted(name: &str) -> String {
 /// `a.b.c` has the parents `a.b` and `a`. A dot inside quotes only makes a parent that is not found.
 fn parents(key: &str) -> impl Iterator<Item = &str> {
     key.char_indices().rev().filter(|(_, c)| matches!(c, '.' | '[')).filter_map(|(end, _)| key.get(..end))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn kind(value: &Value<'_>) -> &'static str {

@@ -1,16 +1,11 @@
-//! What can be read as a setting: texts, numbers, lists, maps, and sections of these.
+//! What it takes to be a setting.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use toml::de::DeValue;
 
 use crate::fault::key::Keys;
-use crate::fault::quantity::{read_duration, write_duration};
 use crate::fault::reader::{At, Value};
 
 /// A type whose values are settings.
@@ -30,6 +25,13 @@ pub trait Setting: Sized {
         None
     }
 
+    /// Something to go on with where this setting must be written and is not, or is wrong, so that all else is still
+    /// looked at. A fault has been reported then, and what was read is never used.
+    #[must_use]
+    fn stand_in() -> Option<Self> {
+        None
+    }
+
     /// The settings below, if it is a section, or several of one kind.
     #[must_use]
     fn keys() -> Option<Keys> {
@@ -37,12 +39,14 @@ pub trait Setting: Sized {
     }
 }
 
-/// A setting that is one text.
+/// A setting that is one text. If there is a secret in it, its `Display` must not tell it.
 pub trait TextSetting: FromStr<Err: Display> + Display {
     /// What may stand there, in words that follow "write".
     const FORM: &'static str;
-    /// Whether the text must not be repeated in a fault or shown: it is or may hold a secret.
+    /// Whether the text must not be repeated in a fault: it is or may hold a secret.
     const SECRET: bool = false;
+    /// A text to go on with, if some can do no harm ([`Setting::stand_in`]).
+    const STAND_IN: Option<&'static str> = None;
 }
 
 /// The text is none of the words a setting knows.
@@ -64,8 +68,11 @@ impl<T: TextSetting> Setting for T {
     }
 
     fn show(&self) -> Option<toml::Value> {
-        let shown = if T::SECRET { "…".to_owned() } else { self.to_string() };
-        Some(toml::Value::String(shown))
+        Some(toml::Value::String(self.to_string()))
+    }
+
+    fn stand_in() -> Option<Self> {
+        T::STAND_IN.and_then(|text| text.parse().ok())
     }
 }
 
@@ -76,220 +83,4 @@ fn refusal<T: TextSetting>(fault: &T::Err, text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("{fault}: {short:?}{dots}")
-}
-
-impl TextSetting for crate::mail::Domain {
-    const FORM: &'static str = "a domain name such as \"sundby.example\"";
-}
-
-impl TextSetting for crate::mail::Address {
-    const FORM: &'static str = "a mail address such as \"anna.berg@sundby.example\"";
-}
-
-impl TextSetting for crate::texts::Language {
-    const FORM: &'static str = "one of \"sv\", \"da\", \"en\"";
-}
-
-impl TextSetting for std::net::SocketAddr {
-    const FORM: &'static str = "an IP address and a port such as \"127.0.0.1:10025\" or \"[::1]:10025\"";
-}
-
-impl Setting for String {
-    fn form() -> String {
-        "a text".to_owned()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let DeValue::String(text) = value else {
-            at.wrong_kind(value, "a text");
-            return None;
-        };
-        if text.trim().is_empty() {
-            at.fault("the text is empty", "write something, or leave the setting out");
-            return None;
-        }
-        if text.contains(['\r', '\n', '\0']) {
-            at.fault("the text has more than one line", "write it in one line");
-            return None;
-        }
-        Some(text.clone().into_owned())
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::String(self.clone()))
-    }
-}
-
-impl Setting for bool {
-    fn form() -> String {
-        "true or false".to_owned()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let DeValue::Boolean(yes) = value else {
-            at.wrong_kind(value, "true or false");
-            return None;
-        };
-        Some(*yes)
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::Boolean(*self))
-    }
-}
-
-impl Setting for NonZeroU32 {
-    fn form() -> String {
-        "a whole number from 1".to_owned()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let DeValue::Integer(number) = value else {
-            at.wrong_kind(value, &Self::form());
-            return None;
-        };
-        let read = u32::from_str_radix(number.as_str(), number.radix()).ok().and_then(Self::new);
-        if read.is_none() {
-            at.fault(format!("the number is too small or too large: {number}"), "write a whole number from 1");
-        }
-        read
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::Integer(i64::from(self.get())))
-    }
-}
-
-impl Setting for Duration {
-    fn form() -> String {
-        "a time such as \"90s\", \"5m\", \"2h\", \"30d\" or \"1h 30m\"".to_owned()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let DeValue::String(text) = value else {
-            at.wrong_kind(value, &Self::form());
-            return None;
-        };
-        let read = read_duration(text);
-        match read {
-            None => at.fault(format!("not a time: {text:?}"), format!("write {}", Self::form())),
-            Some(Self::ZERO) => at.fault("the time is zero", format!("write {}", Self::form())),
-            Some(_) => return read,
-        }
-        None
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::String(write_duration(*self)))
-    }
-}
-
-impl Setting for PathBuf {
-    fn form() -> String {
-        "a path, relative to this file".to_owned()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let text = String::read(value, at)?;
-        Some(at.folder().join(text))
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::String(self.display().to_string()))
-    }
-}
-
-impl<T: Setting> Setting for Option<T> {
-    fn form() -> String {
-        T::form()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        T::read(value, at).map(Some)
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        self.as_ref().and_then(T::show)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
-    }
-
-    fn keys() -> Option<Keys> {
-        T::keys()
-    }
-}
-
-/// A list. One value that is no section may stand for a list of one.
-impl<T: Setting> Setting for Vec<T> {
-    fn form() -> String {
-        format!("a list, each {}", T::form())
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let DeValue::Array(elements) = value else {
-            if value.is_table() {
-                let hint = format!("write double brackets around the section's name: [[{}]]", at.place().key);
-                at.fault("there may be several of these, so it is a list", hint);
-                return None;
-            }
-            return T::read(value, at).map(|only| vec![only]);
-        };
-        let named_by = T::keys().and_then(|keys| keys.named_by);
-        let mut read = Vec::with_capacity(elements.len());
-        for (index, element) in elements.iter().enumerate() {
-            let inner = at.element(index, element, named_by);
-            read.push(inner.and_then(|mut inner| T::read(element.get_ref(), &mut inner)));
-        }
-        read.into_iter().collect()
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        let elements: Vec<_> = self.iter().filter_map(T::show).collect();
-        (!elements.is_empty()).then_some(toml::Value::Array(elements))
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::new())
-    }
-
-    fn keys() -> Option<Keys> {
-        T::keys().map(|keys| Keys { several: true, ..keys })
-    }
-}
-
-/// A table whose keys are values too: `{ sv = "Bygglov", en = "Building permits" }`.
-impl<K: TextSetting + Ord, T: Setting> Setting for BTreeMap<K, T> {
-    fn form() -> String {
-        format!("a table {{ key = value, … }}, each key {}, each value {}", K::FORM, T::form())
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let DeValue::Table(table) = value else {
-            at.wrong_kind(value, &Self::form());
-            return None;
-        };
-        let mut read = Vec::with_capacity(table.len());
-        for (key, value) in table.iter() {
-            let Some(mut inner) = at.named(key.get_ref(), key.span()) else {
-                read.push(None);
-                continue;
-            };
-            let name = K::read(&DeValue::String(key.get_ref().clone()), &mut inner);
-            let value = T::read(value.get_ref(), &mut inner);
-            read.push(name.zip(value));
-        }
-        read.into_iter().collect()
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        let shown: toml::Table =
-            self.iter().filter_map(|(key, value)| Some((key.to_string(), value.show()?))).collect();
-        (!shown.is_empty()).then_some(toml::Value::Table(shown))
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::new())
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::fault::{At, FilePath, Key, Keys, Place, Setting, Value, settings};
+use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 
 settings! {
     /// The operator's door.

@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::fault::{At, FilePath, Host, Key, Keys, Place, Setting, TextSetting, Url, UrlFault, Value, settings};
+use crate::fault::{
+    At, FilePath, Host, Key, Keys, Place, Reader, Section, Setting, TextSetting, Url, UrlFault, Value, settings,
+};
 
 settings! {
     /// Where mail goes from here.
@@ -119,9 +121,11 @@ impl fmt::Display for Internet {
 }
 
 impl TextSetting for NextHop {
+    const STAND_IN: Option<&'static str> = Some("smtp://stand-in.invalid");
     const FORM: &'static str = "a host such as \"smtp://mail.sundby.example:25\", or smtps:// or lmtp://";
 }
 
 impl TextSetting for Internet {
+    const STAND_IN: Option<&'static str> = NextHop::STAND_IN;
     const FORM: &'static str = "\"mx\", or a smarthost such as \"smtp://127.0.0.1:2525\"";
 }

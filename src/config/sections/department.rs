@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::fault::{
-    At, Key, Keys, Place, Secret, Setting, TextSetting, UnknownWord, Url, UrlFault, Value, settings, words,
+    At, Key, Keys, Place, Reader, Secret, Section, Setting, TextSetting, UnknownWord, Url, UrlFault, Value, settings,
+    words,
 };
 use crate::mail::Address;
 use crate::texts::Language;

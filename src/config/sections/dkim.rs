@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::fault::{At, Key, Keys, Place, Secret, Setting, TextSetting, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Secret, Section, Setting, TextSetting, Value, settings};
 use crate::mail::{Domain, DomainFault};
 
 settings! {

@@ -1,7 +1,7 @@
 //! `[[identity.provider]]`: who tells us who someone is.
 
 use crate::config::sections::number::NumberType;
-use crate::fault::{At, Key, Keys, Place, Secret, Setting, Url, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Secret, Section, Setting, Url, Value, settings};
 
 settings! {
     /// Who tells us who someone is.

@@ -1,6 +1,6 @@
 //! `[log]`: what goes to standard error.
 
-use crate::fault::{At, Key, Keys, Place, Setting, TextSetting, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, TextSetting, Value, settings};
 use crate::telemetry::LogFormat;
 
 settings! {

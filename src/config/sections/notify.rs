@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::sections::smtpd::HeaderField;
-use crate::fault::{At, Key, Keys, Place, Setting, TextSetting, UnknownWord, Url, Value, settings, words};
+use crate::fault::{
+    At, Key, Keys, Place, Reader, Section, Setting, TextSetting, UnknownWord, Url, Value, settings, words,
+};
 use crate::mail::{Address, AddressFault};
 
 settings! {

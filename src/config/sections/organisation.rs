@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::fault::{At, Key, Keys, Place, Setting, TextSetting, Url, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, TextSetting, Url, Value, settings};
 use crate::mail::Domain;
 use crate::texts::{Language, Zone, ZoneFault};
 

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::sections::number::NumberType;
-use crate::fault::{At, FilePath, Key, Keys, Place, Setting, Size, TextSetting, UnknownWord, Value, settings, words};
+use crate::fault::{
+    At, FilePath, Key, Keys, Place, Reader, Section, Setting, Size, TextSetting, UnknownWord, Value, settings, words,
+};
 use crate::mail::{Address, Domain};
 
 /// Octets a compiled pattern may take: what one rule may cost in memory.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::fault::{At, Key, Keys, Network, Place, Setting, Size, Url, Value, settings};
+use crate::fault::{At, Key, Keys, Network, Place, Reader, Section, Setting, Size, Url, Value, settings};
 
 settings! {
     /// The web door, where recipients read and answer.

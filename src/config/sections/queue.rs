@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fault::{At, Key, Keys, Place, Setting, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 
 settings! {
     /// How long, and how often, delivery is tried. Names and habits are Postfix's.

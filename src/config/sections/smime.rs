@@ -1,6 +1,6 @@
 //! `[[own_certificate]]`, `[trust]` and `[[tunnel]]`: S/MIME, ours and theirs.
 
-use crate::fault::{At, FilePath, Key, Keys, Place, Setting, Value, settings};
+use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 use crate::mail::Domain;
 
 settings! {

@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::fault::{At, FilePath, Key, Keys, Network, Place, Secret, Setting, Size, TextSetting, Value, settings};
+use crate::fault::{
+    At, FilePath, Key, Keys, Network, Place, Reader, Secret, Section, Setting, Size, TextSetting, Value, settings,
+};
 
 settings! {
     /// The SMTP doors. A door whose section is absent stays shut.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::fault::{At, Key, Keys, Place, Setting, TextSetting, Url, UrlFault, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, TextSetting, Url, UrlFault, Value, settings};
 
 settings! {
     /// Where what we keep is kept. All of it is locked first.

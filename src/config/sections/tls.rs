@@ -1,6 +1,6 @@
 //! `[tls]`: our certificate.
 
-use crate::fault::{At, FilePath, Key, Keys, Place, Secret, Setting, Value, settings};
+use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Secret, Section, Setting, Value, settings};
 
 settings! {
     /// Our certificate, for both SMTP doors, IMAP and the portal.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::fault::{At, Key, Keys, Place, Secret, Setting, TextSetting, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Secret, Section, Setting, TextSetting, Value, settings};
 
 settings! {
     /// The keys that lock what we keep. A message locked today opens with the stock age program and one of these.

@@ -1,0 +1,310 @@
+//! The checks that look at several settings: what each says alone may be right, and together wrong.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use crate::config::sections::{ChoosableBy, Department, Internet, NextHop, Portal, ProtectionName, Provider};
+use crate::config::settings::Settings;
+use crate::fault::{Host, Reader};
+
+/// Reports what does not fit together.
+pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
+    check_names(settings, reader);
+    check_doors(settings, reader);
+    check_delivery(settings, reader);
+    check_queue(settings, reader);
+    if let Some(portal) = &settings.portal {
+        check_portal(portal, reader);
+    }
+    for provider in &settings.identity.provider {
+        check_provider(provider, reader);
+    }
+    check_departments(settings, reader);
+    check_secure_can_be_served(settings, reader);
+}
+
+/// Reports every name that stands twice, letter case aside.
+pub(crate) fn report_twins<'n>(reader: &mut Reader, names: impl IntoIterator<Item = (&'n str, String)>) {
+    let mut seen = BTreeSet::new();
+    for (name, key) in names {
+        if !seen.insert(name.to_lowercase()) {
+            reader.fault(&key, format!("there are two of this name: {name:?}"), "give each its own name");
+        }
+    }
+}
+
+fn check_names(settings: &Settings, reader: &mut Reader) {
+    let organisation = &settings.organisation;
+    if organisation.domains.is_empty() && !reader.is_faulty("organisation.domains") {
+        reader.fault(
+            "organisation.domains",
+            "no mail domain is ours",
+            "write `domains = [\"sundby.example\"]`: mail from other domains is not taken at the outbound door",
+        );
+    }
+    if organisation.domains.contains(&settings.hostname) && !reader.is_faulty("hostname") {
+        reader.fault(
+            "hostname",
+            "a mail domain of the organisation cannot be the gateway's own name",
+            "give the gateway a name of its own, such as gw.sundby.example: its service addresses live there",
+        );
+    }
+    let known = !reader.is_faulty("hostname") && !reader.is_faulty("organisation.domains");
+    if let Some(from) = settings.notify.from.as_ref().filter(|_| known) {
+        let domain = from.address.domain();
+        if *domain != settings.hostname && !organisation.domains.contains(domain) {
+            reader.warning(
+                "notify.from",
+                format!("{domain} is not a domain of the organisation"),
+                "recipients are told to trust the organisation's own domain; add it to organisation.domains or use one of those",
+            );
+        }
+    }
+    report_twins(reader, settings.dkim.iter().map(|dkim| (dkim.domain.as_str(), dkim.place.of("domain"))));
+    report_twins(reader, settings.tunnel.iter().map(|tunnel| (tunnel.domain.as_str(), tunnel.place.of("domain"))));
+}
+
+fn check_doors(settings: &Settings, reader: &mut Reader) {
+    let doors = listeners(settings);
+    for (place, (key, address)) in doors.iter().enumerate() {
+        let meets = |(_, other): &&(&str, SocketAddr)| share_a_port(*address, *other);
+        if let Some((earlier, _)) = doors.iter().take(place).find(meets) {
+            reader.fault(key, format!("{address} is taken by {earlier}"), "give each door its own port or address");
+        }
+    }
+    if settings.smtpd.outbound.is_none() && settings.smtpd.inbound.is_none() && !reader.is_faulty("smtpd") {
+        reader.warning("smtpd", "no SMTP door is open", "write [smtpd.outbound] with `listen`");
+    }
+    if settings.tls.is_some() || reader.is_faulty("tls") {
+        return;
+    }
+    let hint = "write [tls] with `certificate` and `key`";
+    if let Some(portal) = &settings.portal {
+        reader.fault(&portal.place.of("listen"), "the portal has no certificate", hint);
+    }
+    if let Some(inbound) = &settings.smtpd.inbound {
+        reader.fault(&inbound.place.of("listen"), "the inbound door has no certificate", hint);
+    }
+    if let Some(outbound) = &settings.smtpd.outbound
+        && !outbound.listen.ip().to_canonical().is_loopback()
+        && !settings.delivery.inner_plaintext
+    {
+        reader.fault(
+            &outbound.place.of("listen"),
+            "the outbound door is off loopback and has no certificate",
+            "write [tls], or `inner_plaintext = true` in [delivery] if that network is safe by other means",
+        );
+    }
+}
+
+/// Every address we listen at, with its key.
+pub(crate) fn listeners(settings: &Settings) -> Vec<(&'static str, SocketAddr)> {
+    let outbound = settings.smtpd.outbound.as_ref().map(|door| ("smtpd.outbound.listen", door.listen));
+    let inbound = settings.smtpd.inbound.as_ref().map(|door| ("smtpd.inbound.listen", door.listen));
+    let portal = settings.portal.as_ref().map(|door| ("portal.listen", door.listen));
+    let control = settings.control.listen.map(|listen| ("control.listen", listen));
+    [outbound, inbound, portal, control].into_iter().flatten().collect()
+}
+
+/// Port 0 asks the system for any free port and meets nobody.
+fn share_a_port(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() != 0
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+fn check_delivery(settings: &Settings, reader: &mut Reader) {
+    let hops = [
+        ("delivery.mail_server", Some(&settings.delivery.mail_server)),
+        ("delivery.internet", smarthost(&settings.delivery.internet)),
+    ];
+    for (key, hop) in hops.into_iter().filter_map(|(key, hop)| Some((key, hop?))) {
+        if let Some((door, _)) = listeners(settings).into_iter().find(|(_, listen)| is_ours(hop, *listen)) {
+            reader.fault(
+                key,
+                format!("this is our own {door}"),
+                "mail would go round in circles: name the other host's port",
+            );
+        }
+    }
+    if settings.delivery.smarthost_enforces_tls && settings.delivery.internet == Internet::Mx {
+        reader.warning(
+            "delivery.smarthost_enforces_tls",
+            "there is no smarthost",
+            "leave it out with `internet = \"mx\"`",
+        );
+    }
+}
+
+fn smarthost(internet: &Internet) -> Option<&NextHop> {
+    match internet {
+        Internet::Mx => None,
+        Internet::Smarthost(hop) => Some(hop),
+    }
+}
+
+fn is_ours(hop: &NextHop, listen: SocketAddr) -> bool {
+    let same_host = match hop.host() {
+        Host::Ip(ip) => *ip == listen.ip() || (ip.is_loopback() && listen.ip().is_unspecified()),
+        name @ Host::Name(_) => name.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()),
+    };
+    same_host && hop.port() == listen.port()
+}
+
+fn check_queue(settings: &Settings, reader: &mut Reader) {
+    let queue = &settings.queue;
+    if queue.minimal_backoff > queue.maximal_backoff {
+        reader.fault("queue.minimal_backoff", "longer than queue.maximal_backoff", "the first wait is the shortest");
+    }
+    if queue.maximal_backoff > queue.maximal_lifetime {
+        reader.fault(
+            "queue.maximal_backoff",
+            "longer than queue.maximal_lifetime",
+            "mail would be given up before it is tried again",
+        );
+    }
+    if queue.delay_warning >= queue.maximal_lifetime {
+        reader.warning(
+            "queue.delay_warning",
+            "not shorter than queue.maximal_lifetime",
+            "nobody is told that mail is late",
+        );
+    }
+}
+
+fn check_portal(portal: &Portal, reader: &mut Reader) {
+    if portal.url.scheme != "https" {
+        reader.fault(
+            &portal.place.of("url"),
+            format!("not https: {}", portal.url),
+            "links in notices must be safe to follow",
+        );
+    }
+    if portal.url.login.is_some() || !matches!(portal.url.rest.as_str(), "" | "/") {
+        reader.fault(
+            &portal.place.of("url"),
+            format!("more than a host and a port: {}", portal.url),
+            "the portal has a host name of its own, such as https://sakra.sundby.example",
+        );
+    }
+    if portal.session_idle > portal.session_lifetime {
+        reader.fault(
+            &portal.place.of("session_idle"),
+            "longer than portal.session_lifetime",
+            "no login can be idle for longer than it lasts",
+        );
+    }
+}
+
+fn check_provider(provider: &Provider, reader: &mut Reader) {
+    let key = |name| provider.place.of(name);
+    if !is_plain_word(&provider.id) {
+        reader.fault(
+            &key("id"),
+            format!("not fit for a web address: {:?}", provider.id),
+            "use letters a-z, digits and hyphens",
+        );
+    }
+    if provider.issuer.scheme != "https" && !(provider.issuer.scheme == "http" && provider.issuer.host.is_loopback()) {
+        reader.fault(
+            &key("issuer"),
+            format!("not https: {}", provider.issuer),
+            "only on loopback may an issuer be http",
+        );
+    }
+    if !provider.scopes.iter().any(|scope| scope == "openid") {
+        reader.fault(&key("scopes"), "without the scope openid", "add \"openid\" (OpenID Connect Core §3.1.2.1)");
+    }
+    if provider.accept_acr.is_empty() && !reader.is_faulty(&key("accept_acr")) {
+        reader.fault(
+            &key("accept_acr"),
+            "no level is accepted",
+            "name the levels that may open messages, as the provider writes them",
+        );
+    }
+    let stray = provider.acr_values.iter().find(|asked| !provider.accept_acr.contains(asked));
+    if let Some(stray) = stray.filter(|_| !provider.accept_acr.is_empty()) {
+        reader.fault(
+            &key("acr_values"),
+            format!("asks for a level that is not accepted: {stray:?}"),
+            "add it to accept_acr, or do not ask for it",
+        );
+    }
+    if provider.claims.number.is_some() && provider.number_type.is_none() {
+        reader.fault(
+            &key("number_type"),
+            "claims.number is set, but not what kind of number it is",
+            "write number_type",
+        );
+    }
+}
+
+fn check_departments(settings: &Settings, reader: &mut Reader) {
+    let departments = &settings.department;
+    report_twins(reader, departments.iter().map(|department| (department.id.as_str(), department.place.of("id"))));
+    report_twins(reader, settings.identity.provider.iter().map(|each| (each.id.as_str(), each.place.of("id"))));
+    let mut first_default: Option<&Department> = None;
+    for department in departments {
+        check_department(settings, department, reader);
+        match first_default {
+            Some(first) if department.default => reader.fault(
+                &department.place.of("default"),
+                format!("{:?} is the default already", first.id),
+                "at most one department can be the default",
+            ),
+            None if department.default => first_default = Some(department),
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn check_department(settings: &Settings, department: &Department, reader: &mut Reader) {
+    let key = |name| department.place.of(name);
+    if department.id.chars().any(|c| c.is_whitespace() || matches!(c, '[' | ']' | '!' | ':')) {
+        reader.fault(
+            &key("id"),
+            format!("not fit to stand in [svar: …]: {:?}", department.id),
+            "use letters, digits and hyphens",
+        );
+    }
+    if department.name.is_empty() && !reader.is_faulty(&key("name")) {
+        reader.fault(&key("name"), "the department has no name", "write `name = { sv = \"…\" }`");
+    }
+    if !settings.organisation.domains.contains(department.address.domain()) && !reader.is_faulty("organisation.domains")
+    {
+        reader.warning(
+            &key("address"),
+            format!("{} is not a domain of the organisation", department.address.domain()),
+            "answers go by delivery.mail_server; make sure it takes mail for this domain",
+        );
+    }
+    if department.choosable_by == ChoosableBy::Members && department.members.is_empty() {
+        reader.fault(
+            &key("members"),
+            "nobody may choose this department",
+            "write `members`, or `choosable_by = \"all\"`",
+        );
+    }
+}
+
+/// The one way to serve a secure recipient in this release is the portal with an e-ID.
+fn check_secure_can_be_served(settings: &Settings, reader: &mut Reader) {
+    let Some(rule) = settings.rule.iter().find(|rule| rule.protect == Some(ProtectionName::Secure)) else {
+        return;
+    };
+    if settings.portal.is_none() && !reader.is_faulty("portal") {
+        reader.fault(&rule.place.of("protect"), "no portal can serve what is secure", "write [portal]");
+    }
+    if settings.identity.provider.is_empty() && !reader.is_faulty("identity") {
+        reader.fault(
+            &rule.place.of("protect"),
+            "no e-ID can open what is secure",
+            "write [[identity.provider]]: without one nobody could log in to read",
+        );
+    }
+}
+
+/// Letters, digits, hyphens and underscores of ASCII.
+fn is_plain_word(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}

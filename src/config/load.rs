@@ -1,0 +1,86 @@
+//! Reading the configuration: the file, the text, the whole with all its faults.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::check::check;
+use crate::config::files::{Files, World, check_files};
+use crate::config::rules::check_rules;
+use crate::config::served::check_served;
+use crate::config::settings::Settings;
+use crate::fault::{Faults, Reader};
+use crate::net::Clock;
+
+/// Where the configuration is looked for when nobody says.
+pub const USUAL_PLACES: [&str; 2] = ["/etc/sealgate/sealgate.toml", "conf/sealgate.toml"];
+
+/// Octets of a configuration file we are willing to read.
+const FILE_OCTETS: u64 = 4 << 20;
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What to tell the operator though it can be used.
+    pub warnings: Faults,
+}
+
+/// The configuration file: the one named, or the first of [`USUAL_PLACES`] that exists.
+#[must_use]
+pub fn find(named: Option<PathBuf>) -> PathBuf {
+    let [first, ..] = USUAL_PLACES;
+    named
+        .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()))
+        .unwrap_or_else(|| PathBuf::from(first))
+}
+
+/// Reads and checks a configuration file, and as far as asked the files it names. Calls are blocking and quick.
+///
+/// # Errors
+/// All faults, and the warnings among them.
+pub fn load(path: &Path, files: Files) -> Result<Loaded, Faults> {
+    let file = path.display().to_string();
+    match read(path) {
+        Ok(text) => parse(&file, &text, files),
+        Err((cause, hint)) => {
+            let mut reader = Reader::new(&file, "");
+            reader.fault("", cause, hint);
+            Err(reader.into_faults())
+        }
+    }
+}
+
+/// Reads and checks a configuration's text. `file` is what faults call it; paths in it are relative to that file's
+/// folder. Never panics, whatever the text.
+///
+/// # Errors
+/// All faults, and the warnings among them.
+pub fn parse(file: &str, text: &str, files: Files) -> Result<Loaded, Faults> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let world = World { files, now: Clock::System.now(), credentials };
+    let mut reader = Reader::new(file, text);
+    let read: Option<Settings> = reader.read(text);
+    if let Some(settings) = &read {
+        check_rules(settings, &mut reader);
+        check(settings, &mut reader);
+        check_served(settings, &mut reader);
+        check_files(settings, &world, &mut reader);
+    }
+    let sound = reader.is_sound();
+    let faults = reader.into_faults();
+    match read {
+        Some(settings) if sound => Ok(Loaded { settings, warnings: faults }),
+        Some(_) | None => Err(faults),
+    }
+}
+
+fn read(path: &Path) -> Result<String, (String, &'static str)> {
+    const NAME_ONE: &str = "name one with --config FILE; `sealgate init DIR` writes one to begin with";
+    let size = fs::metadata(path).map_err(|fault| (format!("cannot be read: {}", fault.kind()), NAME_ONE))?.len();
+    if size > FILE_OCTETS {
+        return Err(("larger than 4 MiB".to_owned(), "this is no configuration"));
+    }
+    let octets = fs::read(path).map_err(|fault| (format!("cannot be read: {}", fault.kind()), NAME_ONE))?;
+    String::from_utf8(octets).map_err(|_| ("not UTF-8".to_owned(), "TOML is written in UTF-8"))
+}

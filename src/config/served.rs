@@ -1,0 +1,84 @@
+//! What this release understands but does not serve: a fault where mail would depend on it, else a warning.
+
+use crate::config::sections::{BlobStore, Deliver, Internet, RowStore};
+use crate::config::settings::Settings;
+use crate::fault::Reader;
+
+/// Reports what is written and not served yet.
+pub(crate) fn check_served(settings: &Settings, reader: &mut Reader) {
+    if settings.delivery.internet == Internet::Mx {
+        mail_depends("delivery.internet", "\"mx\"", "name a smarthost: `internet = \"smtp://host:port\"`", reader);
+    }
+    if matches!(settings.store.rows, RowStore::Postgres(_)) {
+        mail_depends("store.rows", "postgres://", "write \"embedded\", or leave it out", reader);
+    }
+    if matches!(settings.store.blobs, BlobStore::S3(_)) {
+        mail_depends("store.blobs", "s3://", "write \"files\", or leave it out", reader);
+    }
+    if let Some(require) = settings.smtpd.outbound.as_ref().and_then(|door| door.require.as_ref()) {
+        let hint = "require a header field, or leave it out";
+        if require.client_certificate.is_some() {
+            mail_depends(&require.place.of("client_certificate"), "a client certificate", hint, reader);
+        }
+        if require.auth.is_some() {
+            mail_depends(&require.place.of("auth"), "AUTH", hint, reader);
+        }
+    }
+    for department in &settings.department {
+        let what = match &department.deliver {
+            Deliver::MailServer => continue,
+            Deliver::Hosted => "\"hosted\"",
+            Deliver::Imaps(_) => "imaps://",
+        };
+        mail_depends(&department.place.of("deliver"), what, "write \"mail-server\", or leave it out", reader);
+    }
+    check_rules_served(settings, reader);
+    warn_of_sections(settings, reader);
+}
+
+fn check_rules_served(settings: &Settings, reader: &mut Reader) {
+    for rule in &settings.rule {
+        if !rule.login.is_empty() {
+            mail_depends(&rule.place.of("login"), "login", "leave it out: every provider may be used", reader);
+        }
+        if !rule.copy_to.is_empty() {
+            mail_depends(&rule.place.of("copy_to"), "copy_to", "leave it out", reader);
+        }
+        if rule.template.is_some() {
+            reader.warning(&rule.place.of("template"), "not served yet", "the usual notice is sent");
+        }
+    }
+}
+
+fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
+    let sections = [
+        (settings.imapd.as_ref().map(|imapd| imapd.place.key.clone()), "the door stays shut"),
+        (settings.notify.sms.as_ref().map(|sms| sms.place.key.clone()), "no short message is sent"),
+        (settings.trust.as_ref().map(|trust| trust.place.key.clone()), "S/MIME mail passes as it is"),
+    ];
+    for (key, hint) in sections {
+        if let Some(key) = key {
+            reader.warning(&key, "not served yet", hint);
+        }
+    }
+    for dkim in &settings.dkim {
+        reader.warning(&dkim.place.key, "not served yet", "what we send is not signed: let the smarthost sign it");
+    }
+    for own in &settings.own_certificate {
+        reader.warning(&own.place.key, "not served yet", "S/MIME mail passes as it is");
+    }
+    for tunnel in &settings.tunnel {
+        reader.warning(&tunnel.place.key, "not served yet", "mail to this domain is served by the other channels");
+    }
+    if let Some(inbound) = &settings.smtpd.inbound {
+        reader.warning(
+            &inbound.place.key,
+            "mail for organisation.domains is not served yet",
+            "the door takes mail for the service addresses at hostname; all else is refused with 550",
+        );
+    }
+}
+
+fn mail_depends(key: &str, what: &str, hint: &str, reader: &mut Reader) {
+    reader.fault(key, format!("{what} is not served yet"), hint);
+}
