@@ -60,7 +60,9 @@ fn check_names(settings: &Settings, reader: &mut Reader) {
             );
         }
     }
-    report_twins(reader, settings.dkim.iter().map(|dkim| (dkim.domain.as_str(), dkim.place.of("domain"))));
+    let selectors: Vec<_> =
+        settings.dkim.iter().map(|dkim| (format!("{}._domainkey.{}", dkim.selector, dkim.domain), dkim)).collect();
+    report_twins(reader, selectors.iter().map(|(name, dkim)| (name.as_str(), dkim.place.of("selector"))));
     report_twins(reader, settings.tunnel.iter().map(|tunnel| (tunnel.domain.as_str(), tunnel.place.of("domain"))));
 }
 

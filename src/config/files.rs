@@ -6,8 +6,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
@@ -51,7 +53,7 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
         return;
     }
     if let Some(tls) = &settings.tls {
-        check_tls(tls, world, reader);
+        check_tls(settings, tls, world, reader);
     }
     check_identity(&settings.vault.identity, world, reader);
     for provider in &settings.identity.provider {
@@ -77,7 +79,7 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
     }
 }
 
-fn check_tls(tls: &Tls, world: &World, reader: &mut Reader) {
+fn check_tls(settings: &Settings, tls: &Tls, world: &World, reader: &mut Reader) {
     let (certificate_key, key_key) = (tls.place.of("certificate"), tls.place.of("key"));
     let written = &tls.certificate.written;
     let chain = read_file(&tls.certificate.path, written, &certificate_key, reader)
@@ -92,6 +94,7 @@ fn check_tls(tls: &Tls, world: &World, reader: &mut Reader) {
     });
     if let Some(leaf) = chain.as_ref().and_then(|chain| chain.first()) {
         check_validity(leaf, written, &certificate_key, world.now, reader);
+        check_names(leaf, settings, &certificate_key, reader);
     }
     let (Some(chain), Some(key)) = (chain, key) else { return };
     let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -127,6 +130,19 @@ fn check_validity(leaf: &CertificateDer<'_>, written: &str, key: &str, now: Time
     } else if ends - now.unix_seconds() < SOON {
         let hint = "renew it; `systemctl reload sealgate` takes up the new one";
         reader.warning(key, format!("the certificate expires at {}: {written}", day(ends)), hint);
+    }
+}
+
+/// Whether browsers that follow a notice's link will find the name in the certificate. Behind a reverse proxy they see
+/// another one.
+fn check_names(leaf: &CertificateDer<'_>, settings: &Settings, key: &str, reader: &mut Reader) {
+    let Some(portal) = settings.portal.as_ref().filter(|portal| portal.trusted_proxies.is_empty()) else { return };
+    let host = portal.url.host.to_string();
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+    let (Ok(name), Ok(certificate)) = (name, ParsedCertificate::try_from(leaf)) else { return };
+    if verify_server_name(&certificate, &name).is_err() {
+        let hint = "get one that has the name in portal.url, or write portal.trusted_proxies if a proxy answers there";
+        reader.warning(key, format!("the certificate is not for {host}, the portal's name"), hint);
     }
 }
 

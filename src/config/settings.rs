@@ -90,6 +90,10 @@ impl Settings {
     /// All settings as they are in effect, defaults and all, as TOML with secrets masked: `sealgate config show`.
     #[must_use]
     pub fn effective(&self) -> toml::Value {
-        self.show().unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
+        let mut filled = self.clone();
+        let socket = self.control_socket();
+        filled.control.socket = Some(FilePath { written: socket.display().to_string(), path: socket });
+        filled.notify.from = self.notice_sender();
+        filled.show().unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
     }
 }

@@ -88,12 +88,6 @@ impl Reader {
         faults.into_iter().any(|fault| within(&fault.key, key) || within(key, &fault.key))
     }
 
-    /// Whether a setting stands in the file.
-    #[must_use]
-    pub fn is_written(&self, key: &str) -> bool {
-        self.places.contains_key(key)
-    }
-
     /// The file's name without its folder.
     #[must_use]
     pub fn file_name(&self) -> &str {

@@ -80,7 +80,32 @@ fn refusal<T: TextSetting>(fault: &T::Err, text: &str) -> String {
     if T::SECRET {
         return fault.to_string();
     }
+    let text = without_login(text);
     let short: String = text.chars().take(80).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("{fault}: {short:?}{dots}")
+}
+
+/// Someone may have written a password into an address: `smtp://me:hush@host` becomes `smtp://…@host`.
+fn without_login(text: &str) -> String {
+    match text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://…@{host}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fault::reader::Reader;
+    use crate::fault::url::Url;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_login_in_an_address_is_not_repeated() {
+        let text = "url = \"postgres://me:hush@db.example:0/rows\"";
+        let mut reader = Reader::new("a.toml", text);
+        let _: Option<BTreeMap<crate::mail::Domain, Url>> = reader.read(text);
+        let told = reader.into_faults().to_string();
+        assert!(told.contains("postgres://…@db.example:0/rows") && !told.contains("hush"), "{told}");
+    }
 }

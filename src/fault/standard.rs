@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -120,21 +119,6 @@ impl Setting for Duration {
 
     fn show(&self) -> Option<toml::Value> {
         Some(toml::Value::String(write_duration(*self)))
-    }
-}
-
-impl Setting for PathBuf {
-    fn form() -> String {
-        "a path, relative to this file".to_owned()
-    }
-
-    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
-        let text = String::read(value, at)?;
-        Some(at.folder().join(text))
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(toml::Value::String(self.display().to_string()))
     }
 }
 

@@ -119,6 +119,22 @@ fn no_text_makes_it_panic() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_change_to_a_sound_text_makes_it_panic(place in 0.0..1.0f64, cut in 0usize..40, put in "[\\x00-\\x7fåλ\"'\\[\\]{}=.,#\n]{0,12}") {
+        let mut text: Vec<char> = fs::read_to_string(SAMPLE).unwrap().chars().collect();
+        let start = (place * text.len() as f64) as usize;
+        let end = (start + cut).min(text.len());
+        text.splice(start..end, put.chars());
+        let text: String = text.into_iter().collect();
+        if let Err(faults) = config::parse(SAMPLE, &text, Files::Skip) {
+            proptest::prop_assert!(!faults.is_sound());
+        }
+    }
+}
+
 #[test]
 fn what_is_shown_is_in_effect_and_no_secret() {
     let sample = fs::read_to_string(SAMPLE).unwrap().replace("#require", "require");
@@ -159,6 +175,18 @@ fn an_expired_certificate_is_refused_and_an_ending_one_warned_of() {
     place.certify(|params| params.not_after = soon.into());
     let loaded = config::load(&place.config(), Files::Check).unwrap_or_else(|faults| panic!("{faults}"));
     assert!(loaded.warnings.to_string().contains("warning: tls.certificate: the certificate expires at "));
+}
+
+#[test]
+fn a_certificate_without_the_portals_name_is_warned_of() {
+    let place = Place::new();
+    let portal = "[portal]\nlisten = \"127.0.0.1:0\"\nurl = \"https://GW.sundby.example:8443/\"\n";
+    place.write("sealgate.toml", &format!("{CONFIG}{portal}"));
+    let warnings = || config::load(&place.config(), Files::Check).unwrap_or_else(|faults| panic!("{faults}")).warnings;
+    assert_eq!(warnings().to_string(), "");
+    place.write("sealgate.toml", &format!("{CONFIG}{portal}").replace("https://GW", "https://sakra"));
+    let told = warnings().to_string();
+    assert!(told.contains("the certificate is not for sakra.sundby.example, the portal's name"), "{told}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub enum RowStore {
 }
 
 /// `store.blobs`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum BlobStore {
     /// Files in `data_dir`.
     Files,
@@ -83,8 +83,15 @@ impl fmt::Display for BlobStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files => f.write_str("files"),
-            Self::S3(bucket) => f.write_str(bucket),
+            // Its address may name an access key.
+            Self::S3(_) => f.write_str("s3://…"),
         }
+    }
+}
+
+impl fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -93,5 +100,6 @@ impl TextSetting for RowStore {
 }
 
 impl TextSetting for BlobStore {
+    const SECRET: bool = true;
     const FORM: &'static str = "\"files\" or \"s3://bucket/prefix?endpoint=…\"";
 }
