@@ -1,11 +1,12 @@
 //! The checks that look at several settings: what each says alone may be right, and together wrong.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::config::sections::{ChoosableBy, Department, Internet, NextHop, Portal, ProtectionName, Provider};
+use crate::config::sections::{ChoosableBy, Department, Portal, ProtectionName, Provider};
 use crate::config::settings::Settings;
-use crate::fault::{Host, Reader};
+use crate::delivery::{Internet, NextHop};
+use crate::fault::Reader;
 
 /// Reports what does not fit together.
 pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
@@ -15,6 +16,10 @@ pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
     check_queue(settings, reader);
     if let Some(portal) = &settings.portal {
         check_portal(portal, reader);
+        if settings.notify.remind_after >= portal.retention {
+            let hint = "the sender is told only when it is too late; make it shorter";
+            reader.warning("notify.remind_after", "not shorter than portal.retention", hint);
+        }
     }
     for provider in &settings.identity.provider {
         check_provider(provider, reader);
@@ -146,11 +151,12 @@ fn smarthost(internet: &Internet) -> Option<&NextHop> {
 }
 
 fn is_ours(hop: &NextHop, listen: SocketAddr) -> bool {
-    let same_host = match hop.host() {
-        Host::Ip(ip) => *ip == listen.ip() || (ip.is_loopback() && listen.ip().is_unspecified()),
-        name @ Host::Name(_) => name.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()),
+    let door = listen.ip();
+    let same_host = match hop.host.parse::<IpAddr>() {
+        Ok(ip) => ip == door || (ip.is_loopback() && door.is_unspecified()),
+        Err(_) => hop.host == "localhost" && (door.is_loopback() || door.is_unspecified()),
     };
-    same_host && hop.port() == listen.port()
+    same_host && hop.port == listen.port()
 }
 
 fn check_queue(settings: &Settings, reader: &mut Reader) {

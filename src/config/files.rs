@@ -19,6 +19,7 @@ use crate::config::sections::Tls;
 use crate::config::settings::Settings;
 use crate::fault::{Reader, Secret};
 use crate::net::Time;
+use crate::vault::Identity;
 
 /// How far the files and ports named in a configuration are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,8 +161,9 @@ fn certificates(pem: &[u8], written: &str, key: &str, reader: &mut Reader) -> Op
 fn check_identity(identity: &Secret, world: &World, reader: &mut Reader) {
     let key = "vault.identity";
     let Some(octets) = read_secret(identity, key, world, reader) else { return };
-    let is_identity = |line: &[u8]| line.trim_ascii().to_ascii_uppercase().starts_with(b"AGE-SECRET-KEY-");
-    if !octets.split(|octet| *octet == b'\n').any(is_identity) {
+    let text = std::str::from_utf8(&octets).unwrap_or_default();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).peekable();
+    if lines.peek().is_none() || lines.any(|line| line.parse::<Identity>().is_err()) {
         let hint = "write one with `sealgate init` or `age-keygen`";
         reader.fault(key, format!("no age identity in it: {identity}"), hint);
     }

@@ -1,7 +1,8 @@
 //! What this release understands but does not serve: a fault where mail would depend on it, else a warning.
 
-use crate::config::sections::{BlobStore, Deliver, Internet, RowStore};
+use crate::config::sections::{BlobStore, Deliver, RowStore};
 use crate::config::settings::Settings;
+use crate::delivery::Internet;
 use crate::fault::Reader;
 
 /// Reports what is written and not served yet.

@@ -143,6 +143,15 @@ impl fmt::Display for NextHop {
     }
 }
 
+impl fmt::Display for Internet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mx => f.write_str("mx"),
+            Self::Smarthost(hop) => write!(f, "{hop}"),
+        }
+    }
+}
+
 impl fmt::Debug for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

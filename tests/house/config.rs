@@ -237,7 +237,8 @@ impl Place {
         let place = Self(tempfile::tempdir().unwrap());
         place.write("sealgate.toml", CONFIG);
         place.certify(|_| {});
-        let identity = format!("# created: 2026-11-24T10:00:00Z\nAGE-SECRET-KEY-1{}\n", "Q".repeat(58));
+        let identity = sealgate::vault::Identity::generate().unwrap();
+        let identity = format!("# created: 2026-11-24T10:00:00Z\n{}\n", identity.to_text().as_str());
         place.write_secret("vault.key", &identity);
         place
     }

@@ -1,13 +1,11 @@
 //! `[delivery]`: where mail goes from here.
 
-use std::fmt;
 use std::num::NonZeroU32;
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::fault::{
-    At, FilePath, Host, Key, Keys, Place, Reader, Section, Setting, TextSetting, Url, UrlFault, Value, settings,
-};
+use crate::delivery::{Bounds, Internet, NextHop};
+use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, TextSetting, Value, settings};
+use crate::mail::Domain;
 
 settings! {
     /// Where mail goes from here.
@@ -31,91 +29,22 @@ settings! {
     }
 }
 
-/// `delivery.internet`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Internet {
-    /// By the recipient domain's MX records.
-    Mx,
-    /// All of it to one host.
-    Smarthost(NextHop),
-}
-
-/// A host that takes mail: `smtp://host:port`, `smtps://host:port`, `lmtp://host:port`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextHop(Url);
-
-/// Why a text is no [`NextHop`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NextHopFault {
-    /// Not a URL.
-    #[error(transparent)]
-    Url(#[from] UrlFault),
-    /// Another scheme.
-    #[error("mail is handed over by smtp://, smtps:// or lmtp://")]
-    SchemeUnknown,
-    /// There is more than a host and a port.
-    #[error("a login or a path has no place here")]
-    MoreThanHost,
-}
-
-impl NextHop {
-    /// `smtp`, `smtps` or `lmtp`.
+impl Delivery {
+    /// The settings as `delivery` takes them; `hostname` is what we call ourselves.
     #[must_use]
-    pub fn scheme(&self) -> &str {
-        &self.0.scheme
-    }
-
-    /// The host.
-    #[must_use]
-    pub fn host(&self) -> &Host {
-        &self.0.host
-    }
-
-    /// The port: 25, 465 or 24 unless written.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.0.port.unwrap_or(match self.scheme() {
-            "smtps" => 465,
-            "lmtp" => 24,
-            _ => 25,
-        })
-    }
-}
-
-impl FromStr for NextHop {
-    type Err = NextHopFault;
-
-    fn from_str(text: &str) -> Result<Self, NextHopFault> {
-        let url: Url = text.parse()?;
-        if !matches!(url.scheme.as_str(), "smtp" | "smtps" | "lmtp") {
-            return Err(NextHopFault::SchemeUnknown);
-        }
-        if url.login.is_some() || !matches!(url.rest.as_str(), "" | "/") {
-            return Err(NextHopFault::MoreThanHost);
-        }
-        Ok(Self(url))
-    }
-}
-
-impl FromStr for Internet {
-    type Err = NextHopFault;
-
-    fn from_str(text: &str) -> Result<Self, NextHopFault> {
-        if text == "mx" { Ok(Self::Mx) } else { text.parse().map(Self::Smarthost) }
-    }
-}
-
-impl fmt::Display for NextHop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme(), self.host(), self.port())
-    }
-}
-
-impl fmt::Display for Internet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mx => f.write_str("mx"),
-            Self::Smarthost(hop) => write!(f, "{hop}"),
+    pub fn for_delivery(&self, hostname: &Domain) -> crate::delivery::Settings {
+        crate::delivery::Settings {
+            hostname: hostname.clone(),
+            internet: self.internet.clone(),
+            smarthost_enforces_tls: self.smarthost_enforces_tls,
+            mail_server: self.mail_server.clone(),
+            inner_plaintext: self.inner_plaintext,
+            ca_file: self.ca_file.as_ref().map(|file| file.path.clone()),
+            bounds: Bounds {
+                connections: usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX),
+                messages: self.max_messages_per_connection.get(),
+                idle: self.idle_timeout,
+            },
         }
     }
 }

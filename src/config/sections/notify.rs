@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::config::sections::smtpd::HeaderField;
 use crate::fault::{
@@ -16,6 +17,8 @@ settings! {
         from: Option<Sender>,
         /// Whether a notice may name the department, which can itself be a secret, or the organisation alone.
         reveal: Reveal = "organisation",
+        /// After how long the sender is told that a message was not opened.
+        remind_after: Duration = "7d",
         /// How short messages are sent.
         sms: Option<Sms>,
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::{At, Key, Keys, Place, Reader, Secret, Section, Setting, TextSetting, Value, settings};
+use crate::vault::{IdentitySource, KeyFault, Recipient};
 
 settings! {
     /// The keys that lock what we keep. A message locked today opens with the stock age program and one of these.
@@ -18,26 +19,35 @@ settings! {
     }
 }
 
-/// An age recipient as written, `age1…`. Whether it is one, the vault knows; here it has its form (Bech32, BIP 173).
+/// A public age recipient, told apart from the private half that someone may have written by mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgeRecipient(String);
+pub struct AgeRecipient(Recipient);
 
-/// The text has not the form of an age recipient.
+/// Why a text is no [`AgeRecipient`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AgeRecipientFault {
     /// It is the private half.
     #[error("this is a private key: keep it off this machine and out of this file")]
     IsPrivate,
     /// It is something else.
-    #[error("not an age recipient")]
-    Form,
+    #[error(transparent)]
+    Key(#[from] KeyFault),
 }
 
-impl AgeRecipient {
-    /// As written.
+impl Vault {
+    /// Where the identity is, as the vault takes it.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn identity_source(&self) -> IdentitySource {
+        match &self.identity {
+            Secret::File(file) => IdentitySource::File(file.path.clone()),
+            Secret::Credential(name) => IdentitySource::Credential(name.clone()),
+        }
+    }
+
+    /// The recovery recipients, as the vault takes them.
+    #[must_use]
+    pub fn recovery_recipients(&self) -> Vec<Recipient> {
+        self.recovery.iter().map(|recipient| recipient.0.clone()).collect()
     }
 }
 
@@ -45,18 +55,16 @@ impl FromStr for AgeRecipient {
     type Err = AgeRecipientFault;
 
     fn from_str(text: &str) -> Result<Self, AgeRecipientFault> {
-        if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        if text.trim_start().to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             return Err(AgeRecipientFault::IsPrivate);
         }
-        let rest = text.strip_prefix("age1").ok_or(AgeRecipientFault::Form)?;
-        let fits = rest.len() >= 58 && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if fits { Ok(Self(text.to_owned())) } else { Err(AgeRecipientFault::Form) }
+        Ok(Self(text.parse()?))
     }
 }
 
 impl fmt::Display for AgeRecipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}", self.0)
     }
 }
 
