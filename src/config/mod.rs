@@ -15,8 +15,8 @@ pub use reference::{reference, reference_page};
 pub use sections::{
     AgeRecipient, AgeRecipientFault, BlobStore, ChannelName, ChoosableBy, Claims, Condition, ConditionFault, Content,
     Control, Deliver, DeliverFault, Delivery, Department, Dkim, Expect, Grants, HeaderField, HeaderFieldFault,
-    Identity, ImapLogin, Imapd, Inbound, Label, Log, Notify, NumberType, Organisation, Outbound, OwnCertificate,
-    Pattern, Policy, Portal, ProtectionName, Provider, Queue, Require, Reveal, RowStore, Rule, Selector, Sender, Sms,
-    Smtpd, Store, StoreNameFault, TimeZone, Tls, Trust, Tunnel, Unknown, Unreachable, Vault,
+    Identity, ImapLogin, Imapd, Inbound, Label, Log, Notify, Organisation, Outbound, OwnCertificate, Pattern, Policy,
+    Portal, ProtectionName, Provider, Queue, Require, Reveal, RowStore, Rule, Selector, Sender, Sms, Smtpd, Store,
+    StoreNameFault, TimeZone, Tls, Trust, Tunnel, Unknown, Unreachable, Vault,
 };
 pub use settings::Settings;

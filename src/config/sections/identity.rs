@@ -1,6 +1,6 @@
 //! `[[identity.provider]]`: who tells us who someone is.
 
-use crate::config::sections::number::NumberType;
+use crate::directory::NumberType;
 use crate::fault::{At, Key, Keys, Place, Reader, Secret, Section, Setting, Url, Value, settings};
 
 settings! {

@@ -27,7 +27,6 @@ pub use identity::{Claims, Identity, Provider};
 pub use imapd::Imapd;
 pub use log::Log;
 pub use notify::{Notify, Reveal, Sender, Sms};
-pub use number::NumberType;
 pub use organisation::{Organisation, TimeZone};
 pub use policy::{
     ChannelName, Condition, ConditionFault, Content, Expect, Grants, Label, Pattern, Policy, ProtectionName, Rule,

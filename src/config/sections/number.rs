@@ -1,23 +1,9 @@
-//! The kinds of national numbers.
+//! The kinds of national numbers, as settings.
 
-use crate::fault::{TextSetting, UnknownWord, words};
+use crate::directory::NumberType;
+use crate::fault::TextSetting;
 
-words! {
-    /// A kind of number that names a person or an organisation.
-    pub enum NumberType {
-        /// Swedish personal number.
-        SePersonnummer = "se-personnummer",
-        /// Swedish co-ordination number.
-        SeSamordningsnummer = "se-samordningsnummer",
-        /// Swedish organisation number.
-        SeOrganisationsnummer = "se-organisationsnummer",
-        /// Danish personal number.
-        DkCpr = "dk-cpr",
-        /// Danish company number.
-        DkCvr = "dk-cvr",
-        /// Norwegian birth number.
-        NoFodselsnummer = "no-fodselsnummer",
-        /// Finnish personal identity code.
-        FiHetu = "fi-hetu",
-    }
+impl TextSetting for NumberType {
+    const FORM: &'static str = "a type of number: \"se-personnummer\", \"se-samordningsnummer\", \"se-organisationsnummer\", \
+                                \"dk-cpr\", \"dk-cvr\", \"no-fodselsnummer\" or \"fi-hetu\"";
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::sections::number::NumberType;
+use crate::directory::NumberType;
 use crate::fault::{
     At, FilePath, Key, Keys, Place, Reader, Section, Setting, Size, TextSetting, UnknownWord, Value, settings, words,
 };
