@@ -20,6 +20,7 @@ pub mod mailboxes; // what recipients can read
 
 // Work: what is done with a message.
 pub mod policy; // what should happen
+pub mod sealing; // seals what we send, opens what we receive
 pub mod queue; // mail we have promised to carry
 pub mod notify; // telling people, by mail and SMS
 pub mod delivery; // getting it there: SMTP and LMTP

@@ -1,5 +1,30 @@
-//! Mail we have promised to carry.
+//! Mail we have promised to carry: one item for each message taken, one consignment for each way it goes out.
+//!
+//! An item is *incoming* until the carrier has served its recipients, then its consignments are attempted until each
+//! recipient is delivered, failed or held. All of it is rows; what names a person or a subject in them is locked.
 
+mod error;
 mod reception;
+mod answer;
+mod item;
+mod table;
+mod spool;
+mod intake;
+mod lease;
+mod backoff;
+mod schedule;
+mod settle;
+mod inspect;
 
+pub use answer::{Answer, AnswerIntake, Attachment};
+pub use backoff::Backoff;
+pub use error::QueueError;
+pub use inspect::{Inspector, Listed, ListedRecipient};
+pub use intake::{NewItem, PreparedItem};
+pub use item::{Consignment, Ended, Item, Kind, Progress, RecipientState, Summary};
+pub use lease::{ConsignmentLease, IncomingLease};
 pub use reception::{Origin, Peer, Receiving, Reception, ReceptionError};
+pub use schedule::Schedule;
+pub use settle::{Exchange, Settlement};
+pub use spool::{Draft, Spool};
+pub use table::Stage;

@@ -1,0 +1,129 @@
+//! One message we have promised to carry, and the ways it goes out: the parts that are locked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mail::{Address, Envelope, QueueId, ReversePath};
+use crate::policy::{FixedKind, Verdict};
+use crate::queue::reception::Origin;
+use crate::sealing::Outgoing;
+
+/// A promise: what was taken, how it was judged, how far each recipient has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Item {
+    /// What kind of message it is.
+    pub kind: Kind,
+    /// The door it came through.
+    pub origin: Origin,
+    /// Its envelope as it came.
+    pub envelope: Envelope,
+    /// How it was judged, per recipient in the envelope's order.
+    pub verdict: Verdict,
+    /// How far each recipient has come, in the envelope's order.
+    pub states: Vec<RecipientState>,
+    /// What reports and receipts say about it.
+    pub summary: Summary,
+    /// The `Received` field it got at our door, with its final CRLF.
+    pub received: String,
+}
+
+/// What kind of message an item is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Somebody's message.
+    Mail,
+    /// What sealgate wrote itself about a message.
+    Written {
+        /// What it is.
+        kind: FixedKind,
+        /// The message it is about.
+        about: QueueId,
+        /// The recipient of that message it is about.
+        recipient: Option<Address>,
+        /// That message's sender, who is told if this one comes back; null for nobody.
+        teller: ReversePath,
+    },
+}
+
+/// What reports and receipts say about a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The subject, decoded, tags and directives gone.
+    pub subject: String,
+    /// `Message-ID` with its angle brackets, if it has one.
+    pub message_id: Option<String>,
+    /// `References` and `In-Reply-To`, oldest first.
+    pub references: Vec<String>,
+    /// The author's name in `From`.
+    pub author: Option<String>,
+    /// Octets of the header as it came, its empty line included.
+    pub header_length: u64,
+    /// The message has an octet over 127.
+    pub has_eight_bit: bool,
+    /// Its header has one (RFC 6532).
+    pub has_utf8_header: bool,
+}
+
+/// How far one recipient has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecipientState {
+    /// Not served yet.
+    Waiting,
+    /// Goes out with this consignment.
+    Consigned(u16),
+    /// Lies in the recipient's post box.
+    Deposited,
+    /// Waits for a person or a channel.
+    Held {
+        /// Why, in a sentence without personal data.
+        reason: String,
+    },
+    /// Will not be delivered; the sender was told.
+    Refused,
+}
+
+/// One way a message goes out: an [`Outgoing`] and how far each of its recipients has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Consignment {
+    /// What leaves.
+    pub outgoing: Outgoing,
+    /// In the order of the envelope's recipients.
+    pub progress: Vec<Progress>,
+    /// The delay was reported to the sender.
+    pub delay_reported: bool,
+}
+
+/// How far one recipient of a consignment has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Delivered or failed: not attempted again.
+    pub ended: Option<Ended>,
+    /// What the next hop said last, one line.
+    pub last_reply: Option<String>,
+}
+
+/// How a recipient's delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The next hop took it.
+    Delivered,
+    /// It will not be delivered.
+    Failed,
+}
+
+impl Consignment {
+    /// A consignment nobody has attempted yet.
+    #[must_use]
+    pub fn new(outgoing: Outgoing) -> Self {
+        let progress = vec![Progress::default(); outgoing.envelope().recipients.len()];
+        Self { outgoing, progress, delay_reported: false }
+    }
+
+    /// Whether every recipient is delivered or failed.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.progress.iter().all(|p| p.ended.is_some())
+    }
+}

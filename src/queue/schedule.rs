@@ -1,0 +1,169 @@
+//! Who is due: hands out leases, oldest due first.
+
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::mail::QueueId;
+use crate::net::{Clock, Shutdown, Time};
+use crate::queue::error::QueueError;
+use crate::queue::lease::{ConsignmentLease, Guard, IncomingLease, Leases};
+use crate::queue::settle::Settlement;
+use crate::queue::table::{
+    CONSIGNMENTS, DUE, INCOMING, ITEMS, consignment_key, open_consignment, open_item, parse_due,
+};
+use crate::store::{RowsHandle, StoreError, Table};
+use crate::vault::Vault;
+
+/// Keys read ahead in one look at a table.
+const AHEAD: usize = 128;
+/// How long to sleep at most: a clock that was set back must not stop the queue.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long to wait before looking again at a store that failed.
+const AFTER_FAULT: Duration = Duration::from_secs(5);
+
+/// Hands out leases on what is due.
+#[derive(Clone)]
+pub struct Schedule {
+    rows: RowsHandle,
+    vault: Vault,
+    clock: Clock,
+    settlement: Settlement,
+    incoming: Arc<Line>,
+    due: Arc<Line>,
+}
+
+/// One table's line: who holds leases, and what was read ahead.
+struct Line {
+    table: Table,
+    leases: Arc<Leases>,
+    ahead: Mutex<VecDeque<(QueueId, u16, Guard)>>,
+}
+
+impl Line {
+    fn of(table: Table) -> Arc<Self> {
+        Arc::new(Self { table, leases: Arc::new(Leases::default()), ahead: Mutex::default() })
+    }
+}
+
+impl Schedule {
+    /// A schedule over these rows; what cannot be read is set aside through `settlement`.
+    #[must_use]
+    pub fn new(rows: RowsHandle, vault: Vault, clock: Clock, settlement: Settlement) -> Self {
+        Self { rows, vault, clock, settlement, incoming: Line::of(INCOMING), due: Line::of(DUE) }
+    }
+
+    /// Something was promised or changed: look again.
+    pub fn ring(&self) {
+        self.incoming.leases.bell.notify_one();
+        self.due.leases.bell.notify_one();
+    }
+
+    /// The next item for the carrier; `None` when the end has begun.
+    pub async fn next_incoming(&self, shutdown: &Shutdown) -> Option<IncomingLease> {
+        loop {
+            let (id, _, guard) = self.next(&self.incoming, shutdown).await?;
+            match self.open_incoming(id, guard) {
+                Ok(Some(lease)) => return Some(lease),
+                Ok(None) => {}
+                Err(fault) => self.fault(id, None, &fault).await,
+            }
+        }
+    }
+
+    /// The next consignment to attempt; `None` when the end has begun.
+    pub async fn next_consignment(&self, shutdown: &Shutdown) -> Option<ConsignmentLease> {
+        loop {
+            let (id, number, guard) = self.next(&self.due, shutdown).await?;
+            match self.open_consignment(id, number, guard) {
+                Ok(Some(lease)) => return Some(lease),
+                Ok(None) => {}
+                Err(fault) => self.fault(id, Some(number), &fault).await,
+            }
+        }
+    }
+
+    /// Whether somebody works on any consignment of this item now.
+    #[must_use]
+    pub fn is_active(&self, id: QueueId, made: u16) -> bool {
+        self.incoming.leases.is_held(id, 0) || (0..made).any(|number| self.due.leases.is_held(id, number))
+    }
+
+    async fn next(&self, line: &Line, shutdown: &Shutdown) -> Option<(QueueId, u16, Guard)> {
+        loop {
+            if shutdown.has_begun() {
+                return None;
+            }
+            let mut ahead = line.ahead.lock().await;
+            if let Some(next) = ahead.pop_front() {
+                return Some(next);
+            }
+            let sleep = match self.read_ahead(line, &mut ahead) {
+                Ok(None) => continue,
+                Ok(Some(sleep)) => sleep,
+                Err(fault) => {
+                    tracing::error!(table = line.table.0, %fault, "the queue cannot be read");
+                    AFTER_FAULT
+                }
+            };
+            // The lock stays held: one waits for the bell, the others wait for the one.
+            tokio::select! {
+                () = line.leases.bell.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+                () = shutdown.begun() => return None,
+            }
+        }
+    }
+
+    /// Reads due keys ahead. `None` if there are any, else how long to sleep.
+    fn read_ahead(
+        &self,
+        line: &Line,
+        ahead: &mut VecDeque<(QueueId, u16, Guard)>,
+    ) -> Result<Option<Duration>, StoreError> {
+        let now = self.clock.now();
+        let limit = AHEAD + line.leases.count();
+        let mut wait = LONGEST_SLEEP;
+        for (key, _) in self.rows.range(line.table, Bound::Unbounded, Bound::Unbounded, limit)? {
+            let Some((due, id, number)) = parse_due(&key) else { continue };
+            if due > now {
+                wait = wait.min(due.since(now));
+                break;
+            }
+            if let Some(guard) = line.leases.take(id, number) {
+                ahead.push_back((id, number, guard));
+            }
+        }
+        Ok(ahead.is_empty().then_some(wait.max(Duration::from_millis(1))))
+    }
+
+    fn open_incoming(&self, id: QueueId, guard: Guard) -> Result<Option<IncomingLease>, QueueError> {
+        let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { return Ok(None) };
+        let (row, item) = open_item(&self.vault, id, &row)?;
+        let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
+        Ok(still_due.then_some(IncomingLease { id, item, row, _guard: guard }))
+    }
+
+    fn open_consignment(&self, id: QueueId, number: u16, guard: Guard) -> Result<Option<ConsignmentLease>, QueueError> {
+        let Some(row) = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))? else { return Ok(None) };
+        let (row, consignment) = open_consignment(&self.vault, id, &row)?;
+        let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
+        Ok(still_due.then_some(ConsignmentLease { id, number, consignment, row, _guard: guard }))
+    }
+
+    async fn fault(&self, id: QueueId, number: Option<u16>, fault: &QueueError) {
+        if fault.is_temporary() {
+            tracing::error!(item.id = %id, %fault, "a queue item cannot be read now");
+            tokio::time::sleep(AFTER_FAULT).await;
+            return;
+        }
+        tracing::error!(item.id = %id, %fault, "a queue item cannot be read and is set aside");
+        if let Err(fault) = self.settlement.set_aside(id, number, &fault.to_string()).await {
+            tracing::error!(item.id = %id, %fault, "a queue item could not be set aside");
+            tokio::time::sleep(AFTER_FAULT).await;
+        }
+    }
+}

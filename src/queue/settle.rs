@@ -1,0 +1,267 @@
+//! What came of the work: one transaction that takes the old state out and puts the new one in.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::mail::QueueId;
+use crate::net::{Clock, Time};
+use crate::queue::error::QueueError;
+use crate::queue::intake::{PreparedItem, lock_consignments, write_consignments};
+use crate::queue::item::RecipientState;
+use crate::queue::lease::{ConsignmentLease, IncomingLease};
+use crate::queue::table::{
+    CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key, incoming_key,
+    parse_due,
+};
+use crate::records::{Entry, Event, EventKind, Journal};
+use crate::sealing::Outgoing;
+use crate::store::{Bodies, Change, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value};
+use crate::vault::Vault;
+
+/// Commits what came of the work. Cheap to clone.
+#[derive(Clone)]
+pub struct Settlement {
+    rows: RowsHandle,
+    bodies: Arc<Bodies>,
+    vault: Vault,
+    journal: Journal,
+    clock: Clock,
+}
+
+/// One incoming item for what came of it and what stays behind.
+pub struct Exchange {
+    lease: IncomingLease,
+    outgoings: Vec<Outgoing>,
+    written: Vec<PreparedItem>,
+    changes: Vec<Change>,
+    entries: Vec<Entry>,
+    again: Option<Time>,
+}
+
+impl Exchange {
+    /// Nothing came of it yet.
+    #[must_use]
+    pub fn of(lease: IncomingLease) -> Self {
+        Self {
+            lease,
+            outgoings: Vec::new(),
+            written: Vec::new(),
+            changes: Vec::new(),
+            entries: Vec::new(),
+            again: None,
+        }
+    }
+
+    /// The item, to say how far its recipients have come.
+    pub fn lease(&mut self) -> &mut IncomingLease {
+        &mut self.lease
+    }
+
+    /// This leaves, for these recipients (their places in the envelope).
+    pub fn send(&mut self, outgoing: Outgoing, recipients: &[usize]) {
+        let number = self.lease.row.made.saturating_add(u16::try_from(self.outgoings.len()).unwrap_or(u16::MAX));
+        self.outgoings.push(outgoing);
+        self.mark(recipients, &RecipientState::Consigned(number));
+    }
+
+    /// These recipients have come so far.
+    pub fn mark(&mut self, recipients: &[usize], state: &RecipientState) {
+        for place in recipients {
+            if let Some(slot) = self.lease.item.states.get_mut(*place) {
+                *slot = state.clone();
+            }
+        }
+    }
+
+    /// A message of our own comes of it.
+    pub fn write(&mut self, item: PreparedItem) {
+        self.written.push(item);
+    }
+
+    /// Another module's rows change with it. The change must look before it writes, like every [`Change`].
+    pub fn also(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// This happened.
+    pub fn record(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Recipients that are still waiting are served again then.
+    pub fn again(&mut self, at: Time) {
+        self.again = Some(at);
+    }
+}
+
+impl Settlement {
+    /// A settlement over these rows and bodies.
+    #[must_use]
+    pub fn new(rows: RowsHandle, bodies: Arc<Bodies>, vault: Vault, journal: Journal, clock: Clock) -> Self {
+        Self { rows, bodies, vault, journal, clock }
+    }
+
+    /// Exchanges an incoming item for what came of it: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the item is incoming as before then.
+    pub async fn commit(&self, exchange: Exchange) -> Result<(), QueueError> {
+        let Exchange { lease, outgoings, written, changes, entries, again } = exchange;
+        let id = lease.id;
+        let new = lock_consignments(&self.vault, id, outgoings, self.clock.now(), lease.expires())?;
+        let locked = lock_value(&self.vault, &lease.item).map_err(|fault| QueueError::of(fault, id))?;
+        let waiting = lease.item.states.iter().filter(|state| **state == RecipientState::Waiting).count();
+        let held = lease.item.states.iter().filter(|s| matches!(s, RecipientState::Held { .. })).count();
+        let mut row = lease.row.clone();
+        let old_due = row.due.take();
+        row.held = u16::try_from(held).unwrap_or(u16::MAX);
+        row.epoch = locked.epoch;
+        row.attempts += 1;
+        row.waiting = u16::try_from(waiting).unwrap_or(u16::MAX);
+        row.due = (waiting > 0).then(|| again.unwrap_or_else(|| self.clock.now()).unix_ms());
+        let bodies = Arc::clone(&self.bodies);
+        self.rows
+            .commit(Box::new(move |tx| {
+                let (current, _): (ItemRow, _) = decode_row(&tx.get(ITEMS, id.as_bytes())?.ok_or(GONE)?)?;
+                if current.due.is_none() {
+                    row.due = None; // held by hand meanwhile
+                } else if current.due != old_due {
+                    return Err(StoreError::Conflict("the item was changed meanwhile"));
+                }
+                row.open = current.open.saturating_add(u16::try_from(new.len()).unwrap_or(u16::MAX));
+                let first = current.made;
+                row.made = first.saturating_add(u16::try_from(new.len()).unwrap_or(u16::MAX));
+                row.stage = stage_of(&row);
+                changes.into_iter().try_for_each(|change| change(tx))?;
+                if let Some(due) = old_due {
+                    tx.delete(INCOMING, &incoming_key(due, id))?;
+                }
+                write_consignments(tx, id, first, new)?;
+                written.into_iter().try_for_each(|item| item.write(tx))?;
+                put_or_finish(tx, &bodies, id, &row, &locked.octets)?;
+                entries.into_iter().try_for_each(|entry| entry.write(tx))
+            }))
+            .await?;
+        drop(lease);
+        Ok(())
+    }
+
+    /// Settles an attempt: the lease's consignment says how far each recipient has come. With `again`, the rest is
+    /// attempted then. Reports go into the same transaction.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the consignment is due as before then.
+    pub async fn settle(
+        &self,
+        lease: ConsignmentLease,
+        again: Option<Time>,
+        reports: Vec<PreparedItem>,
+        entries: Vec<Entry>,
+    ) -> Result<(), QueueError> {
+        let (id, number) = (lease.id, lease.number);
+        let ended = lease.consignment.has_ended();
+        let locked = lock_value(&self.vault, &lease.consignment).map_err(|fault| QueueError::of(fault, id))?;
+        let mut row = lease.row.clone();
+        let old_due = row.due.take();
+        row.attempts += 1;
+        row.ended = ended;
+        row.epoch = locked.epoch;
+        row.due = if ended { None } else { Some(again.unwrap_or_else(|| self.clock.now()).unix_ms()) };
+        let bodies = Arc::clone(&self.bodies);
+        self.rows
+            .commit(Box::new(move |tx| {
+                let item_row = tx.get(ITEMS, id.as_bytes())?.ok_or(GONE)?;
+                let (mut item, item_locked): (ItemRow, _) = decode_row(&item_row)?;
+                let (current, _): (ConsignmentRow, _) =
+                    decode_row(&tx.get(CONSIGNMENTS, &consignment_key(id, number))?.ok_or(GONE)?)?;
+                if current.ended {
+                    return Err(StoreError::Conflict("the consignment has ended meanwhile"));
+                }
+                for due in [old_due, current.due].into_iter().flatten() {
+                    tx.delete(DUE, &due_key(due, id, number))?;
+                }
+                if current.due.is_none() && !ended {
+                    row.due = None; // held by hand meanwhile
+                }
+                if let Some(due) = row.due {
+                    tx.put(DUE, &due_key(due, id, number), &[])?;
+                }
+                tx.put(CONSIGNMENTS, &consignment_key(id, number), &encode_row(&row, &locked.octets)?)?;
+                reports.into_iter().try_for_each(|report| report.write(tx))?;
+                item.open = item.open.saturating_sub(u16::from(ended));
+                item.attempts += 1;
+                if item.stage == Stage::Active && !ended {
+                    item.stage = Stage::Deferred;
+                }
+                put_or_finish(tx, &bodies, id, &item, item_locked)?;
+                entries.into_iter().try_for_each(|entry| entry.write(tx))
+            }))
+            .await?;
+        drop(lease);
+        Ok(())
+    }
+
+    /// Sets aside what cannot be read: nothing attempts it any more, nothing throws it away.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails.
+    pub async fn set_aside(&self, id: QueueId, number: Option<u16>, reason: &str) -> Result<(), QueueError> {
+        let event = Event::new(EventKind::Corrupt).about(id).detail(reason);
+        let entry = self.journal.entry(event)?;
+        self.rows
+            .commit(Box::new(move |tx| {
+                let table = if number.is_some() { DUE } else { INCOMING };
+                for (key, _) in tx.range(table, Bound::Unbounded, Bound::Unbounded, usize::MAX)? {
+                    if parse_due(&key)
+                        .is_some_and(|(_, found, n)| found == id && number.is_none_or(|number| n == number))
+                    {
+                        tx.delete(table, &key)?;
+                    }
+                }
+                if let Some(row) = tx.get(ITEMS, id.as_bytes())?
+                    && let Ok((mut item, locked)) = decode_row::<ItemRow>(&row)
+                {
+                    item.stage = Stage::Corrupt;
+                    tx.put(ITEMS, id.as_bytes(), &encode_row(&item, locked)?)?;
+                }
+                entry.write(tx)
+            }))
+            .await?;
+        Ok(())
+    }
+}
+
+const GONE: StoreError = StoreError::Conflict("the item is gone");
+
+/// Where an item stands, by what its row counts.
+fn stage_of(row: &ItemRow) -> Stage {
+    if row.due.is_some() {
+        Stage::Incoming
+    } else if row.open > 0 {
+        Stage::Active
+    } else {
+        Stage::Held
+    }
+}
+
+/// Writes the item's row, or, when nothing is left to do for it, takes everything out.
+pub(crate) fn put_or_finish(
+    tx: &mut dyn Transaction,
+    bodies: &Bodies,
+    id: QueueId,
+    row: &ItemRow,
+    locked: &[u8],
+) -> Result<(), StoreError> {
+    if row.due.is_some() || row.waiting > 0 || row.open > 0 || row.held > 0 || row.stage == Stage::Corrupt {
+        let mut row = row.clone();
+        if row.open == 0 && row.due.is_none() && row.stage != Stage::Corrupt {
+            row.stage = Stage::Held;
+        }
+        return tx.put(ITEMS, id.as_bytes(), &encode_row(&row, locked)?);
+    }
+    for number in 0..row.made {
+        tx.delete(CONSIGNMENTS, &consignment_key(id, number))?;
+    }
+    tx.delete(ITEMS, id.as_bytes())?;
+    bodies.release(tx, &row.body)
+}

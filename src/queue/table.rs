@@ -1,0 +1,114 @@
+//! The queue's tables and the clear part of their rows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mail::QueueId;
+use crate::net::Time;
+use crate::queue::error::QueueError;
+use crate::queue::item::{Consignment, Item};
+use crate::store::{BodyRef, Table, decode_row, unlock_value};
+use crate::vault::Vault;
+
+/// Id → [`ItemRow`].
+pub(crate) const ITEMS: Table = Table("queue.items");
+/// Id and number → [`ConsignmentRow`].
+pub(crate) const CONSIGNMENTS: Table = Table("queue.consignments");
+/// Due time and id → nothing: what waits for the carrier.
+pub(crate) const INCOMING: Table = Table("queue.incoming");
+/// Due time, id and number → nothing: what waits for an attempt.
+pub(crate) const DUE: Table = Table("queue.due");
+/// Keyed hash of a `Message-ID` → id: what lets the help desk and a bounce find a message.
+pub(crate) const BY_MESSAGE_ID: Table = Table("queue.by_message_id");
+
+/// Where an item stands (Postfix's words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Promised, not served yet.
+    Incoming,
+    /// On its way out.
+    Active,
+    /// Attempted without success; will be attempted again.
+    Deferred,
+    /// Waits for a person.
+    Held,
+    /// Could not be read and was set aside.
+    Corrupt,
+}
+
+/// An item's row: what a listing needs in the clear, the rest locked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ItemRow {
+    pub stage: Stage,
+    pub created: i64,
+    pub expires: i64,
+    pub size: u64,
+    pub attempts: u32,
+    /// When the carrier is due, while incoming: the key in [`INCOMING`].
+    pub due: Option<i64>,
+    /// Recipients that are not served yet.
+    pub waiting: u16,
+    /// Consignments that have not ended.
+    pub open: u16,
+    /// Consignments ever made.
+    pub made: u16,
+    /// Recipients held.
+    pub held: u16,
+    pub body: BodyRef,
+    pub epoch: u32,
+}
+
+/// A consignment's row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ConsignmentRow {
+    pub created: i64,
+    pub expires: i64,
+    /// The key in [`DUE`], unless ended or stopped by hand.
+    pub due: Option<i64>,
+    pub attempts: u32,
+    pub ended: bool,
+    pub epoch: u32,
+}
+
+/// An item with its row.
+pub(crate) fn open_item(vault: &Vault, id: QueueId, row: &[u8]) -> Result<(ItemRow, Item), QueueError> {
+    let (clear, locked): (ItemRow, _) = decode_row(row)?;
+    let item = unlock_value(vault, clear.epoch, locked).map_err(|fault| QueueError::of(fault, id))?;
+    Ok((clear, item))
+}
+
+/// A consignment with its row.
+pub(crate) fn open_consignment(
+    vault: &Vault,
+    id: QueueId,
+    row: &[u8],
+) -> Result<(ConsignmentRow, Consignment), QueueError> {
+    let (clear, locked): (ConsignmentRow, _) = decode_row(row)?;
+    let consignment = unlock_value(vault, clear.epoch, locked).map_err(|fault| QueueError::of(fault, id))?;
+    Ok((clear, consignment))
+}
+
+pub(crate) fn consignment_key(id: QueueId, number: u16) -> Vec<u8> {
+    [&id.as_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+pub(crate) fn incoming_key(due: i64, id: QueueId) -> Vec<u8> {
+    [&sortable(due)[..], id.as_bytes()].concat()
+}
+
+pub(crate) fn due_key(due: i64, id: QueueId, number: u16) -> Vec<u8> {
+    [&sortable(due)[..], id.as_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The due time and id (and number) in a key of [`INCOMING`] or [`DUE`].
+pub(crate) fn parse_due(key: &[u8]) -> Option<(Time, QueueId, u16)> {
+    let (due, rest) = key.split_first_chunk::<8>()?;
+    let (id, rest) = rest.split_first_chunk::<16>()?;
+    let number = rest.first_chunk::<2>().map_or(0, |n| u16::from_be_bytes(*n));
+    let due = i64::try_from(u64::from_be_bytes(*due)).ok()?;
+    Some((Time::from_unix_ms(due), QueueId::from_bytes(*id), number))
+}
+
+fn sortable(due: i64) -> [u8; 8] {
+    u64::try_from(due).unwrap_or(0).to_be_bytes()
+}

@@ -1,0 +1,71 @@
+//! A message fit to leave.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mail::Envelope;
+use crate::policy::{FixedKind, Means, Treatment};
+use crate::sealing::content::Content;
+
+/// Where a message goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextHop {
+    /// The internet: `delivery.internet`.
+    Internet,
+    /// Our own mailboxes: `delivery.mail_server`.
+    MailServer,
+}
+
+/// A message fit to leave: where to, with which envelope, made of which octets. Rows keep it locked and read it back;
+/// nothing else makes one but the constructors below.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    next_hop: NextHop,
+    envelope: Envelope,
+    content: Content,
+    verified_tls: bool,
+}
+
+impl Outgoing {
+    /// What passes as it came. `None` unless every treatment says *pass*: nobody else's plain text can get here.
+    #[must_use]
+    pub fn passing(treatments: &[&Treatment], next_hop: NextHop, envelope: Envelope, content: Content) -> Option<Self> {
+        let all_pass = !treatments.is_empty() && treatments.iter().all(|t| matches!(t.means, Means::Pass { .. }));
+        let verified_tls = treatments.iter().any(|t| matches!(t.means, Means::Pass { verified_tls: true }));
+        all_pass.then_some(Self { next_hop, envelope, content, verified_tls })
+    }
+
+    /// What sealgate wrote itself: a notice, a receipt, a report, an answer on its way to its department.
+    #[must_use]
+    pub fn written(kind: FixedKind, envelope: Envelope, content: Content) -> Self {
+        let next_hop = match kind {
+            FixedKind::Notice | FixedKind::AutoReply => NextHop::Internet,
+            FixedKind::Receipt | FixedKind::Report | FixedKind::Answer | FixedKind::Opened => NextHop::MailServer,
+        };
+        Self { next_hop, envelope, content, verified_tls: false }
+    }
+
+    /// Where it goes next.
+    #[must_use]
+    pub fn next_hop(&self) -> NextHop {
+        self.next_hop
+    }
+
+    /// Its envelope.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Its octets.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Whether it may only go through a channel whose other end was verified.
+    #[must_use]
+    pub fn verified_tls(&self) -> bool {
+        self.verified_tls
+    }
+}
