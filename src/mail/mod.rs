@@ -15,13 +15,17 @@ mod write;
 mod edit;
 mod date;
 mod trace;
+mod compose;
+mod report;
 
 pub use address::{Address, AddressFault, LocalPart, ReversePath};
+pub use compose::{Letter, MultipartWriter};
 pub use date::rfc5322;
 pub use domain::{Domain, DomainFault};
 pub use edit::{HeaderEdit, find_folded, without};
 pub use envelope::{BodyType, DsnNotify, DsnReturn, Envelope, Recipient};
 pub use field::{Field, Header};
 pub use queue_id::QueueId;
+pub use report::{Action, Report, ReportedRecipient};
 pub use trace::{Hop, received};
 pub use write::{mailbox, parameter, structured, unstructured};

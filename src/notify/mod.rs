@@ -2,7 +2,9 @@
 
 mod letter;
 mod letters;
+mod by_mail;
 
+pub use by_mail::{Mailer, Post, Sender};
 pub use letter::{Block, Letterhead, Sheet};
 pub use letters::{
     About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, expired, notice, notice_answered, notice_failed, opened,

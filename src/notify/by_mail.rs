@@ -1,0 +1,156 @@
+//! Letters on their way: a sheet becomes a message, a message becomes an item of the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::mail::{Address, Domain, Envelope, Letter, QueueId, Report, ReversePath};
+use crate::net::{Clock, Time};
+use crate::notify::letter::{Letterhead, Sheet};
+use crate::policy::{FixedKind, Verdict};
+use crate::queue::{Item, Kind, NewItem, Origin, PreparedItem, QueueError, RecipientState, Spool, Summary};
+use crate::records::{Event, EventKind, Journal};
+use crate::sealing::{Content, Outgoing};
+use crate::vault::{Vault, random_octets};
+
+/// Who the letters come from.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// `hostname`: Message-IDs and service addresses.
+    pub hostname: Domain,
+    /// `notify.from`: the name people see.
+    pub name: String,
+    /// `notify.from`: the address people see.
+    pub address: Address,
+    /// How long to try.
+    pub lifetime: Duration,
+}
+
+/// Puts letters into the queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Mailer {
+    spool: Spool,
+    vault: Vault,
+    journal: Journal,
+    clock: Clock,
+    sender: Arc<Sender>,
+    head: Arc<Letterhead>,
+}
+
+/// A letter about to be put into the queue.
+pub struct Post {
+    /// What it is.
+    pub kind: FixedKind,
+    /// To whom.
+    pub to: Address,
+    /// What it says.
+    pub sheet: Sheet,
+    /// The message it is about.
+    pub about: QueueId,
+    /// That message's sender, who is told if the letter comes back; null for nobody.
+    pub teller: ReversePath,
+    /// The recipient of that message it concerns.
+    pub concerns: Option<Address>,
+    /// Envelope sender: a bounce address, or null where nobody is to be told.
+    pub return_path: ReversePath,
+    /// The `Message-ID` it answers, to stand in the same thread.
+    pub in_reply_to: Option<String>,
+    /// The machine-readable half of a delivery report, and the header of the message it reports on.
+    pub report: Option<(Report, Vec<u8>)>,
+}
+
+impl Mailer {
+    /// A mailer over this spool.
+    #[must_use]
+    pub fn new(spool: Spool, vault: Vault, journal: Journal, clock: Clock, sender: Sender, head: Letterhead) -> Self {
+        Self { spool, vault, journal, clock, sender: Arc::new(sender), head: Arc::new(head) }
+    }
+
+    /// What every letter shows of the organisation.
+    #[must_use]
+    pub fn head(&self) -> &Letterhead {
+        &self.head
+    }
+
+    /// `hostname`.
+    #[must_use]
+    pub fn hostname(&self) -> &Domain {
+        &self.sender.hostname
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// A fresh id for a message.
+    ///
+    /// # Errors
+    /// [`QueueError`] if there is no randomness.
+    pub fn fresh_id(&self) -> Result<QueueId, QueueError> {
+        let now = u64::try_from(self.clock.now().unix_ms()).unwrap_or(0);
+        Ok(QueueId::from_parts(now, random_octets()?))
+    }
+
+    /// Writes the letter and locks it: what comes back goes into the transaction of what it tells.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn prepare(&self, post: Post) -> Result<PreparedItem, QueueError> {
+        let id = self.fresh_id()?;
+        let message_id = format!("<{}@{}>", id.to_string().to_lowercase(), self.sender.hostname);
+        let octets = self.compose(&post, &message_id);
+        let event = match post.kind {
+            FixedKind::Notice => EventKind::Noticed,
+            FixedKind::Receipt => EventKind::Receipt,
+            FixedKind::Report | FixedKind::AutoReply | FixedKind::Answer | FixedKind::Opened => EventKind::Report,
+        };
+        let entry = self
+            .journal
+            .entry(Event::new(event).about(post.about).detail(id.to_string()).recipient(post.to.to_string()))?;
+        let envelope =
+            Envelope { smtputf8: post.to.needs_smtputf8(), ..Envelope::plain(post.return_path, vec![post.to.clone()]) };
+        let body = self.spool.keep(&octets).await?;
+        let content = Content { head: Vec::new(), skip: 0, body: body.body_ref().clone() };
+        let now = self.clock.now();
+        let item = Item {
+            kind: Kind::Written { kind: post.kind, about: post.about, recipient: post.concerns, teller: post.teller },
+            origin: Origin::Outbound,
+            verdict: Verdict::fixed(post.kind, std::slice::from_ref(&post.to)),
+            states: vec![RecipientState::Consigned(0)],
+            summary: Summary { subject: post.sheet.subject, message_id: Some(message_id), ..Summary::default() },
+            received: String::new(),
+            envelope: envelope.clone(),
+        };
+        let outgoings = vec![Outgoing::written(post.kind, envelope, content)];
+        NewItem {
+            id,
+            item,
+            body,
+            created: now,
+            expires: now.after(self.sender.lifetime),
+            outgoings,
+            entries: vec![entry],
+        }
+        .prepare(&self.vault)
+    }
+
+    fn compose(&self, post: &Post, message_id: &str) -> Vec<u8> {
+        let letter = Letter {
+            from: (self.sender.name.clone(), self.sender.address.clone()),
+            to: post.to.clone(),
+            subject: post.sheet.subject.clone(),
+            text: post.sheet.text.clone(),
+            html: Some(post.sheet.html.clone()),
+            language: post.sheet.language.tag().to_owned(),
+            message_id: message_id.to_owned(),
+            date_unix_ms: self.clock.now().unix_ms(),
+            in_reply_to: post.in_reply_to.clone(),
+            auto_replied: post.kind == FixedKind::AutoReply,
+        };
+        match &post.report {
+            None => letter.to_bytes(),
+            Some((report, header)) => report.to_bytes(&letter, header),
+        }
+    }
+}
