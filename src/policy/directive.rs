@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::{NationalId, NumberType};
 use crate::mail::{Address, Domain, Header};
-use crate::policy::verdict::Refusal;
+use crate::policy::error::Refusal;
 
 /// Octets of a subject that are searched for directives.
 const SUBJECT_OCTETS: usize = 4_096;

@@ -1,4 +1,4 @@
-//! What can be wrong with a rule.
+//! What can be wrong with a rule, and with a message.
 
 /// Why a rule cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,4 +21,14 @@ pub enum RuleFault {
     /// A grant lifts a rule that is not there.
     #[error("no rule is called `{0}`")]
     RuleIsUnknown(String),
+}
+
+/// A message or recipient is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{status} {text}")]
+pub struct Refusal {
+    /// The enhanced status code.
+    pub status: &'static str,
+    /// One line, to be said to the sender.
+    pub text: String,
 }

@@ -2,10 +2,11 @@
 
 use crate::mail::Address;
 use crate::policy::directive::{Directives, number_address, parse_directives};
+use crate::policy::error::Refusal;
 use crate::policy::facts::Facts;
 use crate::policy::protection::Protection;
 use crate::policy::rule::{Rule, Rules};
-use crate::policy::verdict::{Place, RecipientVerdict, Refusal, Verdict};
+use crate::policy::verdict::{Place, RecipientVerdict, Verdict};
 
 /// The name under which the built-in rule for secure threads is shown.
 const THREAD: &str = "thread";
@@ -54,7 +55,7 @@ impl Rules {
     /// Where a recipient is.
     #[must_use]
     pub fn place(&self, address: &Address) -> Place {
-        if self.hostname.as_ref() == Some(address.domain()) {
+        if self.hostname == *address.domain() {
             Place::Service
         } else if self.number_domains.contains_key(address.domain()) {
             Place::Number

@@ -1,5 +1,6 @@
 //! Rules: data in, compiled once when the configuration is read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mail::Domain;
@@ -40,23 +41,22 @@ pub struct Grant {
 }
 
 /// All rules and what they need, compiled.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) rules: Vec<Rule>,
-    pub(crate) searches: Vec<Search>,
+    pub(crate) searches: Arc<[Search]>,
     pub(crate) inside: Vec<Domain>,
-    pub(crate) hostname: Option<Domain>,
+    pub(crate) hostname: Domain,
     pub(crate) departments: Departments,
     pub(crate) number_domains: NumberDomains,
     pub(crate) channels: Vec<Channel>,
-    pub(crate) refuse_unreachable: bool,
-    pub(crate) unknown_matches: bool,
 }
 
 /// Puts rules together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RulesBuilder {
     rules: Rules,
+    searches: Vec<Search>,
 }
 
 impl Rule {
@@ -81,8 +81,16 @@ impl RulesBuilder {
     #[must_use]
     pub fn new(inside: Vec<Domain>, hostname: Domain) -> Self {
         let channels = vec![Channel::Tunnel, Channel::Personal, Channel::Pickup];
-        let rules = Rules { inside, hostname: Some(hostname), channels, unknown_matches: true, ..Rules::default() };
-        Self { rules }
+        let rules = Rules {
+            rules: Vec::new(),
+            searches: Arc::from([]),
+            inside,
+            hostname,
+            departments: Departments::new(),
+            number_domains: NumberDomains::new(),
+            channels,
+        };
+        Self { rules, searches: Vec::new() }
     }
 
     /// The return mailboxes a sender may name.
@@ -106,24 +114,10 @@ impl RulesBuilder {
         self
     }
 
-    /// `policy.unreachable = "refuse"`.
-    #[must_use]
-    pub fn refuse_unreachable(mut self, refuse: bool) -> Self {
-        self.rules.refuse_unreachable = refuse;
-        self
-    }
-
-    /// `policy.unknown = "match"`.
-    #[must_use]
-    pub fn unknown_matches(mut self, matches: bool) -> Self {
-        self.rules.unknown_matches = matches;
-        self
-    }
-
     /// A search for `contains`: its place, to stand in [`Condition::Contains`].
     pub fn search(&mut self, search: Search) -> usize {
-        self.rules.searches.push(search);
-        self.rules.searches.len() - 1
+        self.searches.push(search);
+        self.searches.len() - 1
     }
 
     /// One more rule.
@@ -135,7 +129,7 @@ impl RulesBuilder {
     ///
     /// # Errors
     /// [`RuleFault`]s: names that stand twice, grants of rules that are not there.
-    pub fn build(self) -> Result<Rules, Vec<RuleFault>> {
+    pub fn build(mut self) -> Result<Rules, Vec<RuleFault>> {
         let mut faults = Vec::new();
         for (place, rule) in self.rules.rules.iter().enumerate() {
             if self.rules.rules.iter().take(place).any(|earlier| earlier.name == rule.name) {
@@ -147,6 +141,7 @@ impl RulesBuilder {
                 }
             }
         }
+        self.rules.searches = self.searches.into();
         if faults.is_empty() { Ok(self.rules) } else { Err(faults) }
     }
 }

@@ -1,6 +1,7 @@
 //! Searching text as it streams by: national numbers and regular expressions.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
@@ -31,8 +32,8 @@ pub enum Search {
 
 /// Looks for several things in one stream of text. What was found stays found.
 #[derive(Debug)]
-pub(crate) struct Scanner<'s> {
-    searches: &'s [Search],
+pub(crate) struct Scanner {
+    searches: Arc<[Search]>,
     found: Vec<bool>,
     year: u16,
     pending: String,
@@ -60,10 +61,11 @@ impl FromStr for Search {
     }
 }
 
-impl<'s> Scanner<'s> {
+impl Scanner {
     /// Looks for these, with this year as today's.
-    pub(crate) fn new(searches: &'s [Search], year: u16) -> Self {
-        Self { searches, found: vec![false; searches.len()], year, pending: String::new() }
+    pub(crate) fn new(searches: Arc<[Search]>, year: u16) -> Self {
+        let found = vec![false; searches.len()];
+        Self { searches, found, year, pending: String::new() }
     }
 
     /// Whether there is anything left to look for.
@@ -100,7 +102,7 @@ impl<'s> Scanner<'s> {
 
     fn search(&mut self, last: bool) {
         let text = std::mem::take(&mut self.pending);
-        for (search, found) in self.searches.iter().zip(&mut self.found) {
+        for (search, found) in Arc::clone(&self.searches).iter().zip(&mut self.found) {
             if !*found {
                 *found = match search {
                     Search::Text(regex) => regex.is_match(&text),
@@ -215,12 +217,12 @@ mod tests {
     fn found(kind: NumberType, text: &str) -> bool {
         let searches = [Search::Number(kind)];
         let whole = {
-            let mut scanner = Scanner::new(&searches, 2026);
+            let mut scanner = Scanner::new(searches.to_vec().into(), 2026);
             scanner.push(text);
             scanner.end();
             scanner.found()[0]
         };
-        let mut scanner = Scanner::new(&searches, 2026);
+        let mut scanner = Scanner::new(searches.to_vec().into(), 2026);
         for c in text.chars() {
             scanner.push(&c.to_string());
         }
@@ -282,7 +284,7 @@ mod tests {
         for shift in 0..40 {
             let text = format!("{}850101-2382 {}", " ".repeat(WINDOW - shift), "x".repeat(100));
             let searches = [Search::Number(NumberType::SePersonnummer), "regex:2382\\s+x{90}".parse().unwrap()];
-            let mut scanner = Scanner::new(&searches, 2026);
+            let mut scanner = Scanner::new(searches.to_vec().into(), 2026);
             scanner.push(&text);
             scanner.end();
             assert_eq!(scanner.found(), [true, true], "{shift}");
@@ -292,7 +294,7 @@ mod tests {
     #[test]
     fn two_texts_are_not_read_as_one() {
         let searches = [Search::Number(NumberType::SePersonnummer)];
-        let mut scanner = Scanner::new(&searches, 2026);
+        let mut scanner = Scanner::new(searches.to_vec().into(), 2026);
         scanner.push("850101-");
         scanner.end();
         scanner.push("2382");

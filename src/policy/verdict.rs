@@ -78,16 +78,6 @@ pub enum FixedKind {
     AutoReply,
 }
 
-/// A message or recipient is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{status} {text}")]
-pub struct Refusal {
-    /// The enhanced status code.
-    pub status: &'static str,
-    /// One line, to be said to the sender.
-    pub text: String,
-}
-
 impl Verdict {
     /// The verdict on what sealgate writes itself.
     #[must_use]
@@ -113,6 +103,17 @@ impl Verdict {
             removals: Removals::default(),
             lifted: Vec::new(),
         }
+    }
+
+    /// The verdict on what came through the inbound door to service addresses: sealgate itself reads it.
+    #[must_use]
+    pub fn service(recipients: &[Address]) -> Self {
+        let mut verdict = Self::fixed(FixedKind::Opened, recipients);
+        for recipient in &mut verdict.recipients {
+            recipient.place = Place::Service;
+            recipient.rule = "built in: service address".to_owned();
+        }
+        verdict
     }
 
     /// Per recipient, in the envelope's order.

@@ -1,7 +1,6 @@
 //! What can go wrong while a message is kept.
 
 use crate::mail::QueueId;
-use crate::queue::reception::ReceptionError;
 use crate::store::{LockedValueFault, StoreError};
 use crate::vault::VaultError;
 
@@ -43,15 +42,6 @@ impl QueueError {
         match fault {
             LockedValueFault::Vault(fault) => Self::Vault(fault),
             LockedValueFault::AnotherForm => Self::RowIsUnreadable(id.to_string()),
-        }
-    }
-}
-
-impl From<QueueError> for ReceptionError {
-    fn from(fault: QueueError) -> Self {
-        match fault {
-            QueueError::Store(StoreError::DiskIsFull) => Self::DiskIsFull,
-            other => Self::Unavailable(other.to_string()),
         }
     }
 }

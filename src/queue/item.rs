@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::mail::{Address, Envelope, QueueId, ReversePath};
 use crate::policy::{FixedKind, Verdict};
 use crate::queue::reception::Origin;
-use crate::sealing::Outgoing;
+use crate::sealing::{Content, Outgoing};
 
 /// A promise: what was taken, how it was judged, how far each recipient has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,8 +22,6 @@ pub struct Item {
     pub states: Vec<RecipientState>,
     /// What reports and receipts say about it.
     pub summary: Summary,
-    /// The `Received` field it got at our door, with its final CRLF.
-    pub received: String,
 }
 
 /// What kind of message an item is.
@@ -31,7 +29,12 @@ pub struct Item {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Somebody's message.
-    Mail,
+    Mail {
+        /// As it goes on: our trace field first, directives off.
+        content: Content,
+        /// As its recipient reads it in the portal: blind copies and directives off.
+        portal: Content,
+    },
     /// What sealgate wrote itself about a message.
     Written {
         /// What it is.
@@ -56,8 +59,8 @@ pub struct Summary {
     pub references: Vec<String>,
     /// The author's name in `From`.
     pub author: Option<String>,
-    /// Octets of the header as it came, its empty line included.
-    pub header_length: u64,
+    /// A program wrote it (RFC 3834).
+    pub automatic: bool,
     /// The message has an octet over 127.
     pub has_eight_bit: bool,
     /// Its header has one (RFC 6532).

@@ -12,8 +12,8 @@ mod spool;
 mod intake;
 mod lease;
 mod backoff;
-mod schedule;
 mod settle;
+mod schedule;
 mod inspect;
 
 pub use answer::{Answer, AnswerIntake, Attachment};

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::mail::{Address, Envelope, QueueId, ReversePath};
+use crate::queue::error::QueueError;
+use crate::store::StoreError;
 
 /// Which door a message came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,4 +103,13 @@ pub trait Receiving: Send {
     /// # Errors
     /// The refusal, by rule or for want of room. Nothing is kept then.
     async fn promise(self: Box<Self>) -> Result<QueueId, ReceptionError>;
+}
+
+impl From<QueueError> for ReceptionError {
+    fn from(fault: QueueError) -> Self {
+        match fault {
+            QueueError::Store(StoreError::DiskIsFull) => Self::DiskIsFull,
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }

@@ -1,0 +1,113 @@
+//! What the header of a part says about it.
+
+use mail_parser::parsers::MessageStream;
+use mail_parser::{ContentType, HeaderValue};
+
+use crate::mail::field::Header;
+use crate::mail::transfer::TransferEncoding;
+
+/// What is known of a part before its octets come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartHead {
+    /// Entities around it, messages included.
+    pub depth: usize,
+    /// `type/subtype` in lower case; `text/plain` where nothing is said (RFC 2045 §5.2).
+    pub media_type: String,
+    /// `charset`.
+    pub charset: Option<String>,
+    /// The name it is given, by `filename` or `name` (RFC 2183, 2231, 2047).
+    pub file_name: Option<String>,
+    /// What place it takes.
+    pub disposition: Disposition,
+    /// How its octets are written.
+    pub encoding: TransferEncoding,
+    /// `boundary`, where it is a multipart.
+    pub(crate) boundary: Option<Vec<u8>>,
+}
+
+/// What place a part takes in its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// To be read with the message.
+    Inline,
+    /// A file.
+    Attachment,
+    /// Before, between or behind the parts of a multipart: what programs do not show. The media type is the
+    /// multipart's own.
+    Between,
+    /// The rest of a message that passed a limit.
+    Opaque,
+}
+
+impl PartHead {
+    pub(crate) fn of(header: &Header, depth: usize, in_digest: bool) -> Self {
+        let parse = |name: &str| {
+            let value = header.first(name)?.value;
+            let ended = if value.ends_with(b"\n") { value.to_vec() } else { [value, b"\r\n"].concat() };
+            match MessageStream::new(&ended).parse_content_type().into_owned() {
+                HeaderValue::ContentType(parsed) => Some(parsed),
+                _ => None,
+            }
+        };
+        let content: Option<ContentType<'static>> = parse("Content-Type");
+        let disposition = parse("Content-Disposition");
+        let attribute = |from: &Option<ContentType<'static>>, name: &str| {
+            from.as_ref().and_then(|c| c.attribute(name)).map(str::to_owned)
+        };
+        let default = if in_digest { "message/rfc822" } else { "text/plain" };
+        let media_type = content.as_ref().map_or_else(
+            || default.to_owned(),
+            |c| format!("{}/{}", c.ctype(), c.subtype().unwrap_or("plain")).to_ascii_lowercase(),
+        );
+        let file_name =
+            attribute(&disposition, "filename").or_else(|| attribute(&content, "name")).map(|name| decoded(&name));
+        let is_file =
+            disposition.as_ref().is_some_and(|d| d.ctype().eq_ignore_ascii_case("attachment")) || file_name.is_some();
+        let encoding = header.first("Content-Transfer-Encoding").map(|field| field.unfolded().to_ascii_lowercase());
+        Self {
+            depth,
+            charset: attribute(&content, "charset"),
+            boundary: attribute(&content, "boundary").map(String::into_bytes),
+            encoding: match encoding.as_deref().map(|e| e.split([' ', ';', '(']).next().unwrap_or_default()) {
+                Some("base64") => TransferEncoding::Base64,
+                Some("quoted-printable") => TransferEncoding::QuotedPrintable,
+                Some(_) | None => TransferEncoding::Identity,
+            },
+            disposition: if is_file { Disposition::Attachment } else { Disposition::Inline },
+            media_type,
+            file_name,
+        }
+    }
+
+    pub(crate) fn between(depth: usize) -> Self {
+        Self { disposition: Disposition::Between, ..Self::opaque(depth) }
+    }
+
+    pub(crate) fn opaque(depth: usize) -> Self {
+        Self {
+            depth,
+            media_type: "text/plain".to_owned(),
+            charset: None,
+            file_name: None,
+            disposition: Disposition::Opaque,
+            encoding: TransferEncoding::Identity,
+            boundary: None,
+        }
+    }
+
+    pub(crate) fn is_multipart(&self) -> bool {
+        self.media_type.starts_with("multipart/")
+    }
+
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(self.media_type.as_str(), "message/rfc822" | "message/global")
+    }
+}
+
+/// Some programs write encoded words where RFC 2231 has another form.
+fn decoded(name: &str) -> String {
+    if !name.contains("=?") {
+        return name.to_owned();
+    }
+    Header::new(format!("N: {name}\r\n")).text("N").unwrap_or_else(|| name.to_owned())
+}

@@ -1,0 +1,133 @@
+//! Content transfer encodings, decoded line by line (RFC 2045 §6).
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Padding may be missing at the end, and the last bits may be anything: programs write both.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+/// Octets of base 64 decoded at a time.
+const BLOCK: usize = 4 * 1024;
+
+/// How a part's octets are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferEncoding {
+    /// As they are: `7bit`, `8bit`, `binary`, or anything unknown.
+    Identity,
+    /// Base 64.
+    Base64,
+    /// Quoted-printable.
+    QuotedPrintable,
+}
+
+/// How a part ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartEnd {
+    /// Everything could be decoded.
+    Whole,
+    /// Something could not: it was given as it stood.
+    Damaged,
+}
+
+/// A part being decoded.
+pub(crate) struct Decoder {
+    encoding: TransferEncoding,
+    pending: Vec<u8>,
+    damaged: bool,
+    /// The last line of quoted-printable goes on in the next.
+    soft_break: bool,
+}
+
+impl Decoder {
+    pub(crate) fn new(encoding: TransferEncoding) -> Self {
+        Self { encoding, pending: Vec::new(), damaged: false, soft_break: false }
+    }
+
+    /// Whether the line end behind the last line is part of the content.
+    pub(crate) fn keeps_line_ends(&self) -> bool {
+        match self.encoding {
+            TransferEncoding::Identity => true,
+            TransferEncoding::Base64 => false,
+            TransferEncoding::QuotedPrintable => !self.soft_break,
+        }
+    }
+
+    /// Decodes a line without its end.
+    pub(crate) fn line(&mut self, line: &[u8], out: &mut dyn FnMut(&[u8])) {
+        match self.encoding {
+            TransferEncoding::Identity => out(line),
+            TransferEncoding::Base64 => {
+                self.pending.extend(line.iter().filter(|octet| !octet.is_ascii_whitespace()));
+                if self.pending.len() >= BLOCK {
+                    self.decode_block(out);
+                }
+            }
+            TransferEncoding::QuotedPrintable => self.quoted_line(line, out),
+        }
+    }
+
+    /// Decodes what is left.
+    pub(crate) fn end(&mut self, out: &mut dyn FnMut(&[u8])) -> PartEnd {
+        let rest = std::mem::take(&mut self.pending);
+        self.decode(&rest, out);
+        if self.damaged { PartEnd::Damaged } else { PartEnd::Whole }
+    }
+
+    fn decode_block(&mut self, out: &mut dyn FnMut(&[u8])) {
+        let whole = self.pending.len() / 4 * 4;
+        let rest = self.pending.split_off(whole);
+        let block = std::mem::replace(&mut self.pending, rest);
+        self.decode(&block, out);
+    }
+
+    fn decode(&mut self, block: &[u8], out: &mut dyn FnMut(&[u8])) {
+        if block.is_empty() {
+            return;
+        }
+        if let Ok(octets) = LENIENT.decode(block) {
+            return out(&octets);
+        }
+        // Four by four: padding in the middle (parts put together) decodes, and what does not is shown as it stands.
+        for four in block.chunks(4) {
+            match LENIENT.decode(four) {
+                Ok(octets) => out(&octets),
+                Err(_) => {
+                    self.damaged = true;
+                    out(four);
+                }
+            }
+        }
+    }
+
+    fn quoted_line(&mut self, line: &[u8], out: &mut dyn FnMut(&[u8])) {
+        let line = line.trim_ascii_end();
+        let (line, soft) = line.strip_suffix(b"=").map_or((line, false), |line| (line, true));
+        self.soft_break = soft;
+        let mut rest = line;
+        while let Some(at) = memchr::memchr(b'=', rest) {
+            let (plain, quoted) = rest.split_at(at);
+            out(plain);
+            match quoted.get(1..3).and_then(octet) {
+                Some(octet) => {
+                    out(&[octet]);
+                    rest = quoted.get(3..).unwrap_or_default();
+                }
+                None => {
+                    self.damaged = true;
+                    out(b"=");
+                    rest = quoted.get(1..).unwrap_or_default();
+                }
+            }
+        }
+        out(rest);
+    }
+}
+
+fn octet(hex: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+}

@@ -1,0 +1,311 @@
+//! Gathers facts while a message streams by, within bounded memory.
+
+use std::sync::Arc;
+
+use encoding_rs::{Decoder, Encoding};
+
+use crate::mail::{Disposition, Header, PartEnd, PartHead, PartSink, Splitter, StructureFault};
+use crate::policy::container::{FILE_OCTETS, Kind, kind_of, raw, text_of};
+use crate::policy::rule::Rules;
+use crate::policy::scan::Scanner;
+use crate::policy::text::Stripper;
+
+/// Octets by which a file is recognised.
+const MAGIC_OCTETS: usize = 8;
+/// Names of attachments, and media types, that are remembered.
+const NAMES: usize = 2_000;
+
+/// Reads a message as it comes in.
+pub struct Reader {
+    splitter: Splitter,
+    notes: Notes,
+    has_eight_bit: bool,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Read {
+    /// The message's own header.
+    pub header: Header,
+    /// Octets of that header as it came, its empty line included.
+    pub header_length: u64,
+    /// Names of attachments.
+    pub attachments: Vec<String>,
+    /// Media types of all parts.
+    pub media_types: Vec<String>,
+    /// What was found, in the order of the rules' searches.
+    pub found: Vec<bool>,
+    /// Something could not be read even as raw octets.
+    pub unreadable: bool,
+    /// An octet over 127 stands anywhere.
+    pub has_eight_bit: bool,
+    /// … in the header.
+    pub has_utf8_header: bool,
+    /// Why the message cannot be carried at all.
+    pub refused: Option<&'static str>,
+}
+
+/// What was noted so far.
+struct Notes {
+    scanner: Scanner,
+    header: Header,
+    attachments: Vec<String>,
+    media_types: Vec<String>,
+    unreadable: bool,
+    part: Part,
+}
+
+/// How the current part is read.
+enum Part {
+    /// Nothing is looked for in it.
+    Skipped,
+    /// Its first octets say what it is.
+    Unknown(Vec<u8>),
+    /// Text in a charset, perhaps with markup.
+    Text { decoder: Decoder, markup: Option<Stripper> },
+    /// Octets as they are.
+    Raw,
+    /// A file that has to be whole to be read.
+    File(Vec<u8>),
+    /// A file past its bound.
+    TooLarge,
+}
+
+impl Reader {
+    /// A reader for these rules, with this year as today's.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, year: u16) -> Self {
+        let notes = Notes {
+            scanner: Scanner::new(Arc::clone(&rules.searches), year),
+            header: Header::default(),
+            attachments: Vec::new(),
+            media_types: Vec::new(),
+            unreadable: false,
+            part: Part::Skipped,
+        };
+        Self { splitter: Splitter::new(), notes, has_eight_bit: false }
+    }
+
+    /// The next octets of the message.
+    pub fn push(&mut self, octets: &[u8]) {
+        self.has_eight_bit |= !octets.is_ascii();
+        self.splitter.push(octets, &mut self.notes);
+    }
+
+    /// The end of the message.
+    #[must_use]
+    pub fn finish(self) -> Read {
+        let mut notes = self.notes;
+        let structure = self.splitter.finish(&mut notes);
+        // The header's own text counts too: subjects, and whatever programs put beside them.
+        for field in
+            notes.header.fields().filter(|field| field.is("Subject") || field.is("Comments") || field.is("Keywords"))
+        {
+            notes.scanner.push(&field.text());
+            notes.scanner.end();
+        }
+        let refused = match structure.fault {
+            Some(StructureFault::HeaderTooLarge) => Some("the header is too large"),
+            Some(StructureFault::TooDeep | StructureFault::TooManyParts) | None => None,
+        };
+        Read {
+            has_utf8_header: !notes.header.as_bytes().is_ascii(),
+            header: notes.header,
+            header_length: structure.header_length,
+            attachments: notes.attachments,
+            media_types: notes.media_types,
+            found: notes.scanner.found().to_vec(),
+            unreadable: notes.unreadable,
+            has_eight_bit: self.has_eight_bit,
+            refused,
+        }
+    }
+}
+
+impl PartSink for Notes {
+    fn header(&mut self, header: &Header) {
+        self.header = header.clone();
+    }
+
+    fn part(&mut self, head: &PartHead) {
+        if self.media_types.len() < NAMES {
+            self.media_types.push(head.media_type.clone());
+        }
+        if let Some(name) = head.file_name.as_ref().filter(|_| self.attachments.len() < NAMES) {
+            self.attachments.push(name.clone());
+            self.scanner.push(name);
+            self.scanner.end();
+        }
+        self.unreadable |= is_sealed(head);
+        self.part = if self.scanner.is_needed() { Part::of(head) } else { Part::Skipped };
+    }
+
+    fn octets(&mut self, octets: &[u8]) {
+        let part = std::mem::replace(&mut self.part, Part::Skipped);
+        self.part = self.read(part, octets);
+    }
+
+    fn end(&mut self, end: PartEnd) {
+        match std::mem::replace(&mut self.part, Part::Skipped) {
+            Part::Skipped | Part::Raw => {}
+            Part::TooLarge => self.unreadable = true,
+            Part::Unknown(first) => self.raw(&first),
+            Part::Text { mut decoder, mut markup } => {
+                self.text(&mut decoder, markup.as_mut(), b"", true);
+            }
+            Part::File(octets) => {
+                let scanner = &mut self.scanner;
+                let read = text_of(&octets, &mut |text| scanner.push(text));
+                if read.is_err() {
+                    self.unreadable = true;
+                }
+            }
+        }
+        // What was damaged came as it stood and was searched so.
+        let _ = end;
+        self.scanner.end();
+    }
+}
+
+impl Notes {
+    fn read(&mut self, part: Part, octets: &[u8]) -> Part {
+        match part {
+            Part::Skipped => Part::Skipped,
+            Part::TooLarge => Part::TooLarge,
+            Part::Raw => {
+                self.raw(octets);
+                Part::Raw
+            }
+            Part::Text { mut decoder, mut markup } => {
+                self.text(&mut decoder, markup.as_mut(), octets, false);
+                Part::Text { decoder, markup }
+            }
+            Part::Unknown(mut first) => {
+                first.extend_from_slice(octets);
+                if first.len() < MAGIC_OCTETS {
+                    return Part::Unknown(first);
+                }
+                match kind_of(&first) {
+                    // An old compound file may turn out encrypted at its end: it is looked at whole.
+                    Kind::Other if !first.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) => {
+                        self.raw(&first);
+                        Part::Raw
+                    }
+                    Kind::Pdf | Kind::Zip | Kind::Sealed | Kind::Other => self.read(Part::File(Vec::new()), &first),
+                }
+            }
+            Part::File(mut file) => {
+                if file.len() + octets.len() > FILE_OCTETS {
+                    return Part::TooLarge;
+                }
+                file.extend_from_slice(octets);
+                Part::File(file)
+            }
+        }
+    }
+
+    fn text(&mut self, decoder: &mut Decoder, markup: Option<&mut Stripper>, octets: &[u8], last: bool) {
+        let mut text = String::with_capacity(decoder.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len()));
+        let _ = decoder.decode_to_string(octets, &mut text, last);
+        match markup {
+            None => self.scanner.push(&text),
+            Some(stripper) => {
+                let mut stripped = String::with_capacity(text.len());
+                stripper.push(&text, &mut stripped);
+                if last {
+                    stripper.end(&mut stripped);
+                }
+                self.scanner.push(&stripped);
+            }
+        }
+    }
+
+    fn raw(&mut self, octets: &[u8]) {
+        let scanner = &mut self.scanner;
+        raw(octets, &mut |text| scanner.push(text));
+    }
+}
+
+impl Part {
+    fn of(head: &PartHead) -> Self {
+        let is_text = head.media_type.starts_with("text/")
+            || head.disposition == Disposition::Between
+            || head.media_type == "message/rfc822";
+        if !is_text {
+            return Self::Unknown(Vec::new());
+        }
+        let charset = head.charset.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
+        let decoder = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_without_bom_handling();
+        let has_markup =
+            matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
+        Self::Text { decoder, markup: has_markup.then(Stripper::default) }
+    }
+}
+
+/// Whether a part is encrypted by its own word. A signed S/MIME entity could be read, but not by this release.
+fn is_sealed(head: &PartHead) -> bool {
+    let sealed =
+        ["application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted", "application/pgp-encrypted"];
+    sealed.contains(&head.media_type.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mail::Domain;
+    use crate::policy::reader::*;
+    use crate::policy::rule::RulesBuilder;
+    use crate::policy::scan::Search;
+
+    fn read(message: &[u8]) -> Read {
+        let host: Domain = "gw.sundby.example".parse().unwrap();
+        let mut builder = RulesBuilder::new(vec![], host);
+        builder.search("se-personnummer".parse::<Search>().unwrap());
+        let mut reader = Reader::new(Arc::new(builder.build().unwrap()), 2026);
+        for octets in message.chunks(13) {
+            reader.push(octets);
+        }
+        reader.finish()
+    }
+
+    #[test]
+    fn a_number_is_found_wherever_it_stands() {
+        let base64 = |text: &[u8]| {
+            use base64::Engine;
+            base64::engine::general_purpose::STANDARD.encode(text)
+        };
+        let utf16: Vec<u8> = "pnr 850101-2382".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for message in [
+            "Subject: =?utf-8?Q?850101=2D2382?=\r\n\r\nhej".to_owned(),
+            "Subject: x\r\n\r\nhej 850101-2382\r\n".to_owned(),
+            "Content-Type: text/html\r\n\r\n<b>850101</b>-2382".to_owned(),
+            format!("Content-Transfer-Encoding: base64\r\n\r\n{}", base64(b"850101-2382")),
+            format!("Content-Type: text/plain; charset=utf-16le\r\nContent-Transfer-Encoding: base64\r\n\r\n{}", base64(&utf16)),
+            format!("Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n{}", base64(&utf16)),
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n850101-2382\r\n--b\r\n\r\nx\r\n--b--\r\n".to_owned(),
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n850101-2382\r\n".to_owned(),
+            "Content-Type: image/png; name=\"850101-2382.png\"\r\n\r\nx".to_owned(),
+            "Content-Type: text/plain; charset=klingon\r\n\r\n\u{1}850101-2382".to_owned(),
+            "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E5 850101=\r\n-2382".to_owned(),
+        ] {
+            assert_eq!(read(message.as_bytes()).found, [true], "{message}");
+        }
+        assert_eq!(read(b"Subject: x\r\n\r\n850101-2383").found, [false]);
+    }
+
+    #[test]
+    fn what_is_encrypted_is_unreadable_and_pictures_are_not() {
+        assert!(read(b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\nMIIB").unreadable);
+        assert!(read(b"Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n").unreadable);
+        assert!(read(b"Content-Type: application/zip\r\n\r\nPK\x03\x04broken").unreadable);
+        assert!(!read(b"Content-Type: image/png\r\n\r\n\x89PNG\r\n....").unreadable);
+        assert!(!read(b"\r\nhej").unreadable);
+    }
+
+    #[test]
+    fn names_and_types_are_noted() {
+        let read = read(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/calendar\r\nContent-Disposition: attachment; filename*=utf-8''m%C3%B6te.ics\r\n\r\nx\r\n--b--\r\n");
+        assert_eq!(read.attachments, ["möte.ics"]);
+        assert!(read.media_types.contains(&"text/calendar".to_owned()));
+        assert!(!read.has_eight_bit);
+    }
+}
