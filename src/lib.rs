@@ -25,5 +25,8 @@ pub mod queue; // mail we have promised to carry
 pub mod notify; // telling people, by mail and SMS
 pub mod delivery; // getting it there: SMTP and LMTP
 
+// Doors: where strangers and friends come in.
+pub mod smtpd; // the SMTP door
+
 // House: the whole.
 pub mod config; // the configuration file

@@ -1,0 +1,40 @@
+//! MAIL FROM (RFC 5321 §4.1.1.2, RFC 1870 §6.1).
+
+use crate::mail::ReversePath;
+use crate::smtp::{MailFrom, Reply};
+use crate::smtpd::door::Scene;
+use crate::smtpd::state::State;
+use crate::smtpd::texts;
+
+/// Whether the command may come now, and says nothing we could not keep.
+pub(crate) fn check(scene: &Scene, state: &State, mail: &MailFrom) -> Result<(), Reply> {
+    match state {
+        State::Greeted(_) => {}
+        State::Connected => return Err(texts::HELLO_FIRST),
+        State::MailGiven(..) | State::RcptGiven(..) => return Err(texts::MAIL_GIVEN),
+        State::Chunking(..) => return Err(texts::CHUNKS_BEGUN),
+    }
+    if scene.settings().require.client_certificate && !scene.has_certificate {
+        return Err(texts::CERTIFICATE_WANTED);
+    }
+    if mail.size.is_some_and(|size| size > scene.settings().max_message_size) {
+        return Err(texts::TOO_LARGE);
+    }
+    let needs_utf8 = match &mail.path {
+        ReversePath::Null => false,
+        ReversePath::Mailbox(address) => address.needs_smtputf8(),
+    };
+    if needs_utf8 && !mail.smtputf8 {
+        return Err(texts::SENDER_NEEDS_SMTPUTF8);
+    }
+    Ok(())
+}
+
+/// Asks the house about the sender.
+pub(crate) async fn proceed(scene: &Scene, state: State, mail: MailFrom) -> (State, Reply) {
+    let State::Greeted(greeting) = state else { return (state, texts::MAIL_GIVEN) };
+    match scene.door.reception.admit_sender(scene.settings().origin, &mail.path).await {
+        Ok(()) => (State::MailGiven(greeting, mail), texts::SENDER_OK),
+        Err(error) => (State::Greeted(greeting), scene.door.explain("sender", &error)),
+    }
+}

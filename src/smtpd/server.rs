@@ -1,0 +1,145 @@
+//! The door itself: a listener, and a task for each who comes.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::net::{Admission, Arrival, Listener, ServerTls, SessionLimits, Shutdown, Stream};
+use crate::queue::Reception;
+use crate::smtp::Reply;
+use crate::smtpd::config::DoorSettings;
+use crate::smtpd::door::Door;
+use crate::smtpd::{session, texts};
+use crate::telemetry::{Labels, Metrics};
+
+/// How long somebody who is turned away may take to hear it.
+const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// An SMTP door, listening.
+pub struct Server {
+    listener: Listener,
+    settings: SettingsHandle,
+    reception: Arc<dyn Reception>,
+    tls: Option<ServerTls>,
+    metrics: Metrics,
+}
+
+/// Changes a running door's settings: sessions that begin from now on go by the new ones. Name, address and numbers
+/// of sessions stay what they were when the door opened.
+#[derive(Clone)]
+pub struct SettingsHandle(Arc<RwLock<Arc<DoorSettings>>>);
+
+impl SettingsHandle {
+    /// Puts new settings in place.
+    pub fn replace(&self, settings: DoorSettings) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    fn present(&self) -> Arc<DoorSettings> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Server {
+    /// Opens the door. Without `tls` no STARTTLS is offered.
+    ///
+    /// # Errors
+    /// The address is taken or not ours.
+    pub async fn bind(
+        settings: DoorSettings,
+        reception: Arc<dyn Reception>,
+        tls: Option<ServerTls>,
+        metrics: Metrics,
+    ) -> io::Result<Self> {
+        let limits = SessionLimits::new(settings.max_sessions, settings.max_sessions_per_client);
+        let listener = Listener::bind(settings.listen, limits).await?;
+        let settings = SettingsHandle(Arc::new(RwLock::new(Arc::new(settings))));
+        Ok(Self { listener, settings, reception, tls, metrics })
+    }
+
+    /// Where the door is.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_address()
+    }
+
+    /// The handle to change settings with, while [`Server::run`] runs.
+    #[must_use]
+    pub fn settings(&self) -> SettingsHandle {
+        self.settings.clone()
+    }
+
+    /// Lets people in until the end begins. Sessions are tasks of `shutdown`, which waits for them; those that are idle
+    /// end at once with 421, those within a transaction when it is done, within 30 s.
+    pub async fn run(self, shutdown: Shutdown) {
+        loop {
+            let arrival = tokio::select! {
+                biased;
+                () = shutdown.begun() => return,
+                arrival = self.listener.accept() => arrival,
+            };
+            self.let_in(arrival, &shutdown);
+        }
+    }
+
+    fn let_in(&self, arrival: Arrival, shutdown: &Shutdown) {
+        let Arrival { socket, ip, admission } = arrival;
+        let settings = self.settings.present();
+        let is_allowed = settings.allow.is_empty() || settings.allow.iter().any(|network| network.contains(ip));
+        let door = Door {
+            settings,
+            reception: Arc::clone(&self.reception),
+            tls: self.tls.clone(),
+            metrics: self.metrics.clone(),
+            shutdown: shutdown.clone(),
+        };
+        match admission {
+            Admission::Admitted(place) if is_allowed => {
+                shutdown.spawn(async move {
+                    serve(door, socket, ip).await;
+                    drop(place);
+                });
+            }
+            Admission::Admitted(place) => {
+                tracing::info!(door = door.name(), peer = %ip, "turned away: not in `allow`");
+                shutdown.spawn(turn_away(socket, texts::NOT_ALLOWED, place));
+            }
+            Admission::Full(place) => {
+                tracing::warn!(door = door.name(), "turned away: all places are taken");
+                shutdown.spawn(turn_away(socket, texts::FULL, place));
+            }
+            Admission::ClientFull(place) => {
+                tracing::info!(door = door.name(), peer = %ip, "turned away: the client has its share of sessions");
+                shutdown.spawn(turn_away(socket, texts::CLIENT_FULL, place));
+            }
+        }
+    }
+}
+
+async fn serve(door: Door, socket: TcpStream, ip: IpAddr) {
+    let Ok(stream) = Stream::plain(socket) else { return };
+    let open = door.metrics.sessions.get_or_create_owned(&Labels::of(door.name()));
+    open.inc();
+    session::run(door, stream, ip).await;
+    open.dec();
+}
+
+/// Says one line and leaves; the place is held until that is done.
+async fn turn_away<P: Send>(mut socket: TcpStream, words: Reply, place: P) {
+    let mut line = Vec::new();
+    words.write(&mut line);
+    let saying = async {
+        socket.write_all(&line).await?;
+        socket.shutdown().await
+    };
+    // Whether it was heard makes no difference.
+    _ = timeout(TURN_AWAY_PATIENCE, saying).await;
+    drop(place);
+}

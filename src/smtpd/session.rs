@@ -1,0 +1,135 @@
+//! One session: read a command, let its verb answer, write the reply.
+
+use std::net::IpAddr;
+
+use crate::net::{ServerTls, Stream};
+use crate::smtp::{Command, CommandFault, Reply};
+use crate::smtpd::door::{Door, Scene};
+use crate::smtpd::parting::Parting;
+use crate::smtpd::state::State;
+use crate::smtpd::wire::{Wait, Wire};
+use crate::smtpd::{bdat, data, greet, mail_from, rcpt_to, starttls, texts};
+
+/// Lines that are no command we know, before the session ends.
+const UNKNOWN_COMMANDS: u32 = 10;
+/// Commands in a wrong form or out of place, spoilt messages among them, before the session ends.
+const PROTOCOL_FAULTS: u32 = 3;
+/// Senders, recipients and messages refused, before the session ends: who tries names shall not try many.
+const REFUSALS: u32 = 100;
+
+/// What went wrong since a message was last taken.
+#[derive(Debug, Default)]
+struct Faults {
+    unknown: u32,
+    protocol: u32,
+    refusals: u32,
+}
+
+/// Runs a session from the greeting to the last word.
+pub(crate) async fn run(door: Door, stream: Stream, ip: IpAddr) {
+    let name = door.name();
+    let mut scene = Scene::of(door, ip, &stream);
+    let mut wire = Wire::new(stream, scene.door.shutdown.clone(), scene.settings().session_timeout);
+    wire.say(&greet::greeting(&scene));
+    let parting = loop {
+        match converse(&scene, &mut wire).await {
+            Ok(tls) => match wire.start_tls(&tls).await {
+                Ok(behind_tls) => wire = behind_tls,
+                Err(parting) => break parting,
+            },
+            Err(parting) => {
+                wire.part(parting).await;
+                break parting;
+            }
+        }
+        scene = Scene::of(scene.door, ip, wire.stream());
+    };
+    if parting.is_suspicious() {
+        tracing::warn!(door = name, peer = %ip, reason = %parting, "session ended");
+    } else {
+        tracing::debug!(door = name, peer = %ip, reason = %parting, "session ended");
+    }
+}
+
+/// Talks until the end, or until a handshake is to begin.
+async fn converse(scene: &Scene, wire: &mut Wire) -> Result<ServerTls, Parting> {
+    let mut state = State::Connected;
+    let mut faults = Faults::default();
+    loop {
+        let wait = if state.is_in_transaction() { Wait::InTransaction } else { Wait::Idle };
+        if wait == Wait::Idle && scene.door.shutdown.has_begun() {
+            return Err(Parting::Stopping);
+        }
+        let reply = match wire.command(scene.settings().idle_timeout, wait).await? {
+            Err(CommandFault::OtherProtocol) => return Err(Parting::OtherProtocol),
+            Err(CommandFault::ChunkSizeUnreadable) => return Err(Parting::ChunkSizeUnreadable),
+            Err(fault) => texts::of_command(fault),
+            Ok(Command::Quit) => return Err(Parting::Quit),
+            Ok(Command::StartTls) => match starttls::check(scene) {
+                Ok(tls) => return starttls::proceed(wire).await.map(|()| tls),
+                Err(reply) => reply,
+            },
+            Ok(command) => {
+                let is_message = matches!(command, Command::Data | Command::Bdat(_));
+                let (next, reply) = obey(scene, wire, state, command).await?;
+                state = next;
+                // Who brings mail may err now and then.
+                if is_message && reply.is_positive() {
+                    faults = Faults::default();
+                }
+                reply
+            }
+        };
+        wire.say(&reply);
+        faults.count(&reply)?;
+    }
+}
+
+/// Lets the verb answer.
+async fn obey(scene: &Scene, wire: &mut Wire, state: State, command: Command) -> Result<(State, Reply), Parting> {
+    Ok(match command {
+        Command::Ehlo(name) => greet::proceed(scene, name, true),
+        Command::Helo(name) => greet::proceed(scene, name, false),
+        Command::Mail(mail) => match mail_from::check(scene, &state, &mail) {
+            Ok(()) => mail_from::proceed(scene, state, mail).await,
+            Err(reply) => (state, reply),
+        },
+        Command::Rcpt(to) => match rcpt_to::check(scene, &state, &to) {
+            Ok(address) => rcpt_to::proceed(scene, state, to, address).await,
+            Err(reply) => (state, reply),
+        },
+        Command::Data => match data::check(&state) {
+            Ok(()) => data::proceed(scene, wire, state).await?,
+            Err(reply) => (state, reply),
+        },
+        Command::Bdat(chunk) => match bdat::check(&state) {
+            Ok(()) => bdat::proceed(scene, wire, state, chunk).await?,
+            Err(reply) => {
+                bdat::swallow(scene, wire, chunk).await?;
+                (state, reply)
+            }
+        },
+        Command::Rset => (state.reset(), texts::OK),
+        Command::Noop => (state, texts::OK),
+        Command::Vrfy => (state, texts::CANNOT_VERIFY),
+        Command::Help => (state, texts::HELP),
+        // QUIT and STARTTLS end the conversation before they come here.
+        Command::Unserved | Command::Quit | Command::StartTls => (state, texts::NOT_SERVED),
+    })
+}
+
+impl Faults {
+    /// Counts what a reply tells of.
+    fn count(&mut self, reply: &Reply) -> Result<(), Parting> {
+        match reply.code() {
+            500 | 502 => self.unknown += 1,
+            501 | 503 | 555 => self.protocol += 1,
+            400.. if *reply == texts::BARE_LINE_END => self.protocol += 1,
+            400.. => self.refusals += 1,
+            _ => {}
+        }
+        let too_many =
+            self.unknown >= UNKNOWN_COMMANDS || self.protocol >= PROTOCOL_FAULTS || self.refusals >= REFUSALS;
+        if too_many { Err(Parting::TooManyFaults) } else { Ok(()) }
+    }
+}
