@@ -22,3 +22,7 @@ mod mail_sink;
 
 #[path = "house/config.rs"]
 mod config;
+#[path = "house/reception.rs"]
+mod reception;
+#[path = "house/smtp.rs"]
+mod smtp;
