@@ -3,7 +3,6 @@
 mod clock;
 mod shutdown;
 mod client_tls;
-mod network;
 mod limit;
 mod server_tls;
 mod stream;
@@ -13,7 +12,6 @@ pub use client_tls::{ClientTls, ClientTlsError, Proof};
 pub use clock::{Clock, Time};
 pub use limit::{Admission, Admitted, Place, SessionLimits};
 pub use listener::{Arrival, Listener};
-pub use network::{Network, NetworkFault};
 pub use server_tls::{ServerTls, ServerTlsError};
 pub use shutdown::Shutdown;
 pub use stream::Stream;

@@ -69,7 +69,7 @@ mod tests {
     use crate::smtpd::header_watch::*;
 
     fn watched(message: &str, at: usize) -> (bool, bool) {
-        let mut watch = HeaderWatch::new("X-Tenant: 0123456789abcdef".parse().unwrap());
+        let mut watch = HeaderWatch::new(RequiredHeader::new("X-Tenant", "0123456789abcdef"));
         let (front, back) = message.as_bytes().split_at(at);
         let sure = watch.look(front) & watch.look(back);
         (sure, watch.has_found())

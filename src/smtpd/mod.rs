@@ -26,5 +26,5 @@ mod bdat;
 mod session;
 mod server;
 
-pub use config::{DoorSettings, RequiredHeader, RequiredHeaderFault, Requirement};
+pub use config::{DoorSettings, RequiredHeader, Requirement};
 pub use server::{Server, SettingsHandle};

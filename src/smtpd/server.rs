@@ -14,7 +14,8 @@ use crate::queue::Reception;
 use crate::smtp::Reply;
 use crate::smtpd::config::DoorSettings;
 use crate::smtpd::door::Door;
-use crate::smtpd::{session, texts};
+use crate::smtpd::session;
+use crate::smtpd::texts;
 use crate::telemetry::{Labels, Metrics};
 
 /// How long somebody who is turned away may take to hear it.

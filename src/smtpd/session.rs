@@ -4,11 +4,17 @@ use std::net::IpAddr;
 
 use crate::net::{ServerTls, Stream};
 use crate::smtp::{Command, CommandFault, Reply};
+use crate::smtpd::bdat;
+use crate::smtpd::data;
 use crate::smtpd::door::{Door, Scene};
+use crate::smtpd::greet;
+use crate::smtpd::mail_from;
 use crate::smtpd::parting::Parting;
+use crate::smtpd::rcpt_to;
+use crate::smtpd::starttls;
 use crate::smtpd::state::State;
+use crate::smtpd::texts;
 use crate::smtpd::wire::{Wait, Wire};
-use crate::smtpd::{bdat, data, greet, mail_from, rcpt_to, starttls, texts};
 
 /// Lines that are no command we know, before the session ends.
 const UNKNOWN_COMMANDS: u32 = 10;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use sealgate::net::{ClientTls, Proof, ServerTls, Shutdown};
-use sealgate::smtpd::{DoorSettings, Server, SettingsHandle};
+use sealgate::smtpd::{DoorSettings, RequiredHeader, Server, SettingsHandle};
 use sealgate::telemetry::{Labels, Metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -190,7 +190,10 @@ fn door(words: &str) -> (DoorSettings, Option<ServerTls>) {
             "idle_ms" => settings.idle_timeout = Duration::from_millis(value.parse().unwrap()),
             "data_ms" => settings.data_timeout = Duration::from_millis(value.parse().unwrap()),
             "session_ms" => settings.session_timeout = Duration::from_millis(value.parse().unwrap()),
-            "header" => settings.require.header = Some(value.replace('_', " ").parse().unwrap()),
+            "header" => {
+                let (name, secret) = value.split_once(':').unwrap();
+                settings.require.header = Some(RequiredHeader::new(name, secret));
+            }
             "certificate" => settings.require.client_certificate = true,
             "sessions" => settings.max_sessions = value.parse().unwrap(),
             "per_client" => settings.max_sessions_per_client = value.parse().unwrap(),
@@ -336,7 +339,8 @@ fn resident_kib() -> u64 {
 #[tokio::test]
 #[ignore = "memory_stays_bounded runs it alone"]
 async fn a_thousand_sessions_idle_in_little_room() {
-    let door = open(outbound(), House::default(), None).await;
+    let settings = DoorSettings { max_sessions_per_client: 1_000, ..outbound() };
+    let door = open(settings, House::default(), None).await;
     let before = resident_kib();
     let mut clients = Vec::new();
     for _ in 0..1_000 {
