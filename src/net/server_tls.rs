@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::crypto::aws_lc_rs;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use tokio_rustls::TlsAcceptor;
 
 /// TLS 1.2 and 1.3 as a server, with post-quantum key exchange where the peer has it. Clones share the certificate,
@@ -29,9 +30,9 @@ pub enum ServerTlsError {
     /// The key is of a kind we do not know, or belongs to another certificate.
     #[error("the private key does not fit the certificate: {0}")]
     KeyDoesNotFit(rustls::Error),
-    /// No certificate in what should be the PEM roots of client certificates.
-    #[error("the roots of client certificates cannot be read: {0}")]
-    ClientRootsUnreadable(String),
+    /// No certificate in what should be the client's certificate in PEM.
+    #[error("the client's certificate is no PEM: {0}")]
+    ClientCertificateUnreadable(String),
 }
 
 impl ServerTls {
@@ -43,16 +44,16 @@ impl ServerTls {
         Self::build(chain, key, None)
     }
 
-    /// Likewise, and clients are asked for a certificate from one of these PEM roots. Who has none is let in all the
-    /// same; the stream tells whether one was shown.
+    /// Likewise, and clients are asked for this one certificate, given in PEM. Who shows none is let in all the same, and
+    /// the stream tells; who shows another is not.
     ///
     /// # Errors
     /// One of the three is unreadable, or chain and key do not belong together.
-    pub fn from_pem_asking_clients(chain: &[u8], key: &[u8], roots: &[u8]) -> Result<Self, ServerTlsError> {
-        Self::build(chain, key, Some(roots))
+    pub fn from_pem_asking_for(chain: &[u8], key: &[u8], client: &[u8]) -> Result<Self, ServerTlsError> {
+        Self::build(chain, key, Some(client))
     }
 
-    fn build(chain: &[u8], key: &[u8], client_roots: Option<&[u8]>) -> Result<Self, ServerTlsError> {
+    fn build(chain: &[u8], key: &[u8], client: Option<&[u8]>) -> Result<Self, ServerTlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let chain = certificates(chain).map_err(ServerTlsError::CertificateUnreadable)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| ServerTlsError::KeyUnreadable)?;
@@ -60,18 +61,11 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(ServerTlsError::KeyDoesNotFit)?;
-        let builder = match client_roots {
+        let builder = match client {
             None => builder.with_no_client_auth(),
             Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                for root in certificates(pem).map_err(ServerTlsError::ClientRootsUnreadable)? {
-                    roots.add(root).map_err(|fault| ServerTlsError::ClientRootsUnreadable(fault.to_string()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .allow_unauthenticated()
-                    .build()
-                    .map_err(|fault| ServerTlsError::ClientRootsUnreadable(fault.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
+                let wanted = certificates(pem).map_err(ServerTlsError::ClientCertificateUnreadable)?.swap_remove(0);
+                builder.with_client_cert_verifier(Arc::new(OneCertificate { wanted, provider }))
             }
         };
         let config = builder.with_single_cert(chain, key).map_err(ServerTlsError::KeyDoesNotFit)?;
@@ -103,6 +97,59 @@ impl fmt::Debug for ServerTls {
     }
 }
 
+/// Believes one certificate of a client, whoever issued it, and asks that the client holds its key. A certificate that
+/// the operator named needs no authority; whoever renews it names the new one.
+#[derive(Debug)]
+struct OneCertificate {
+    wanted: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for OneCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if end_entity.as_ref() == self.wanted.as_ref() {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|fault| fault.to_string())?;
@@ -127,7 +174,7 @@ mod tests {
         assert!(matches!(fault(&chain, &other), ServerTlsError::KeyDoesNotFit(_)));
         assert!(matches!(fault("", &key), ServerTlsError::CertificateUnreadable(_)));
         assert!(matches!(fault(&chain, &chain), ServerTlsError::KeyUnreadable));
-        assert!(ServerTls::from_pem_asking_clients(chain.as_bytes(), key.as_bytes(), b"").is_err());
+        assert!(ServerTls::from_pem_asking_for(chain.as_bytes(), key.as_bytes(), b"").is_err());
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    /// Whether the client showed a certificate we believe.
+    /// Whether the client showed the certificate it was asked for.
     #[must_use]
     pub fn has_client_certificate(&self) -> bool {
         match self {

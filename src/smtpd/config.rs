@@ -44,7 +44,7 @@ pub struct DoorSettings {
 pub struct Requirement {
     /// A header field that every message must have. Whoever stores the message removes it.
     pub header: Option<RequiredHeader>,
-    /// A client certificate that the door's TLS believes.
+    /// The certificate that the door's TLS asks for, see [`crate::net::ServerTls::from_pem_asking_for`].
     pub client_certificate: bool,
 }
 

@@ -20,7 +20,7 @@ use crate::smtpd::wire::{Wait, Wire};
 const UNKNOWN_COMMANDS: u32 = 10;
 /// Commands in a wrong form or out of place, spoilt messages among them, before the session ends.
 const PROTOCOL_FAULTS: u32 = 3;
-/// Senders, recipients and messages refused, before the session ends: who tries names shall not try many.
+/// Senders, recipients and messages refused for good, before the session ends: who tries names shall not try many.
 const REFUSALS: u32 = 100;
 
 /// What went wrong since a message was last taken.
@@ -130,8 +130,9 @@ impl Faults {
         match reply.code() {
             500 | 502 => self.unknown += 1,
             501 | 503 | 555 => self.protocol += 1,
-            400.. if *reply == texts::BARE_LINE_END => self.protocol += 1,
-            400.. => self.refusals += 1,
+            550 if *reply == texts::BARE_LINE_END => self.protocol += 1,
+            // What is put off does not count: 452 to the recipients beyond the limit is the usual course of a long list.
+            500.. => self.refusals += 1,
             _ => {}
         }
         let too_many =

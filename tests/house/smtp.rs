@@ -15,11 +15,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use regex::Regex;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use sealgate::net::{ClientTls, Proof, ServerTls, Shutdown};
 use sealgate::smtpd::{DoorSettings, RequiredHeader, Server, SettingsHandle};
 use sealgate::telemetry::{Labels, Metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::reception::House;
 
@@ -42,7 +44,7 @@ fn outbound() -> DoorSettings {
 fn certificate() -> ServerTls {
     let made = rcgen::generate_simple_self_signed(vec!["gw.sundby.example".to_owned()]).unwrap();
     let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    ServerTls::from_pem_asking_clients(chain.as_bytes(), key.as_bytes(), chain.as_bytes()).unwrap()
+    ServerTls::from_pem_asking_for(chain.as_bytes(), key.as_bytes(), chain.as_bytes()).unwrap()
 }
 
 async fn open(settings: DoorSettings, house: House, tls: Option<ServerTls>) -> Open {
@@ -441,6 +443,74 @@ async fn the_house_is_told_who_came_and_what_was_asked() {
     assert!(envelope.recipients[0].notify.is_some());
     assert_eq!(envelope.recipients[0].original.as_deref(), Some("rfc822;a@b.example"));
     assert_eq!(kept.octets, b"Subject: a\r\n\r\n.b\r\n");
+}
+
+/// A TLS client that shows this certificate, and believes only it.
+fn showing(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsConnector {
+    let chain = vec![made.cert.der().clone()];
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(chain[0].clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn the_certificate_that_is_asked_for_opens_the_door_and_no_other() {
+    let name = || vec!["gw.sundby.example".to_owned()];
+    let ours = rcgen::generate_simple_self_signed(name()).unwrap();
+    let theirs = rcgen::generate_simple_self_signed(name()).unwrap();
+    for (wanted, is_let_in) in [(&ours, true), (&theirs, false)] {
+        let (chain, key) = (ours.cert.pem(), ours.signing_key.serialize_pem());
+        let wanted = wanted.cert.pem();
+        let tls = ServerTls::from_pem_asking_for(chain.as_bytes(), key.as_bytes(), wanted.as_bytes()).unwrap();
+        let mut settings = outbound();
+        settings.require.client_certificate = true;
+        let door = open(settings, House::default(), Some(tls)).await;
+        let mut client = Client::call(door.address).await;
+        client.reply().await;
+        client.says("STARTTLS", "220").await;
+        let host = ServerName::try_from("gw.sundby.example").unwrap();
+        let wire = client.wire.take().unwrap();
+        // With TLS 1.3 the client has shaken hands before it learns that it was not believed.
+        client.wire = Some(Box::new(showing(&ours).connect(host, wire).await.unwrap()));
+        client.send(b"EHLO mx\r\nMAIL FROM:<anna@sundby.example>\r\n").await;
+        let greeted = client.reply().await;
+        assert_eq!(greeted.starts_with("250"), is_let_in, "{greeted}");
+        if is_let_in {
+            assert!(client.reply().await.starts_with("250 2.1.0"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_longer_than_the_limit_is_put_off_not_thrown_out() {
+    let door = open(DoorSettings { max_recipients: 5, ..outbound() }, House::default(), None).await;
+    let mut client = Client::ready_for_data(door.address).await;
+    for number in 0..300 {
+        let wanted = if number < 4 { "250" } else { "452 4.5.3" };
+        client.says(&format!("RCPT TO:<a{number}@live.example>"), wanted).await;
+    }
+    client.says("DATA", "354").await;
+    client.says("a\r\n.", "250 2.0.0 queued").await;
+    assert_eq!(door.house.kept()[0].envelope.recipients.len(), 5);
+}
+
+#[tokio::test]
+async fn who_tries_names_does_not_try_many() {
+    let door = open(outbound(), House::default(), None).await;
+    let mut client = Client::ready_for_data(door.address).await;
+    for _ in 0..100 {
+        client.says("RCPT TO:<nobody@live.example>", "550 5.1.1").await;
+    }
+    assert!(client.reply().await.starts_with("421 4.7.0"));
+    assert_eq!(client.line().await, None);
 }
 
 #[tokio::test]
