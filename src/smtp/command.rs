@@ -516,7 +516,9 @@ mod tests {
             if let Ok(Command::Rcpt(RcptTo { path: ForwardPath::Mailbox(address), .. })) =
                 parse(&format!("RCPT TO:<{local}@x.example>"))
             {
-                prop_assert_eq!(parse(&format!("RCPT TO:<{address}>")).is_ok(), true);
+                let again = parse(&format!("RCPT TO:<{address}>"));
+                prop_assert_eq!(again.map(|_| ()), Ok(()));
+                prop_assert_eq!(rcpt(&format!("RCPT TO:<{address}>")).path, ForwardPath::Mailbox(address));
             }
         }
     }
