@@ -119,7 +119,6 @@ impl Mailer {
             verdict: Verdict::fixed(post.kind, std::slice::from_ref(&post.to)),
             states: vec![RecipientState::Consigned(0)],
             summary: Summary { subject: post.sheet.subject, message_id: Some(message_id), ..Summary::default() },
-            received: String::new(),
             envelope: envelope.clone(),
         };
         let outgoings = vec![Outgoing::written(post.kind, envelope, content)];
