@@ -1,6 +1,6 @@
 //! Letters on their way: a sheet becomes a message, a message becomes an item of the queue.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::mail::{Address, Domain, Envelope, Letter, QueueId, Report, ReversePath};
@@ -32,8 +32,16 @@ pub struct Mailer {
     vault: Vault,
     journal: Journal,
     clock: Clock,
-    sender: Arc<Sender>,
-    head: Arc<Letterhead>,
+    house: Arc<RwLock<Arc<House>>>,
+}
+
+/// What letters show of the house that writes them.
+#[derive(Debug)]
+pub struct House {
+    /// Who they come from.
+    pub sender: Sender,
+    /// What they show of the organisation.
+    pub head: Letterhead,
 }
 
 /// A letter about to be put into the queue.
@@ -46,6 +54,8 @@ pub struct Post {
     pub sheet: Sheet,
     /// The message it is about.
     pub about: QueueId,
+    /// That message's subject, for who is told if this letter comes back.
+    pub about_subject: String,
     /// That message's sender, who is told if the letter comes back; null for nobody.
     pub teller: ReversePath,
     /// The recipient of that message it concerns.
@@ -58,23 +68,41 @@ pub struct Post {
     pub report: Option<(Report, Vec<u8>)>,
 }
 
+impl Post {
+    /// A receipt to a sender: nobody is told if it comes back.
+    #[must_use]
+    pub fn receipt(to: Address, sheet: Sheet, about: QueueId) -> Self {
+        Self {
+            kind: FixedKind::Receipt,
+            to,
+            sheet,
+            about,
+            about_subject: String::new(),
+            teller: ReversePath::Null,
+            concerns: None,
+            return_path: ReversePath::Null,
+            in_reply_to: None,
+            report: None,
+        }
+    }
+}
+
 impl Mailer {
     /// A mailer over this spool.
     #[must_use]
-    pub fn new(spool: Spool, vault: Vault, journal: Journal, clock: Clock, sender: Sender, head: Letterhead) -> Self {
-        Self { spool, vault, journal, clock, sender: Arc::new(sender), head: Arc::new(head) }
+    pub fn new(spool: Spool, vault: Vault, journal: Journal, clock: Clock, house: House) -> Self {
+        Self { spool, vault, journal, clock, house: Arc::new(RwLock::new(Arc::new(house))) }
     }
 
-    /// What every letter shows of the organisation.
+    /// What letters show now.
     #[must_use]
-    pub fn head(&self) -> &Letterhead {
-        &self.head
+    pub fn house(&self) -> Arc<House> {
+        Arc::clone(&self.house.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// `hostname`.
-    #[must_use]
-    pub fn hostname(&self) -> &Domain {
-        &self.sender.hostname
+    /// Letters show this from now on.
+    pub fn swap(&self, house: House) {
+        *self.house.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(house);
     }
 
     /// What time it is.
@@ -97,9 +125,10 @@ impl Mailer {
     /// # Errors
     /// [`QueueError`] if the lock or the store fails.
     pub async fn prepare(&self, post: Post) -> Result<PreparedItem, QueueError> {
+        let house = self.house();
         let id = self.fresh_id()?;
-        let message_id = format!("<{}@{}>", id.to_string().to_lowercase(), self.sender.hostname);
-        let octets = self.compose(&post, &message_id);
+        let message_id = format!("<{}@{}>", id.to_string().to_lowercase(), house.sender.hostname);
+        let octets = self.compose(&house, &post, &message_id);
         let event = match post.kind {
             FixedKind::Notice => EventKind::Noticed,
             FixedKind::Receipt => EventKind::Receipt,
@@ -111,14 +140,26 @@ impl Mailer {
         let envelope =
             Envelope { smtputf8: post.to.needs_smtputf8(), ..Envelope::plain(post.return_path, vec![post.to.clone()]) };
         let body = self.spool.keep(&octets).await?;
-        let content = Content { head: Vec::new(), skip: 0, body: body.body_ref().clone() };
+        let body_ref = body.body_ref().clone();
+        let content = Content {
+            head: Vec::new(),
+            skip: 0,
+            body: body_ref,
+            has_eight_bit: !octets.is_ascii(),
+            has_utf8_header: false,
+        };
         let now = self.clock.now();
         let item = Item {
             kind: Kind::Written { kind: post.kind, about: post.about, recipient: post.concerns, teller: post.teller },
             origin: Origin::Outbound,
             verdict: Verdict::fixed(post.kind, std::slice::from_ref(&post.to)),
             states: vec![RecipientState::Consigned(0)],
-            summary: Summary { subject: post.sheet.subject, message_id: Some(message_id), ..Summary::default() },
+            summary: Summary {
+                subject: post.sheet.subject,
+                about_subject: post.about_subject,
+                message_id: Some(message_id),
+                ..Summary::default()
+            },
             envelope: envelope.clone(),
         };
         let outgoings = vec![Outgoing::written(post.kind, envelope, content)];
@@ -127,16 +168,16 @@ impl Mailer {
             item,
             body,
             created: now,
-            expires: now.after(self.sender.lifetime),
+            expires: now.after(house.sender.lifetime),
             outgoings,
             entries: vec![entry],
         }
         .prepare(&self.vault)
     }
 
-    fn compose(&self, post: &Post, message_id: &str) -> Vec<u8> {
+    fn compose(&self, house: &House, post: &Post, message_id: &str) -> Vec<u8> {
         let letter = Letter {
-            from: (self.sender.name.clone(), self.sender.address.clone()),
+            from: (house.sender.name.clone(), house.sender.address.clone()),
             to: post.to.clone(),
             subject: post.sheet.subject.clone(),
             text: post.sheet.text.clone(),

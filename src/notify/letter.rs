@@ -12,6 +12,8 @@ const WIDTH: usize = 72;
 pub struct Letterhead {
     /// The organisation's name.
     pub organisation: String,
+    /// The language senders are written to in, and recipients unless they are known to want another.
+    pub language: Language,
     /// Where a person finds help, if configured.
     pub contact: Option<String>,
     /// The page that tells about secure messages, if configured.
@@ -143,8 +145,13 @@ mod tests {
 
     #[test]
     fn a_letter_says_the_same_twice_and_breaks_no_address() {
-        let head =
-            Letterhead { organisation: "Sundby & Co".into(), contact: None, website: None, zone: Zone::default() };
+        let head = Letterhead {
+            organisation: "Sundby & Co".into(),
+            language: Language::Sv,
+            contact: None,
+            website: None,
+            zone: Zone::default(),
+        };
         let url = format!("https://sakra.sundby.example/m/{}", "a".repeat(80));
         let blocks = [
             Block::Heading("Rubrik".into()),

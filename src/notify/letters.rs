@@ -269,6 +269,7 @@ mod tests {
     fn head() -> Letterhead {
         Letterhead {
             organisation: "Sundby kommun".into(),
+            language: Language::Sv,
             contact: Some("Kontaktcenter 0000-720 00".into()),
             website: Some("https://www.sundby.example/sakra-meddelanden".into()),
             zone: Zone::default(),

@@ -3,10 +3,12 @@
 mod letter;
 mod letters;
 mod by_mail;
+mod reporter;
 
-pub use by_mail::{Mailer, Post, Sender};
+pub use by_mail::{House, Mailer, Post, Sender};
 pub use letter::{Block, Letterhead, Sheet};
 pub use letters::{
     About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, expired, notice, notice_answered, notice_failed, opened,
     recalled, receipt, report, safe_answer, unopened,
 };
+pub use reporter::{Failure, Reporter};

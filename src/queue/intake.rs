@@ -38,7 +38,7 @@ pub struct PreparedItem {
     item_locked: Vec<u8>,
     body: PreparedBody,
     consignments: Vec<(ConsignmentRow, Vec<u8>)>,
-    message_id: Option<[u8; 32]>,
+    message_id: Option<(String, [u8; 32])>,
     entries: Vec<Entry>,
 }
 
@@ -74,7 +74,12 @@ impl NewItem {
             item_locked: item_locked.octets,
             body: self.body,
             consignments,
-            message_id: self.item.summary.message_id.as_ref().map(|id| vault.index().hash("message-id", id.as_bytes())),
+            message_id: self
+                .item
+                .summary
+                .message_id
+                .as_ref()
+                .map(|id| (id.clone(), vault.index().hash("message-id", id.as_bytes()))),
             entries: self.entries,
         })
     }
@@ -85,6 +90,12 @@ impl PreparedItem {
     #[must_use]
     pub fn id(&self) -> QueueId {
         self.id
+    }
+
+    /// Its `Message-ID`, with angle brackets.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        self.message_id.as_ref().map(|(text, _)| text.as_str())
     }
 
     /// The kept octets.
@@ -102,7 +113,7 @@ impl PreparedItem {
         if let Some(due) = self.item_row.due {
             tx.put(INCOMING, &incoming_key(due, self.id), &[])?;
         }
-        if let Some(hash) = self.message_id {
+        if let Some((_, hash)) = self.message_id {
             tx.put(BY_MESSAGE_ID, &hash, self.id.as_bytes())?;
         }
         tx.put(ITEMS, self.id.as_bytes(), &encode_row(&self.item_row, &self.item_locked)?)?;

@@ -53,6 +53,8 @@ pub enum Kind {
 pub struct Summary {
     /// The subject, decoded, tags and directives gone.
     pub subject: String,
+    /// Where it is a letter of ours: the subject of the message it is about.
+    pub about_subject: String,
     /// `Message-ID` with its angle brackets, if it has one.
     pub message_id: Option<String>,
     /// `References` and `In-Reply-To`, oldest first.
@@ -61,10 +63,6 @@ pub struct Summary {
     pub author: Option<String>,
     /// A program wrote it (RFC 3834).
     pub automatic: bool,
-    /// The message has an octet over 127.
-    pub has_eight_bit: bool,
-    /// Its header has one (RFC 6532).
-    pub has_utf8_header: bool,
 }
 
 /// How far one recipient has come.
@@ -75,7 +73,7 @@ pub enum RecipientState {
     Waiting,
     /// Goes out with this consignment.
     Consigned(u16),
-    /// Lies in the recipient's post box.
+    /// Lies in the recipient's post box, or was for sealgate itself and read.
     Deposited,
     /// Waits for a person or a channel.
     Held {

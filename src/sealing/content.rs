@@ -19,6 +19,10 @@ pub struct Content {
     pub skip: u64,
     /// The kept message.
     pub body: BodyRef,
+    /// An octet over 127 stands in it.
+    pub has_eight_bit: bool,
+    /// … in its header (RFC 6532).
+    pub has_utf8_header: bool,
 }
 
 impl Content {

@@ -1,0 +1,173 @@
+//! Telling a sender what became of a message: delivery reports (RFC 3461 §5, RFC 3464).
+
+use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, ReversePath};
+use crate::net::Time;
+use crate::notify::by_mail::{Mailer, Post};
+use crate::notify::letters::{About, ReportKind, ReportLine, notice_failed, report};
+use crate::policy::FixedKind;
+use crate::queue::{Item, Kind, PreparedItem, QueueError};
+use crate::records::{Entry, Event, EventKind, Journal};
+
+/// What became of one recipient.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The recipient.
+    pub address: Address,
+    /// Such as `5.1.1`.
+    pub status: String,
+    /// What the next hop said.
+    pub diagnostic: Option<String>,
+    /// Who said it.
+    pub remote: Option<String>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Writes delivery reports. Cheap to clone.
+#[derive(Clone)]
+pub struct Reporter {
+    mailer: Mailer,
+    journal: Journal,
+}
+
+impl Reporter {
+    /// A reporter that writes through this mailer.
+    #[must_use]
+    pub fn new(mailer: Mailer, journal: Journal) -> Self {
+        Self { mailer, journal }
+    }
+
+    /// The mailer below.
+    #[must_use]
+    pub fn mailer(&self) -> &Mailer {
+        &self.mailer
+    }
+
+    /// What to write when recipients of an item failed, are delayed or delivered: a report to the sender of mail, a word
+    /// to the sender of what a notice was about, nothing for what nobody waits for. `header` is the message's own.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn report(
+        &self,
+        id: QueueId,
+        item: &Item,
+        created: Time,
+        kind: ReportKind,
+        about: &[Failure],
+        header: &[u8],
+    ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
+        match &item.kind {
+            Kind::Mail { .. } => {
+                let wanted: Vec<Failure> =
+                    about.iter().filter(|failure| wants(item, &failure.address, kind)).cloned().collect();
+                let report = self.to_sender(id, item, created, kind, &wanted, header).await?;
+                Ok((report.into_iter().collect(), Vec::new()))
+            }
+            Kind::Written { kind: FixedKind::Notice, about: message, recipient, teller }
+                if kind == ReportKind::Failed =>
+            {
+                let reason =
+                    about.first().map(|failure| failure.diagnostic.clone().unwrap_or_else(|| failure.reason.clone()));
+                self.notice_failed(
+                    *message,
+                    &item.summary.about_subject,
+                    recipient.as_ref(),
+                    teller,
+                    &reason.unwrap_or_default(),
+                )
+                .await
+            }
+            Kind::Written { .. } => Ok((Vec::new(), Vec::new())),
+        }
+    }
+
+    /// Tells a sender that the notice to a recipient came back.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn notice_failed(
+        &self,
+        message: QueueId,
+        subject: &str,
+        recipient: Option<&Address>,
+        teller: &ReversePath,
+        reason: &str,
+    ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
+        let masked = recipient.map(ToString::to_string).unwrap_or_default();
+        let event = Event::new(EventKind::NoticeFailed).about(message).recipient(masked.clone()).note(reason);
+        let entries = vec![self.journal.entry(event)?];
+        let ReversePath::Mailbox(sender) = teller else { return Ok((Vec::new(), entries)) };
+        let house = self.mailer.house();
+        let text = message.to_string();
+        let about = About { subject, id: &text, recipient: &masked };
+        let sheet = notice_failed(&house.head, house.head.language, &about, reason);
+        let post = Post::receipt(sender.clone(), sheet, message);
+        Ok((vec![self.mailer.prepare(post).await?], entries))
+    }
+
+    async fn to_sender(
+        &self,
+        id: QueueId,
+        item: &Item,
+        created: Time,
+        kind: ReportKind,
+        about: &[Failure],
+        header: &[u8],
+    ) -> Result<Option<PreparedItem>, QueueError> {
+        let ReversePath::Mailbox(sender) = &item.envelope.sender else { return Ok(None) };
+        if about.is_empty() {
+            return Ok(None);
+        }
+        let house = self.mailer.house();
+        let text = id.to_string();
+        let lines: Vec<ReportLine> = about
+            .iter()
+            .map(|failure| ReportLine { recipient: failure.address.to_string(), reason: failure.reason.clone() })
+            .collect();
+        let told = About { subject: &item.summary.subject, id: &text, recipient: "" };
+        let sheet = report(&house.head, house.head.language, &told, kind, &lines);
+        let (action, until) = match kind {
+            ReportKind::Failed => (Action::Failed, None),
+            ReportKind::Delayed(until) => (Action::Delayed, Some(until.unix_ms())),
+            ReportKind::Success => (Action::Relayed, None),
+        };
+        let original = |address: &Address| {
+            item.envelope.recipients.iter().find(|r| r.address == *address).and_then(|r| r.original.clone())
+        };
+        let recipients = about.iter().map(|failure| ReportedRecipient {
+            address: failure.address.clone(),
+            original: original(&failure.address),
+            action,
+            status: failure.status.clone(),
+            diagnostic: failure.diagnostic.clone(),
+            remote: failure.remote.clone(),
+            until_unix_ms: until,
+        });
+        let report = Report {
+            reporting_host: house.sender.hostname.to_string(),
+            envelope_id: item.envelope.envelope_id.clone(),
+            arrived_unix_ms: created.unix_ms(),
+            recipients: recipients.collect(),
+        };
+        let post = Post {
+            kind: FixedKind::Report,
+            in_reply_to: item.summary.message_id.clone(),
+            report: Some((report, header.to_vec())),
+            ..Post::receipt(sender.clone(), sheet, id)
+        };
+        Ok(Some(self.mailer.prepare(post).await?))
+    }
+}
+
+/// Whether the sender wants to hear this about a recipient (RFC 3461 §4.1): failures unless told never, delays unless
+/// told something else, success only on request.
+fn wants(item: &Item, address: &Address, kind: ReportKind) -> bool {
+    let notify = item.envelope.recipients.iter().find(|r| r.address == *address).and_then(|r| r.notify);
+    match (kind, notify) {
+        (ReportKind::Failed | ReportKind::Delayed(_), None) => true,
+        (ReportKind::Failed, Some(notify)) => notify.failure,
+        (ReportKind::Delayed(_), Some(notify)) => notify.delay,
+        (ReportKind::Success, notify) => notify.is_some_and(|notify| notify.success),
+    }
+}
