@@ -24,6 +24,7 @@ pub mod sealing; // seals what we send, opens what we receive
 pub mod queue; // mail we have promised to carry
 pub mod notify; // telling people, by mail and SMS
 pub mod delivery; // getting it there: SMTP and LMTP
+pub mod flow; // the one path from taken to queued
 
 // Doors: where strangers and friends come in.
 pub mod smtpd; // the SMTP door

@@ -7,13 +7,17 @@ mod outcome;
 mod trouble;
 mod route;
 mod transport;
+mod kept;
 mod smtp;
+mod worker;
 
 pub use config::{Bounds, Internet, NextHop, NextHopFault, Protocol, Settings};
 pub use error::{SessionError, Step};
+pub use kept::Kept;
 pub use octets::{Contents, InMemory, Octets, Unreadable};
 pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Passage, Route, Router, TlsPolicy};
 pub use smtp::{Patience, Relay, Resolver, SystemResolver};
 pub use transport::{Dispatch, Transport};
 pub use trouble::NoWay;
+pub use worker::Worker;

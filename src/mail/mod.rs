@@ -19,11 +19,13 @@ mod transfer;
 mod part;
 mod mime;
 mod automatic;
+mod bounce;
 mod compose;
 mod report;
 
 pub use address::{Address, AddressFault, LocalPart, ReversePath};
 pub use automatic::is_automatic;
+pub use bounce::Bounce;
 pub use compose::{Letter, MultipartWriter};
 pub use date::rfc5322;
 pub use domain::{Domain, DomainFault};

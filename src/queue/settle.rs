@@ -158,6 +158,30 @@ impl Settlement {
         reports: Vec<PreparedItem>,
         entries: Vec<Entry>,
     ) -> Result<(), QueueError> {
+        let due = again.unwrap_or_else(|| self.clock.now());
+        self.settle_at(lease, Some(due), reports, entries).await
+    }
+
+    /// Settles an attempt like [`Settlement::settle`], but what is left waits for an operator.
+    ///
+    /// # Errors
+    /// [`QueueError`]; the consignment is due as before then.
+    pub async fn hold(
+        &self,
+        lease: ConsignmentLease,
+        reports: Vec<PreparedItem>,
+        entries: Vec<Entry>,
+    ) -> Result<(), QueueError> {
+        self.settle_at(lease, None, reports, entries).await
+    }
+
+    async fn settle_at(
+        &self,
+        lease: ConsignmentLease,
+        again: Option<Time>,
+        reports: Vec<PreparedItem>,
+        entries: Vec<Entry>,
+    ) -> Result<(), QueueError> {
         let (id, number) = (lease.id, lease.number);
         let ended = lease.consignment.has_ended();
         let locked = lock_value(&self.vault, &lease.consignment).map_err(|fault| QueueError::of(fault, id))?;
@@ -166,7 +190,8 @@ impl Settlement {
         row.attempts += 1;
         row.ended = ended;
         row.epoch = locked.epoch;
-        row.due = if ended { None } else { Some(again.unwrap_or_else(|| self.clock.now()).unix_ms()) };
+        row.due = again.filter(|_| !ended).map(Time::unix_ms);
+        let is_held = again.is_none() && !ended;
         let bodies = Arc::clone(&self.bodies);
         self.rows
             .commit(Box::new(move |tx| {
@@ -190,7 +215,9 @@ impl Settlement {
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 item.open = item.open.saturating_sub(u16::from(ended));
                 item.attempts += 1;
-                if item.stage == Stage::Active && !ended {
+                if is_held {
+                    item.stage = Stage::Held;
+                } else if item.stage == Stage::Active && !ended {
                     item.stage = Stage::Deferred;
                 }
                 put_or_finish(tx, &bodies, id, &item, item_locked)?;

@@ -1,0 +1,316 @@
+//! The delivery loop: attempts what is due, settles what came of it, tells senders what they want to know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::delivery::kept::Kept;
+use crate::delivery::octets::Contents;
+use crate::delivery::outcome::{Diagnosis, Handover, Outcome};
+use crate::delivery::route::{Destination, Passage};
+use crate::delivery::transport::{Dispatch, Transport};
+use crate::mail::{Address, Envelope};
+use crate::net::{Clock, Shutdown, Time};
+use crate::notify::{Failure, ReportKind, Reporter};
+use crate::policy::FixedKind;
+use crate::queue::{Backoff, ConsignmentLease, Ended, Inspector, Item, Kind, QueueError, Schedule, Settlement};
+use crate::records::{Entry, Event, EventKind, Journal};
+use crate::sealing::{Content, NextHop};
+use crate::store::Bodies;
+use crate::telemetry::{Labels, Metrics};
+use crate::texts::say;
+use crate::vault::{Vault, random_octets};
+
+/// Octets of a header that goes back with a report.
+const HEADER_OCTETS: usize = 32 * 1024;
+
+/// Attempts deliveries. Cheap to clone.
+#[derive(Clone)]
+pub struct Worker {
+    /// The means.
+    pub transport: Arc<dyn Transport>,
+    /// Who is due.
+    pub schedule: Schedule,
+    /// What became of it.
+    pub settlement: Settlement,
+    /// What an item was.
+    pub inspector: Inspector,
+    /// Kept octets.
+    pub bodies: Arc<Bodies>,
+    /// The lock.
+    pub vault: Vault,
+    /// Who tells senders.
+    pub reporter: Reporter,
+    /// What happened.
+    pub journal: Journal,
+    /// When to try again.
+    pub backoff: Backoff,
+    /// After how long a delay is told.
+    pub delay_warning: Duration,
+    /// Deliveries at the same time.
+    pub at_once: usize,
+    /// What time it is.
+    pub clock: Clock,
+    /// What operations watch.
+    pub metrics: Metrics,
+}
+
+/// What came of one attempt, sorted.
+#[derive(Default)]
+struct Sorted {
+    delivered: Vec<(Address, Handover, String)>,
+    failed: Vec<Failure>,
+    deferred: Vec<Failure>,
+}
+
+impl Worker {
+    /// Attempts until the end begins; attempts under way are finished.
+    pub async fn run(self, shutdown: Shutdown) {
+        let places = Arc::new(Semaphore::new(self.at_once));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Some(lease) = self.schedule.next_consignment(&shutdown).await else { return };
+            let worker = self.clone();
+            shutdown.spawn(async move {
+                let id = lease.id;
+                if let Err(fault) = worker.attempt(lease).await {
+                    tracing::error!(item.id = %id, %fault, "what came of an attempt could not be settled; it is attempted again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                drop(place);
+            });
+        }
+    }
+
+    async fn attempt(&self, mut lease: ConsignmentLease) -> Result<(), QueueError> {
+        let outgoing = lease.consignment.outgoing.clone();
+        let open = |place: &usize| lease.consignment.progress.get(*place).is_some_and(|p| p.ended.is_none());
+        let places: Vec<usize> = (0..outgoing.envelope().recipients.len()).filter(open).collect();
+        let recipients =
+            places.iter().filter_map(|place| outgoing.envelope().recipients.get(*place).cloned()).collect();
+        let content = outgoing.content().clone();
+        let dispatch = Dispatch {
+            id: lease.id,
+            envelope: Envelope { recipients, ..outgoing.envelope().clone() },
+            destination: match outgoing.next_hop() {
+                NextHop::Internet => Destination::Internet,
+                NextHop::MailServer => Destination::MailServer,
+            },
+            passage: if outgoing.verified_tls() { Passage::VerifiedTls } else { Passage::Any },
+            size: content.length(),
+            has_eight_bit: content.has_eight_bit,
+            has_utf8_header: content.has_utf8_header,
+            contents: Arc::new(Kept::new(content.clone(), Arc::clone(&self.bodies), self.vault.clone())),
+        };
+        let outcomes = self.transport.deliver(&dispatch).await;
+        let now = self.clock.now();
+        let is_over = now >= lease.expires();
+        let sorted = self.note(&mut lease, &places, outcomes, is_over);
+        self.settle(lease, sorted, &content, now).await
+    }
+
+    /// Notes each outcome in the consignment.
+    fn note(
+        &self,
+        lease: &mut ConsignmentLease,
+        places: &[usize],
+        outcomes: Vec<(Address, Outcome)>,
+        is_over: bool,
+    ) -> Sorted {
+        let mut sorted = Sorted::default();
+        let recipients = lease.consignment.outgoing.envelope().recipients.clone();
+        for place in places {
+            let (Some(recipient), Some(progress)) =
+                (recipients.get(*place), lease.consignment.progress.get_mut(*place))
+            else {
+                continue;
+            };
+            let Some((_, outcome)) = outcomes.iter().find(|(address, _)| *address == recipient.address) else {
+                continue;
+            };
+            match outcome {
+                Outcome::Delivered(delivery) => {
+                    progress.ended = Some(Ended::Delivered);
+                    progress.last_reply = Some(delivery.reply.clone());
+                    sorted.delivered.push((recipient.address.clone(), delivery.handover, delivery.reply.clone()));
+                }
+                Outcome::Failed(diagnosis) => {
+                    progress.ended = Some(Ended::Failed);
+                    progress.last_reply = Some(diagnosis.to_string());
+                    sorted.failed.push(self.failure(&recipient.address, diagnosis, false));
+                }
+                Outcome::Deferred(diagnosis) => {
+                    progress.last_reply = Some(diagnosis.to_string());
+                    if is_over {
+                        progress.ended = Some(Ended::Failed);
+                        sorted.failed.push(self.failure(&recipient.address, diagnosis, true));
+                    } else {
+                        sorted.deferred.push(self.failure(&recipient.address, diagnosis, false));
+                    }
+                }
+            }
+        }
+        let count = |kind: &'static str, number: usize| {
+            self.metrics.attempts.get_or_create(&Labels::of(kind)).inc_by(number as u64)
+        };
+        count("delivered", sorted.delivered.len());
+        count("failed", sorted.failed.len());
+        count("deferred", sorted.deferred.len());
+        sorted
+    }
+
+    fn failure(&self, address: &Address, diagnosis: &Diagnosis, is_over: bool) -> Failure {
+        let house = self.reporter.mailer().house();
+        let language = house.head.language;
+        let mut reason = diagnosis.reply.clone().unwrap_or_else(|| say(language, "reason-no-reply", &[]));
+        if is_over {
+            reason = format!("{}; {reason}", say(language, "reason-expired", &[]));
+        }
+        let status = if is_over {
+            diagnosis.status.with_class(5).to_string())
+        } else {
+            diagnosis.status.to_string()
+        };
+        Failure {
+            address: address.clone(),
+            status,
+            diagnostic: diagnosis.reply.clone(),
+            remote: diagnosis.remote.clone(),
+            reason,
+        }
+    }
+
+    async fn settle(
+        &self,
+        mut lease: ConsignmentLease,
+        sorted: Sorted,
+        content: &Content,
+        now: Time,
+    ) -> Result<(), QueueError> {
+        let id = lease.id;
+        let mut entries = self.events(&lease, &sorted)?;
+        let mut reports = Vec::new();
+        let warn = !sorted.deferred.is_empty()
+            && !lease.consignment.delay_reported
+            && now >= lease.created().after(self.delay_warning);
+        let wants_success: Vec<Failure> = self.relayed(&lease, &sorted);
+        let mut again = Some(self.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
+        if !sorted.failed.is_empty() || warn || !wants_success.is_empty() {
+            let (item, _) = self.inspector.item(id)?;
+            let header = self.header(content).await;
+            for (kind, about) in [(ReportKind::Failed, &sorted.failed), (ReportKind::Success, &wants_success)] {
+                if !about.is_empty() {
+                    let (written, more) =
+                        self.reporter.report(id, &item, lease.created(), kind, about, &header).await?;
+                    reports.extend(written);
+                    entries.extend(more);
+                }
+            }
+            if warn {
+                let kind = ReportKind::Delayed(lease.expires());
+                let (written, more) =
+                    self.reporter.report(id, &item, lease.created(), kind, &sorted.deferred, &header).await?;
+                reports.extend(written);
+                entries.extend(more);
+                lease.consignment.delay_reported = true;
+            }
+            if is_answer(&item) && !sorted.failed.is_empty() {
+                // A person's answer is never thrown away: it waits for an operator.
+                tracing::error!(item.id = %id, "an answer could not be delivered to its department and is held");
+                reopen(&mut lease);
+                again = None;
+            }
+        }
+        let held = again.is_none();
+        let rings = !reports.is_empty();
+        if held {
+            self.settlement.hold(lease, reports, entries).await?;
+        } else {
+            self.settlement.settle(lease, again, reports, entries).await?;
+        }
+        if rings {
+            self.schedule.ring();
+        }
+        Ok(())
+    }
+
+    /// Deliveries whose next hop reports no further, and whose sender wants to know (RFC 3461 §5.2.2).
+    fn relayed(&self, lease: &ConsignmentLease, sorted: &Sorted) -> Vec<Failure> {
+        let wants = |address: &Address| {
+            let recipients = &lease.consignment.outgoing.envelope().recipients;
+            recipients
+                .iter()
+                .find(|r| r.address == *address)
+                .and_then(|r| r.notify)
+                .is_some_and(|notify| notify.success)
+        };
+        let relayed = sorted
+            .delivered
+            .iter()
+            .filter(|(address, handover, _)| *handover != Handover::WishesPassedOn && wants(address));
+        relayed
+            .map(|(address, _, reply)| Failure {
+                address: address.clone(),
+                status: "2.0.0".to_owned(),
+                diagnostic: Some(reply.clone()),
+                remote: None,
+                reason: reply.clone(),
+            })
+            .collect()
+    }
+
+    /// One event for each kind of outcome.
+    fn events(&self, lease: &ConsignmentLease, sorted: &Sorted) -> Result<Vec<Entry>, QueueError> {
+        let mut entries = Vec::new();
+        let about = |kind: EventKind| Event::new(kind).about(lease.id);
+        if !sorted.delivered.is_empty() {
+            let event = about(EventKind::Delivered).detail(format!("{} recipients", sorted.delivered.len()));
+            entries.push(self.journal.entry(event)?);
+        }
+        for (kind, failures) in [(EventKind::Failed, &sorted.failed), (EventKind::Deferred, &sorted.deferred)] {
+            if let Some(first) = failures.first() {
+                let mut event = about(kind).detail(format!("{} recipients, {}", failures.len(), first.status));
+                event.told.recipients = failures.iter().map(|failure| failure.address.to_string()).collect();
+                event.told.note = first.reason.clone();
+                entries.push(self.journal.entry(event)?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The message's own header, as far as it goes back with a report; nothing if it cannot be read.
+    async fn header(&self, content: &Content) -> Vec<u8> {
+        let kept = Kept::new(content.clone(), Arc::clone(&self.bodies), self.vault.clone());
+        let Ok(mut octets) = kept.open().await else { return Vec::new() };
+        let mut header = Vec::new();
+        while header.len() < HEADER_OCTETS
+            && let Ok(Some(chunk)) = octets.next().await
+        {
+            header.extend_from_slice(&chunk);
+            if let Some(end) = header.windows(4).position(|four| four == b"\r\n\r\n") {
+                header.truncate(end + 2);
+                return header;
+            }
+        }
+        header.truncate(HEADER_OCTETS);
+        header
+    }
+}
+
+fn is_answer(item: &Item) -> bool {
+    matches!(item.kind, Kind::Written { kind: FixedKind::Answer, .. })
+}
+
+/// What failed is open again.
+fn reopen(lease: &mut ConsignmentLease) {
+    for progress in &mut lease.consignment.progress {
+        if progress.ended == Some(Ended::Failed) {
+            progress.ended = None;
+        }
+    }
+}
+
+fn chance() -> u8 {
+    random_octets::<1>().map_or(128, |[octet]| octet)
+}

@@ -1,0 +1,374 @@
+//! The life of one message between our promise to carry it and its first delivery attempt.
+
+use std::sync::Arc;
+
+use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
+use crate::flow::fault::of_mailbox;
+use crate::flow::reception::part_of;
+use crate::flow::returns::{RecipientClass, Returns};
+use crate::flow::service::Desk;
+use crate::flow::settings::{Current, Settings};
+use crate::mail::{Address, ReversePath};
+use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
+use crate::net::{Clock, Time};
+use crate::notify::{About, Failure, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, notice, receipt};
+use crate::policy::{FixedKind, Means, Place, Protection, Reach, Reason, RecipientVerdict, Treatment, serve};
+use crate::queue::{Backoff, Exchange, IncomingLease, Kind, QueueError, RecipientState, Settlement};
+use crate::records::{Event, EventKind, Journal};
+use crate::sealing::{Content, NextHop, Outgoing};
+use crate::telemetry::{Labels, Metrics};
+use crate::texts::say;
+use crate::vault::random_octets;
+
+/// Serves what was promised: passes, deposits, holds, refuses, tells. Cheap to clone.
+#[derive(Clone)]
+pub struct Carrier {
+    /// What is configured now.
+    pub settings: Current,
+    /// What became of items.
+    pub settlement: Settlement,
+    /// What recipients can read.
+    pub post_box: PostBox,
+    /// What service addresses stand for.
+    pub tokens: Tokens,
+    /// Where answers go.
+    pub returns: Returns,
+    /// Who tells senders.
+    pub reporter: Reporter,
+    /// Who reads what comes to service addresses.
+    pub desk: Desk,
+    /// What happened.
+    pub journal: Journal,
+    /// When to try again.
+    pub backoff: Backoff,
+    /// What time it is.
+    pub clock: Clock,
+    /// What operations watch.
+    pub metrics: Metrics,
+}
+
+/// One carrying: what is known of the message, and what has come of it so far.
+struct Carrying<'c> {
+    carrier: &'c Carrier,
+    settings: Arc<Settings>,
+    portal: Content,
+    receipt: Vec<ReceiptLine>,
+    refused: Vec<Failure>,
+    return_mailbox: Option<String>,
+}
+
+impl Carrier {
+    /// Serves one message. The last step is one transaction: after a crash the message is still incoming and is carried
+    /// again, or what came of it is there whole.
+    ///
+    /// # Errors
+    /// [`QueueError`]: the item is incoming as before.
+    pub async fn carry(&self, lease: IncomingLease) -> Result<(), QueueError> {
+        let settings = self.settings.get();
+        let Kind::Mail { content, portal } = lease.item.kind.clone() else {
+            return Err(QueueError::RowIsUnreadable(lease.id.to_string()));
+        };
+        let reach = Reach {
+            smarthost_enforces_tls: settings.smarthost_enforces_tls,
+            pickup: settings.has_portal,
+            refuse_unreachable: settings.refuse_unreachable,
+        };
+        let waiting: Vec<Treatment> = serve(&lease.item.verdict, &reach)
+            .into_iter()
+            .filter(|treatment| lease.item.states.get(treatment.recipient) == Some(&RecipientState::Waiting))
+            .collect();
+        let mut carrying = Carrying {
+            carrier: self,
+            settings,
+            portal,
+            receipt: Vec::new(),
+            refused: Vec::new(),
+            return_mailbox: None,
+        };
+        let mut exchange = Exchange::of(lease);
+        carrying.pass(&mut exchange, &waiting, &content);
+        for treatment in &waiting {
+            carrying.serve_one(&mut exchange, treatment).await?;
+        }
+        carrying.tell(&mut exchange).await?;
+        self.settlement.commit(exchange).await
+    }
+}
+
+impl Carrying<'_> {
+    /// What passes goes out in one consignment for each way.
+    fn pass(&self, exchange: &mut Exchange, treatments: &[Treatment], content: &Content) {
+        for (place, hop) in [(Place::Inside, NextHop::MailServer), (Place::Outside, NextHop::Internet)] {
+            let item = &exchange.lease().item;
+            let there: Vec<&Treatment> = treatments
+                .iter()
+                .filter(|t| matches!(t.means, Means::Pass { .. }))
+                .filter(|t| item.verdict.recipients().get(t.recipient).is_some_and(|r| r.place == place))
+                .collect();
+            let places: Vec<usize> = there.iter().map(|t| t.recipient).collect();
+            let envelope = part_of(&item.envelope, places.iter().copied());
+            if let Some(outgoing) = Outgoing::passing(&there, hop, envelope, content.clone()) {
+                exchange.send(outgoing, &places);
+                self.count("pass", places.len());
+            }
+        }
+    }
+
+    async fn serve_one(&mut self, exchange: &mut Exchange, treatment: &Treatment) -> Result<(), QueueError> {
+        let place = treatment.recipient;
+        let Some(recipient) = exchange.lease().item.verdict.recipients().get(place).cloned() else { return Ok(()) };
+        match &treatment.means {
+            Means::Pass { .. } => Ok(()),
+            Means::Seal(_) => self.deposit(exchange, place, &recipient, &recipient.address, None).await,
+            Means::Service => self.serve_service(exchange, place, &recipient).await,
+            Means::Hold(reason) => self.hold(exchange, place, &recipient, reason),
+            Means::Refuse(reason) => {
+                self.refuse(exchange, place, &recipient, reason);
+                Ok(())
+            }
+            Means::Wait(reason) => {
+                self.wait(exchange, place, &recipient, reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// A thread address stands for a person; everything else at our host name is read by sealgate itself.
+    async fn serve_service(
+        &mut self,
+        exchange: &mut Exchange,
+        place: usize,
+        recipient: &RecipientVerdict,
+    ) -> Result<(), QueueError> {
+        let address = ServiceAddress::of(&recipient.address, &self.settings.hostname);
+        let item = &exchange.lease().item;
+        let from_person = item.origin == crate::queue::Origin::Outbound
+            && !item.summary.automatic
+            && item.envelope.sender.mailbox().is_some();
+        if let Some(ServiceAddress::Thread(token)) = &address
+            && from_person
+        {
+            let Some(Bearing::Thread { recipient: notified, person, .. }) = self.carrier.tokens.bearing(token)? else {
+                return self.hold(exchange, place, recipient, &Reason::NoChannel);
+            };
+            return match recipient.protection {
+                Protection::Hold => self.hold(exchange, place, recipient, &Reason::RuleHolds(recipient.rule.clone())),
+                Protection::Plain | Protection::Tls | Protection::Secure | Protection::Refuse => {
+                    self.deposit(exchange, place, recipient, &notified, Some(PersonId::from_bytes(person))).await
+                }
+            };
+        }
+        self.carrier.desk.read(exchange, address).await?;
+        exchange.mark(&[place], &RecipientState::Deposited);
+        Ok(())
+    }
+
+    /// Puts the message into the recipient's post box and writes the notice.
+    async fn deposit(
+        &mut self,
+        exchange: &mut Exchange,
+        place: usize,
+        recipient: &RecipientVerdict,
+        notified: &Address,
+        person: Option<PersonId>,
+    ) -> Result<(), QueueError> {
+        let carrier = self.carrier;
+        let now = carrier.clock.now();
+        let lease = exchange.lease();
+        let (message, item) = (lease.id, lease.item.clone());
+        let class = RecipientClass::of(recipient);
+        let Some(mailbox) = carrier.returns.mailbox(&self.settings, &item.verdict, &item.envelope.sender, class)?
+        else {
+            return self.hold(exchange, place, recipient, &Reason::NoChannel);
+        };
+        let language = self.settings.language;
+        let expires = now.after(recipient.retention.unwrap_or(self.settings.retention).min(self.settings.retention));
+        let department = mailbox.department.as_deref().and_then(|id| self.settings.department_name(id, language));
+        let stored = Stored {
+            address: notified.clone(),
+            sender: item.envelope.sender.mailbox().cloned(),
+            author: item.summary.author.clone().unwrap_or_else(|| self.settings.organisation.clone()),
+            return_mailbox: mailbox.address.clone(),
+            department: department.map(str::to_owned),
+            subject: item.summary.subject.clone(),
+            message_id: item.summary.message_id.clone(),
+            references: item.summary.references.clone(),
+            language,
+            number: recipient.number.as_ref().map(crate::directory::NationalId::to_key),
+            head: self.portal.head.clone(),
+            skip: self.portal.skip,
+            body: self.portal.body.clone(),
+        };
+        let id = StoredId { message, place: u16::try_from(place).unwrap_or(u16::MAX) };
+        let deposited = carrier.post_box.prepare(Deposit { id, now, expires, person, stored }).map_err(of_mailbox)?;
+        let facts = NoticeFacts {
+            department: department.filter(|_| self.settings.reveal_department).map(str::to_owned),
+            link: format!("{}/m/{}", self.settings.portal_url, deposited.token()),
+            until: expires,
+            providers: self.settings.providers.clone(),
+        };
+        let mailer = carrier.reporter.mailer();
+        let house = mailer.house();
+        let bearing = Bearing::Bounce {
+            about: message,
+            recipient: Some(notified.clone()),
+            sender: item.envelope.sender.mailbox().cloned(),
+            subject: item.summary.subject.clone(),
+        };
+        let (token, token_row) = carrier.tokens.mint(&bearing)?;
+        let return_path = ServiceAddress::Bounce(token)
+            .to_address(&self.settings.hostname)
+            .map_or(ReversePath::Null, ReversePath::Mailbox);
+        let letter = Post {
+            kind: FixedKind::Notice,
+            teller: item.envelope.sender.clone(),
+            concerns: Some(notified.clone()),
+            return_path,
+            about_subject: item.summary.subject.clone(),
+            ..Post::receipt(notified.clone(), notice(&house.head, language, &facts), message)
+        };
+        let letter = mailer.prepare(letter).await?;
+        let thread = letter.message_id().map(|id| carrier.post_box.thread_hash(id));
+        exchange.write(letter);
+        exchange.also(Box::new(move |tx| {
+            token_row.write(tx)?;
+            if let Some(hash) = thread {
+                PostBox::join_thread(tx, &hash, id)?;
+            }
+            deposited.write(tx)
+        }));
+        self.remember(exchange, class);
+        let event = Event::new(EventKind::Deposited).about(message).detail(format!("rule={}", recipient.rule));
+        exchange.record(carrier.journal.entry(event.recipient(notified.to_string()))?);
+        exchange.mark(&[place], &RecipientState::Deposited);
+        self.count("pickup", 1);
+        self.return_mailbox = Some(mailbox.address.to_string());
+        self.receipt.push(ReceiptLine::Pickup { recipient: shown(&recipient.address, notified), until: expires });
+        Ok(())
+    }
+
+    fn remember(&self, exchange: &mut Exchange, class: RecipientClass) {
+        let item = &exchange.lease().item;
+        if let (true, Some(department), Some(sender)) =
+            (item.verdict.remember_return(), item.verdict.return_to(), item.envelope.sender.mailbox())
+        {
+            let change = self.carrier.returns.remember(sender, class, department);
+            exchange.also(change);
+        }
+    }
+
+    fn hold(
+        &mut self,
+        exchange: &mut Exchange,
+        place: usize,
+        recipient: &RecipientVerdict,
+        reason: &Reason,
+    ) -> Result<(), QueueError> {
+        let reason = self.words(reason);
+        let id = exchange.lease().id;
+        let event =
+            Event::new(EventKind::Held).about(id).detail(reason.clone()).recipient(recipient.address.to_string());
+        exchange.record(self.carrier.journal.entry(event)?);
+        exchange.mark(&[place], &RecipientState::Held { reason: reason.clone() });
+        self.count("hold", 1);
+        self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason });
+        Ok(())
+    }
+
+    fn refuse(&mut self, exchange: &mut Exchange, place: usize, recipient: &RecipientVerdict, reason: &Reason) {
+        exchange.mark(&[place], &RecipientState::Refused);
+        self.count("refuse", 1);
+        let diagnostic = Some(format!("550 5.7.1 {}", self.words(reason)));
+        self.refused.push(Failure {
+            address: recipient.address.clone(),
+            status: "5.7.1".into(),
+            diagnostic,
+            remote: None,
+            reason: self.words(reason),
+        });
+    }
+
+    /// It waits until its time is over, then comes back.
+    fn wait(&mut self, exchange: &mut Exchange, place: usize, recipient: &RecipientVerdict, reason: &Reason) {
+        let now = self.carrier.clock.now();
+        let lease = exchange.lease();
+        if now >= lease.expires() {
+            return self.refuse(exchange, place, recipient, reason);
+        }
+        let next = self.carrier.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires());
+        if lease.attempts() == 0 {
+            self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
+        }
+        exchange.again(next);
+    }
+
+    /// One receipt for all secured recipients, one report for all refused ones.
+    async fn tell(&self, exchange: &mut Exchange) -> Result<(), QueueError> {
+        let lease = exchange.lease();
+        let (id, item, created) = (lease.id, lease.item.clone(), lease.created());
+        if !self.refused.is_empty() {
+            for failure in &self.refused {
+                let event = Event::new(EventKind::Refused)
+                    .about(id)
+                    .detail(failure.status.clone())
+                    .recipient(failure.address.to_string());
+                exchange.record(self.carrier.journal.entry(event.note(failure.reason.clone()))?);
+            }
+            let (reports, entries) =
+                self.carrier.reporter.report(id, &item, created, ReportKind::Failed, &self.refused, b"").await?;
+            reports.into_iter().for_each(|report| exchange.write(report));
+            entries.into_iter().for_each(|entry| exchange.record(entry));
+        }
+        let ReversePath::Mailbox(sender) = &item.envelope.sender else { return Ok(()) };
+        if self.receipt.is_empty() || !self.settings.is_inside(sender.domain()) {
+            return Ok(());
+        }
+        let mailer: &Mailer = self.carrier.reporter.mailer();
+        let house = mailer.house();
+        let text = id.to_string();
+        let about = About { subject: &item.summary.subject, id: &text, recipient: "" };
+        let sheet = receipt(&house.head, house.head.language, &about, &self.receipt, self.return_mailbox.as_deref());
+        let post = Post { in_reply_to: item.summary.message_id.clone(), ..Post::receipt(sender.clone(), sheet, id) };
+        exchange.write(mailer.prepare(post).await?);
+        Ok(())
+    }
+
+    fn words(&self, reason: &Reason) -> String {
+        let language = self.settings.language;
+        match reason {
+            Reason::RuleHolds(rule) => say(language, "reason-hold", &[("rule", rule)]),
+            Reason::RuleRefuses(text) => text.clone(),
+            Reason::NoChannel => say(language, "reason-unreachable", &[]),
+            Reason::NoVerifiedTls => say(language, "reason-tls", &[]),
+        }
+    }
+
+    fn count(&self, kind: &'static str, recipients: usize) {
+        self.carrier.metrics.treated.get_or_create(&Labels::of(kind)).inc_by(recipients as u64);
+    }
+}
+
+impl Carrier {
+    /// When to try again what could not be carried now.
+    #[must_use]
+    pub fn after_fault(&self) -> Time {
+        self.clock.now().after(self.backoff.minimal)
+    }
+}
+
+/// The recipient as the sender knows it: a thread address is shown as whom it stands for.
+fn shown(addressed: &Address, notified: &Address) -> String {
+    if addressed == notified { addressed.to_string() } else { notified.to_string() }
+}
+
+/// National numbers in an address are masked.
+fn masked(recipient: &RecipientVerdict) -> String {
+    match (&recipient.number, recipient.place) {
+        (Some(number), Place::Number) => format!("{}@{}", number.masked(), recipient.address.domain()),
+        (Some(_) | None, _) => recipient.address.to_string(),
+    }
+}
+
+fn chance() -> u8 {
+    random_octets::<1>().map_or(128, |[octet]| octet)
+}

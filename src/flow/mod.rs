@@ -1,0 +1,23 @@
+//! The one path from taken to queued: judge, promise, serve, deposit, tell.
+
+mod settings;
+mod fault;
+mod addresses;
+mod returns;
+mod stamp;
+mod reception;
+mod service;
+mod carry;
+mod answers;
+mod sweep;
+mod worker;
+
+pub use addresses::{Bearing, ServiceAddress, TokenRow, Tokens};
+pub use answers::Answers;
+pub use carry::Carrier;
+pub use reception::House;
+pub use returns::{RecipientClass, ReturnMailbox, Returns};
+pub use service::Desk;
+pub use settings::{Current, Department, Settings};
+pub use sweep::Sweeper;
+pub use worker::Worker;

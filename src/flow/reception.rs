@@ -1,0 +1,348 @@
+//! Taking a message: octets through the lock into the spool, facts gathered on the way, judged before the final dot is
+//! answered, promised in one transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::flow::addresses::{ServiceAddress, Tokens};
+use crate::flow::settings::{Current, Settings};
+use crate::flow::stamp::{OURS, Stamped, stamp};
+use crate::mail::{Address, Envelope, Hop, QueueId, ReversePath, received};
+use crate::mailboxes::PostBox;
+use crate::net::Clock;
+use crate::policy::{Facts, Place, Reach, Reader, Verdict, judge, serve};
+use crate::queue::{
+    Draft, Item, Kind, NewItem, Origin, Peer, Receiving, Reception, ReceptionError, RecipientState, Schedule, Spool,
+    Summary,
+};
+use crate::records::{Event, EventKind, Journal};
+use crate::sealing::{Content, NextHop, Outgoing};
+use crate::store::RowsHandle;
+use crate::telemetry::{Labels, Metrics};
+use crate::vault::{Vault, random_octets};
+
+/// Ids of a thread that are looked up at most, newest first.
+const THREAD_IDS: usize = 20;
+
+/// The house as the SMTP doors see it. Cheap to clone.
+#[derive(Clone)]
+pub struct House {
+    /// What is configured now.
+    pub settings: Current,
+    /// Rows.
+    pub rows: RowsHandle,
+    /// The lock.
+    pub vault: Vault,
+    /// Where drafts are begun.
+    pub spool: Spool,
+    /// What stands in which thread.
+    pub post_box: PostBox,
+    /// What service addresses stand for.
+    pub tokens: Tokens,
+    /// What happened.
+    pub journal: Journal,
+    /// Who is rung when something is promised.
+    pub schedule: Schedule,
+    /// What time it is.
+    pub clock: Clock,
+    /// What operations watch.
+    pub metrics: Metrics,
+}
+
+/// A message on its way in.
+struct Arriving {
+    house: House,
+    settings: Arc<Settings>,
+    origin: Origin,
+    peer: Peer,
+    envelope: Envelope,
+    draft: Draft,
+    reader: Reader,
+    limit: u64,
+}
+
+#[async_trait]
+impl Reception for House {
+    async fn admit_sender(&self, origin: Origin, sender: &ReversePath) -> Result<(), ReceptionError> {
+        let settings = self.settings.get();
+        match (origin, sender) {
+            (Origin::Inbound, _) | (Origin::Outbound, ReversePath::Null) => Ok(()),
+            (Origin::Outbound, ReversePath::Mailbox(address)) if settings.is_inside(address.domain()) => Ok(()),
+            (Origin::Outbound, ReversePath::Mailbox(address)) => Err(ReceptionError::Refused {
+                status: "5.7.1",
+                text: format!("senders of {} are not ours", address.domain()),
+            }),
+        }
+    }
+
+    async fn admit_recipient(
+        &self,
+        origin: Origin,
+        _sender: &ReversePath,
+        recipient: &Address,
+    ) -> Result<(), ReceptionError> {
+        let settings = self.settings.get();
+        let refused = |status, text: &str| Err(ReceptionError::Refused { status, text: text.to_owned() });
+        if recipient.domain() != &settings.hostname {
+            return match origin {
+                Origin::Outbound => Ok(()),
+                Origin::Inbound => refused("5.7.1", "this host takes mail for its own addresses only"),
+            };
+        }
+        match ServiceAddress::of(recipient, &settings.hostname) {
+            None => refused("5.1.1", "no such address here"),
+            Some(ServiceAddress::NoReply) => Ok(()),
+            Some(ServiceAddress::Bounce(token) | ServiceAddress::Thread(token)) => match self.tokens.bearing(&token) {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => refused("5.1.1", "no such address here"),
+                Err(fault) => Err(ReceptionError::Unavailable(fault.to_string())),
+            },
+        }
+    }
+
+    async fn receive(
+        &self,
+        origin: Origin,
+        peer: &Peer,
+        envelope: Envelope,
+        declared_size: Option<u64>,
+    ) -> Result<Box<dyn Receiving>, ReceptionError> {
+        let settings = self.settings.get();
+        let limit = settings.max_message_size;
+        if declared_size.is_some_and(|size| size > limit) {
+            return Err(ReceptionError::TooLarge);
+        }
+        let draft = self.spool.begin()?;
+        let reader = Reader::new(Arc::clone(&settings.rules), settings.year(self.clock.now()));
+        Ok(Box::new(Arriving {
+            house: self.clone(),
+            settings,
+            origin,
+            peer: peer.clone(),
+            envelope,
+            draft,
+            reader,
+            limit,
+        }))
+    }
+}
+
+#[async_trait]
+impl Receiving for Arriving {
+    async fn write(&mut self, octets: &[u8]) -> Result<(), ReceptionError> {
+        if self.draft.length() + octets.len() as u64 > self.limit {
+            return Err(ReceptionError::TooLarge);
+        }
+        self.reader.push(octets);
+        Ok(self.draft.write(octets).await?)
+    }
+
+    async fn promise(self: Box<Self>) -> Result<QueueId, ReceptionError> {
+        let Self { house, settings, origin, peer, envelope, draft, reader, .. } = *self;
+        let size = draft.length();
+        let read = reader.finish();
+        if let Some(fault) = read.refused {
+            return Err(ReceptionError::PassesLimit(fault));
+        }
+        let facts = Facts {
+            sender: envelope.sender.clone(),
+            recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
+            subject: read.header.text("Subject").unwrap_or_default(),
+            in_thread: origin == Origin::Outbound && house.in_thread(&settings, &envelope, &read.header)?,
+            header: read.header,
+            size,
+            attachments: read.attachments,
+            media_types: read.media_types,
+            found: read.found,
+            unreadable: read.unreadable,
+            unknown_matches: settings.unknown_matches,
+            year: settings.year(house.clock.now()),
+        };
+        let verdict = house.judge(&settings, origin, &facts)?;
+        let body = draft.finish().await?;
+        let now = house.clock.now();
+        let id = QueueId::from_parts(
+            u64::try_from(now.unix_ms()).unwrap_or(0),
+            random_octets().map_err(|f| ReceptionError::Unavailable(f.to_string()))?,
+        );
+        let only = match envelope.recipients.as_slice() {
+            [one] => Some(one.address.to_string()),
+            _ => None,
+        };
+        let received = received(&Hop {
+            helo: &peer.helo,
+            ip: peer.ip,
+            by: settings.hostname.as_str(),
+            protocol: peer.protocol,
+            tls: peer.tls.as_deref(),
+            id: &id.to_string(),
+            only_recipient: only.as_deref(),
+            unix_ms: now.unix_ms(),
+        });
+        let secret = settings.secret_header.as_ref().map(|(name, _)| name.as_str());
+        let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).collect();
+        let on = stamp(&received, &facts.header, read.header_length, verdict.removals(), &taken_off);
+        let hidden: Vec<&str> =
+            taken_off.iter().copied().chain(["Bcc", "Resent-Bcc", "Disposition-Notification-To"]).collect();
+        let portal = stamp("", &facts.header, read.header_length, verdict.removals(), &hidden);
+        let mut references = facts.header.message_ids("References");
+        references.extend(facts.header.message_ids("In-Reply-To"));
+        references.dedup();
+        let summary = Summary {
+            about_subject: String::new(),
+            subject: crate::mail::without(&facts.subject, &verdict.removals().subject_tags),
+            message_id: facts.header.message_ids("Message-ID").into_iter().next(),
+            references,
+            author: facts.header.addresses("From").into_iter().find_map(|(name, _)| name),
+            automatic: crate::mail::is_automatic(&facts.header),
+        };
+        let content = |stamped: Stamped| Content {
+            head: stamped.head,
+            skip: stamped.skip,
+            body: body.body_ref().clone(),
+            has_eight_bit: read.has_eight_bit,
+            has_utf8_header: read.has_utf8_header,
+        };
+        let (content, portal) = (content(on), content(portal));
+        let (states, outgoings) = house.served_at_once(&settings, &verdict, &envelope, &content);
+        let mut entries = vec![house.promised(id, origin, &envelope, &verdict)?];
+        for rule in verdict.lifted() {
+            let event = Event::new(EventKind::RuleLifted).about(id).detail(rule.clone());
+            entries.push(house.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))?);
+        }
+        let kind = Kind::Mail { content, portal };
+        let item = Item { kind, origin, envelope, verdict, states, summary };
+        let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
+        let prepared = new.prepare(&house.vault)?;
+        house.rows.commit(Box::new(move |tx| prepared.write(tx))).await.map_err(crate::queue::QueueError::from)?;
+        house.schedule.ring();
+        house.metrics.promised.get_or_create(&Labels::of(door(origin))).inc();
+        Ok(id)
+    }
+}
+
+impl House {
+    /// Judges what came. At the inbound door only service addresses were let in: sealgate itself reads them.
+    fn judge(&self, settings: &Settings, origin: Origin, facts: &Facts) -> Result<Verdict, ReceptionError> {
+        let judged = match origin {
+            Origin::Outbound => {
+                if let Some((name, value)) = &settings.secret_header
+                    && !facts.header.all(name).any(|field| field.text() == *value)
+                {
+                    return Err(ReceptionError::Refused {
+                        status: "5.7.1",
+                        text: "not from our mail server".to_owned(),
+                    });
+                }
+                judge(&settings.rules, facts)
+            }
+            Origin::Inbound => Ok(Verdict::service(&facts.recipients)),
+        };
+        judged.map_err(|refusal| {
+            self.metrics.refused.get_or_create(&Labels::of("judge")).inc();
+            tracing::info!(status = refusal.status, "a message was refused by policy");
+            ReceptionError::Refused { status: refusal.status, text: refusal.text }
+        })
+    }
+
+    /// Whether the message stands in a secure thread: by its `In-Reply-To` and `References`, or by a thread address.
+    fn in_thread(
+        &self,
+        settings: &Settings,
+        envelope: &Envelope,
+        header: &crate::mail::Header,
+    ) -> Result<bool, ReceptionError> {
+        let to_thread = |address: &Address| {
+            matches!(ServiceAddress::of(address, &settings.hostname), Some(ServiceAddress::Thread(_)))
+        };
+        if envelope.recipients.iter().any(|recipient| to_thread(&recipient.address)) {
+            return Ok(true);
+        }
+        let mut ids = header.message_ids("References");
+        ids.extend(header.message_ids("In-Reply-To"));
+        for id in ids.iter().rev().take(THREAD_IDS) {
+            match self.post_box.thread(id) {
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => {}
+                Err(fault) => return Err(ReceptionError::Unavailable(fault.to_string())),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What can leave without any look-up: mail that just passes. Everything else waits for the carrier.
+    fn served_at_once(
+        &self,
+        settings: &Settings,
+        verdict: &Verdict,
+        envelope: &Envelope,
+        content: &Content,
+    ) -> (Vec<RecipientState>, Vec<Outgoing>) {
+        let waiting = (vec![RecipientState::Waiting; envelope.recipients.len()], Vec::new());
+        if !verdict.all_plain() {
+            return waiting;
+        }
+        let reach =
+            Reach { smarthost_enforces_tls: settings.smarthost_enforces_tls, pickup: true, refuse_unreachable: false };
+        let treatments = serve(verdict, &reach);
+        let mut states = waiting.0;
+        let mut outgoings = Vec::new();
+        for (place, hop) in [(Place::Inside, NextHop::MailServer), (Place::Outside, NextHop::Internet)] {
+            let there: Vec<_> = treatments
+                .iter()
+                .filter(|t| verdict.recipients().get(t.recipient).is_some_and(|r| r.place == place))
+                .collect();
+            let part = part_of(envelope, there.iter().map(|t| t.recipient));
+            let Some(outgoing) = Outgoing::passing(&there, hop, part, content.clone()) else { continue };
+            let number = u16::try_from(outgoings.len()).unwrap_or(u16::MAX);
+            there
+                .iter()
+                .filter_map(|t| states.get_mut(t.recipient).map(|state| *state = RecipientState::Consigned(number)))
+                .for_each(drop);
+            outgoings.push(outgoing);
+        }
+        self.metrics.treated.get_or_create(&Labels::of("pass")).inc_by(envelope.recipients.len() as u64);
+        (states, outgoings)
+    }
+
+    fn promised(
+        &self,
+        id: QueueId,
+        origin: Origin,
+        envelope: &Envelope,
+        verdict: &Verdict,
+    ) -> Result<crate::records::Entry, ReceptionError> {
+        let mut event = Event::new(EventKind::Promised).about(id);
+        let rules: Vec<String> = verdict.recipients().iter().map(|r| format!("{}:{}", r.protection, r.rule)).collect();
+        event.detail = format!("door={} {}", door(origin), summed(&rules));
+        event.told.note = envelope.sender.to_string();
+        event.told.recipients = envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+        self.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))
+    }
+}
+
+/// The envelope with these of its recipients alone.
+pub(crate) fn part_of(envelope: &Envelope, places: impl Iterator<Item = usize>) -> Envelope {
+    let recipients = places.filter_map(|place| envelope.recipients.get(place).cloned()).collect();
+    Envelope { recipients, ..envelope.clone() }
+}
+
+/// Each different text once, with how often it stands there.
+fn summed(texts: &[String]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for text in texts {
+        match counts.iter_mut().find(|(known, _)| known == text) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((text, 1)),
+        }
+    }
+    counts.iter().map(|(text, count)| format!("{count}x {text}")).collect::<Vec<_>>().join(", ")
+}
+
+fn door(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Outbound => "outbound",
+        Origin::Inbound => "inbound",
+    }
+}

@@ -1,0 +1,113 @@
+//! What the flow has to know of the configuration.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::mail::{Address, Domain};
+use crate::net::Time;
+use crate::policy::Rules;
+use crate::texts::{Language, Zone};
+
+/// The settings of the path, swapped as a whole on reload.
+#[derive(Debug)]
+pub struct Settings {
+    /// `hostname`.
+    pub hostname: Domain,
+    /// `organisation.domains`.
+    pub domains: Vec<Domain>,
+    /// `organisation.language`.
+    pub language: Language,
+    /// `organisation.name`.
+    pub organisation: String,
+    /// The rules, compiled.
+    pub rules: Arc<Rules>,
+    /// `policy.unknown = "match"`.
+    pub unknown_matches: bool,
+    /// `policy.unreachable = "refuse"`.
+    pub refuse_unreachable: bool,
+    /// The portal runs.
+    pub has_portal: bool,
+    /// `smtpd.outbound.max_message_size`, in octets.
+    pub max_message_size: u64,
+    /// A header that our mail server adds and nobody else knows: checked and removed.
+    pub secret_header: Option<(String, String)>,
+    /// Return mailboxes by id.
+    pub departments: BTreeMap<String, Department>,
+    /// The id of the default department.
+    pub default_department: Option<String>,
+    /// `portal.url`, without a slash at its end.
+    pub portal_url: String,
+    /// `portal.retention`.
+    pub retention: Duration,
+    /// Name of each e-ID that serves, and where to get one.
+    pub providers: Vec<(String, Option<String>)>,
+    /// `notify.reveal = "department"`.
+    pub reveal_department: bool,
+    /// After how long the sender of an unread message is told.
+    pub remind_after: Duration,
+    /// The organisation's time zone.
+    pub zone: Zone,
+    /// `vault.rotate_every`.
+    pub rotate_every: Duration,
+    /// How long to try to deliver.
+    pub lifetime: Duration,
+    /// `smarthost_enforces_tls`.
+    pub smarthost_enforces_tls: bool,
+}
+
+/// A return mailbox.
+#[derive(Debug, Clone)]
+pub struct Department {
+    /// Its name by language.
+    pub names: BTreeMap<Language, String>,
+    /// Its address.
+    pub address: Address,
+}
+
+impl Settings {
+    /// Whether a domain is ours.
+    #[must_use]
+    pub fn is_inside(&self, domain: &Domain) -> bool {
+        self.domains.contains(domain)
+    }
+
+    /// A department's name in a language, or in any.
+    #[must_use]
+    pub fn department_name(&self, id: &str, language: Language) -> Option<&str> {
+        let department = self.departments.get(id)?;
+        department.names.get(&language).or_else(|| department.names.values().next()).map(String::as_str)
+    }
+}
+
+impl Settings {
+    /// The year it is there, for numbers whose century is not written.
+    #[must_use]
+    pub fn year(&self, now: Time) -> u16 {
+        let year = jiff::Timestamp::from_millisecond(now.unix_ms()).map(|t| t.to_zoned(jiff::tz::TimeZone::UTC).year());
+        year.ok().and_then(|year| u16::try_from(year).ok()).unwrap_or(2000)
+    }
+}
+
+/// The settings that hold now. Clones share them; a reload swaps them for all.
+#[derive(Debug, Clone)]
+pub struct Current(Arc<RwLock<Arc<Settings>>>);
+
+impl Current {
+    /// These settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(settings))))
+    }
+
+    /// The settings as they are; whoever holds them goes on with them.
+    #[must_use]
+    pub fn get(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps them for new ones.
+    pub fn swap(&self, settings: Settings) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+}
