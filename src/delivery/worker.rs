@@ -167,11 +167,7 @@ impl Worker {
         if is_over {
             reason = format!("{}; {reason}", say(language, "reason-expired", &[]));
         }
-        let status = if is_over {
-            diagnosis.status.with_class(5).to_string())
-        } else {
-            diagnosis.status.to_string()
-        };
+        let status = if is_over { diagnosis.status.with_class(5).to_string() } else { diagnosis.status.to_string() };
         Failure {
             address: address.clone(),
             status,

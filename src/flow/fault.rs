@@ -12,3 +12,14 @@ pub(crate) fn of_mailbox(fault: MailboxError) -> QueueError {
         MailboxError::RowIsUnreadable => QueueError::Store(StoreError::Damaged("a post box row".into())),
     }
 }
+
+/// What the queue met, as a post box says it.
+pub(crate) fn to_mailbox(fault: QueueError) -> MailboxError {
+    match fault {
+        QueueError::Store(fault) => MailboxError::Store(fault),
+        QueueError::Vault(fault) => MailboxError::Vault(fault),
+        QueueError::RowIsUnreadable(_) | QueueError::NoSuchItem(_) | QueueError::TooLong(_) => {
+            MailboxError::RowIsUnreadable
+        }
+    }
+}

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use crate::flow::fault::of_mailbox;
+use async_trait::async_trait;
+
+use crate::flow::fault::{of_mailbox, to_mailbox};
 use crate::flow::settings::Current;
-use crate::mailboxes::{Ended, Milestones, PostBox, Stored, StoredId};
+use crate::mail::QueueId;
+use crate::mailboxes::{EndMessages, Ended, MailboxError, Milestones, PostBox, Stored, StoredId};
 use crate::net::{Clock, Shutdown, Time};
 use crate::notify::{About, Post, Reporter, Sheet, expired, opened, recalled, unopened};
 use crate::queue::{PreparedItem, QueueError, Schedule, Spool};
@@ -40,6 +43,19 @@ pub struct Sweeper {
     pub schedule: Schedule,
     /// What time it is.
     pub clock: Clock,
+}
+
+#[async_trait]
+impl EndMessages for Sweeper {
+    async fn end_message(&self, message: QueueId, by_recall: bool) -> Result<usize, MailboxError> {
+        let mut count = 0;
+        for found in self.post_box.of_message(message)? {
+            let Some(ended) = self.post_box.ending(found.id)? else { continue };
+            self.end(ended, self.clock.now(), by_recall).await.map_err(to_mailbox)?;
+            count += 1;
+        }
+        Ok(count)
+    }
 }
 
 impl Sweeper {

@@ -2,6 +2,9 @@
 
 use std::ops::Bound;
 
+use async_trait::async_trait;
+
+use crate::mail::QueueId;
 use crate::mailboxes::error::MailboxError;
 use crate::mailboxes::person::PersonId;
 use crate::mailboxes::post_box::PostBox;
@@ -11,6 +14,16 @@ use crate::mailboxes::table::{
 };
 use crate::net::Time;
 use crate::store::{StoreError, Transaction, decode_row, encode_row, lock_value};
+
+/// Ends messages by hand and tells their senders: asked for by operators, done by whoever writes letters.
+#[async_trait]
+pub trait EndMessages: Send + Sync + 'static {
+    /// Ends a message for all its recipients; how many it was ended for.
+    ///
+    /// # Errors
+    /// [`MailboxError`] if the lock or the medium fails.
+    async fn end_message(&self, message: QueueId, by_recall: bool) -> Result<usize, MailboxError>;
+}
 
 /// A message whose time is over: what its sender may be told, and how to end it.
 pub struct Ended {

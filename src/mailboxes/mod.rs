@@ -17,7 +17,7 @@ mod expiry;
 pub use claim::{Claim, ClaimRefused};
 pub use draft::{Draft, DraftFile};
 pub use error::MailboxError;
-pub use expiry::Ended;
+pub use expiry::{EndMessages, Ended};
 pub use person::{Binding, Identified, PersonId};
 pub use post_box::{Deposited, Found, PostBox};
 pub use stored::{Deposit, Milestones, Sent, State, Stored, StoredId, StoredIdFault};

@@ -1,6 +1,7 @@
 //! The operator's look at the queue, and hand on it: list, show, retry, hold, release.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -8,13 +9,15 @@ use crate::mail::QueueId;
 use crate::net::{Clock, Time};
 use crate::policy::lift_hold;
 use crate::queue::error::QueueError;
+use crate::queue::intake::PreparedItem;
 use crate::queue::item::{Consignment, Ended, Item, RecipientState};
+use crate::queue::settle::put_or_finish;
 use crate::queue::table::{
     BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
     incoming_key, open_consignment, open_item,
 };
 use crate::records::{Event, EventKind, Journal};
-use crate::store::{RowsHandle, StoreError, decode_row, encode_row, lock_value};
+use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value};
 use crate::vault::Vault;
 
 /// Items listed at most.
@@ -24,6 +27,7 @@ const LISTED: usize = 10_000;
 #[derive(Clone)]
 pub struct Inspector {
     rows: RowsHandle,
+    bodies: Arc<Bodies>,
     vault: Vault,
     journal: Journal,
     clock: Clock,
@@ -66,8 +70,8 @@ pub struct ListedRecipient {
 impl Inspector {
     /// An inspector over these rows.
     #[must_use]
-    pub fn new(rows: RowsHandle, vault: Vault, journal: Journal, clock: Clock) -> Self {
-        Self { rows, vault, journal, clock }
+    pub fn new(rows: RowsHandle, bodies: Arc<Bodies>, vault: Vault, journal: Journal, clock: Clock) -> Self {
+        Self { rows, bodies, vault, journal, clock }
     }
 
     /// Every item, oldest first, at most ten thousand.
@@ -98,6 +102,15 @@ impl Inspector {
         let (row, item) = open_item(&self.vault, id, &self.row(id)?)?;
         let consignments = self.consignments(id, &row)?.into_iter().map(|(_, c)| c).collect();
         Ok((item, consignments))
+    }
+
+    /// The kept octets of an item.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchItem`], or if the medium fails.
+    pub fn body(&self, id: QueueId) -> Result<BodyRef, QueueError> {
+        let row = self.row(id)?;
+        Ok(decode_row::<ItemRow>(&row)?.0.body)
     }
 
     /// The message that had this `Message-ID` (with angle brackets), in the queue or not.
@@ -177,6 +190,37 @@ impl Inspector {
         }
         let event = Event::new(EventKind::Released).about(id).detail("released by the operator");
         self.reschedule(id, Some(now), Some(event)).await
+    }
+
+    /// Gives an item up: everything of it goes out, with the reports that tell its sender, in one transaction.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchItem`], or if the medium fails.
+    pub async fn remove(&self, id: QueueId, reports: Vec<PreparedItem>, event: Event) -> Result<(), QueueError> {
+        self.row(id)?;
+        let entry = self.journal.entry(event)?;
+        let bodies = Arc::clone(&self.bodies);
+        self.rows
+            .commit(Box::new(move |tx| {
+                let row = tx.get(ITEMS, id.as_bytes())?.ok_or(StoreError::Conflict("the item is gone"))?;
+                let (mut item, locked): (ItemRow, _) = decode_row(&row)?;
+                if let Some(due) = item.due.take() {
+                    tx.delete(INCOMING, &incoming_key(due, id))?;
+                }
+                for number in 0..item.made {
+                    if let Some(row) = tx.get(CONSIGNMENTS, &consignment_key(id, number))?
+                        && let Some(due) = decode_row::<ConsignmentRow>(&row)?.0.due
+                    {
+                        tx.delete(DUE, &due_key(due, id, number))?;
+                    }
+                }
+                (item.open, item.held, item.waiting, item.stage) = (0, 0, 0, Stage::Active);
+                put_or_finish(tx, &bodies, id, &item, locked)?;
+                reports.into_iter().try_for_each(|report| report.write(tx))?;
+                entry.write(tx)
+            }))
+            .await?;
+        Ok(())
     }
 
     /// Moves every consignment that has not ended (and the item, while incoming) to a time, or to no time.

@@ -91,6 +91,14 @@ impl Journal {
         chain::head(self.rows.as_ref())
     }
 
+    /// Walks the whole chain: see [`chain::verify`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    pub fn verify(&self, known: Option<&[u8; 32]>) -> Result<chain::ChainReport, StoreError> {
+        chain::verify(self.rows.as_ref(), known)
+    }
+
     /// All events of one message, oldest first.
     ///
     /// # Errors

@@ -42,6 +42,21 @@ impl IdentitySource {
     }
 }
 
+impl IdentitySource {
+    /// Reads the identities there. A credential's mode is systemd's business: it may show a group that an access list
+    /// gives to this unit alone.
+    ///
+    /// # Errors
+    /// [`VaultError`] if others can read the file, if it cannot be read, or if it holds none.
+    pub fn read(&self) -> Result<Vec<Identity>, VaultError> {
+        let path = self.path()?;
+        match self {
+            Self::File(_) => read_identities(&path),
+            Self::Credential(_) => read_lines(&path),
+        }
+    }
+}
+
 /// Reads the identities of a file: a line each, `#` begins a comment.
 ///
 /// # Errors
@@ -52,6 +67,12 @@ pub fn read_identities(path: &Path) -> Result<Vec<Identity>, VaultError> {
     if facts.mode() & 0o077 != 0 {
         return Err(VaultError::KeyFileIsReadableByOthers(path.to_owned()));
     }
+    read_lines(path)
+}
+
+fn read_lines(path: &Path) -> Result<Vec<Identity>, VaultError> {
+    let fault = |fault: std::io::Error| VaultError::KeyFile { path: path.to_owned(), fault: fault.to_string() };
+    let facts = fs::metadata(path).map_err(fault)?;
     if facts.len() > FILE_OCTETS {
         return Err(VaultError::NoIdentityInFile(path.to_owned()));
     }

@@ -1,0 +1,372 @@
+//! What an operator's request does. The daemon's socket and the command line without a daemon both ask here, so that
+//! both give the same answer.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::control::protocol::{Answer, Refusal, Request};
+use crate::mail::{Address, QueueId};
+use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
+use crate::net::{Clock, Time};
+use crate::notify::{Failure, ReportKind, Reporter};
+use crate::queue::{Ended, Inspector, QueueError, RecipientState, Schedule, Spool};
+use crate::records::{Event, EventKind, Journal, Recalled};
+use crate::texts::say;
+use crate::vault::Vault;
+
+/// Messages listed at most.
+const LISTED: usize = 10_000;
+/// Events exported at a time.
+const EVENTS: usize = 1_000;
+/// Octets of a locked message that go over the socket.
+const EXPORT_OCTETS: u64 = 256 << 20;
+
+/// What operators may ask.
+pub struct Desk {
+    /// The queue.
+    pub inspector: Inspector,
+    /// Who is rung when something becomes due.
+    pub schedule: Schedule,
+    /// What recipients can read.
+    pub post_box: PostBox,
+    /// Who ends messages.
+    pub ending: Arc<dyn EndMessages>,
+    /// Who tells senders.
+    pub reporter: Reporter,
+    /// What happened.
+    pub journal: Journal,
+    /// Kept octets.
+    pub spool: Spool,
+    /// The lock.
+    pub vault: Vault,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl From<QueueError> for Refusal {
+    fn from(fault: QueueError) -> Self {
+        match fault {
+            QueueError::NoSuchItem(_) => Self::bad_input(fault.to_string()),
+            QueueError::Store(_) | QueueError::Vault(_) | QueueError::RowIsUnreadable(_) | QueueError::TooLong(_) => {
+                Self::unavailable(fault.to_string())
+            }
+        }
+    }
+}
+
+impl From<MailboxError> for Refusal {
+    fn from(fault: MailboxError) -> Self {
+        Self::unavailable(fault.to_string())
+    }
+}
+
+impl Desk {
+    /// Does what is asked.
+    ///
+    /// # Errors
+    /// The refusal: what happened and what to do.
+    pub async fn answer(&self, request: Request) -> Result<Answer, Refusal> {
+        let value = match request {
+            Request::QueueList => to_value(&self.inspector.list()?),
+            Request::QueueShow { id } => to_value(&self.inspector.show(id)?),
+            Request::QueueRetry { id } => self.retry(id).await?,
+            Request::QueueHold { id } => {
+                self.inspector.hold(id).await?;
+                json!({ "held": [id] })
+            }
+            Request::QueueRelease { id } => {
+                self.inspector.release(id).await?;
+                self.schedule.ring();
+                json!({ "released": [id] })
+            }
+            Request::QueueDrop { id } => self.drop_item(id).await?,
+            Request::MessageList => self.messages()?,
+            Request::MessageShow { id } => self.message(id)?,
+            Request::MessageRecall { id } => self.end(id, true).await?,
+            Request::MessageExpire { id } => self.end(id, false).await?,
+            Request::MessageTrace { which } => self.trace(&which)?,
+            Request::MessageExport { id } => return self.export(id).await,
+            Request::RecipientList => self.recipients()?,
+            Request::RecipientShow { address } => self.recipient(&address)?,
+            Request::RecipientUnbind { address } => self.unbind(&address).await?,
+            Request::KeyList => self.keys(),
+            Request::KeyRotateVault => self.rotate().await?,
+            Request::KeyExport => self.export_keys().await?,
+            Request::AuditVerify { head } => self.verify(head.as_deref())?,
+            Request::AuditHead => {
+                let head = self.journal.head().map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+                json!({ "events": head.events, "head": head.hex() })
+            }
+            Request::AuditExport { since } => self.events(since)?,
+        };
+        Ok(Answer { value, octets: Vec::new() })
+    }
+
+    async fn retry(&self, id: Option<QueueId>) -> Result<Value, Refusal> {
+        let ids = match id {
+            Some(id) => vec![id],
+            None => self.inspector.ids()?,
+        };
+        for id in &ids {
+            match self.inspector.retry(*id).await {
+                // What was delivered meanwhile needs no retry.
+                Ok(()) | Err(QueueError::NoSuchItem(_)) if ids.len() > 1 => {}
+                outcome => outcome?,
+            }
+        }
+        self.schedule.ring();
+        Ok(json!({ "retried": ids }))
+    }
+
+    /// Gives an item up; its sender is always told.
+    async fn drop_item(&self, id: QueueId) -> Result<Value, Refusal> {
+        let (item, consignments) = self.inspector.item(id)?;
+        let house = self.reporter.mailer().house();
+        let reason = say(house.head.language, "reason-dropped", &[]);
+        let failure = |address: &Address| Failure {
+            address: address.clone(),
+            status: "5.7.1".to_owned(),
+            diagnostic: None,
+            remote: None,
+            reason: reason.clone(),
+        };
+        let mut given_up = Vec::new();
+        for (state, recipient) in item.states.iter().zip(&item.envelope.recipients) {
+            if matches!(state, RecipientState::Waiting | RecipientState::Held { .. }) {
+                given_up.push(failure(&recipient.address));
+            }
+        }
+        for consignment in &consignments {
+            for (progress, recipient) in consignment.progress.iter().zip(&consignment.outgoing.envelope().recipients) {
+                if progress.ended != Some(Ended::Delivered) && progress.ended != Some(Ended::Failed) {
+                    given_up.push(failure(&recipient.address));
+                }
+            }
+        }
+        let created = created_of(id);
+        let (reports, _) = self.reporter.report(id, &item, created, ReportKind::Failed, &given_up, b"").await?;
+        let mut event = Event::new(EventKind::Dropped).about(id).detail(format!("{} recipients", given_up.len()));
+        event.told.recipients = given_up.iter().map(|failure| failure.address.to_string()).collect();
+        self.inspector.remove(id, reports, event).await?;
+        self.schedule.ring();
+        Ok(json!({ "dropped": [id], "recipients": given_up.len() }))
+    }
+
+    fn messages(&self) -> Result<Value, Refusal> {
+        let mut messages: Vec<Value> = Vec::new();
+        let mut current: Option<(QueueId, Vec<Found>)> = None;
+        for found in self.post_box.all(LISTED)? {
+            match &mut current {
+                Some((id, recipients)) if *id == found.id.message => recipients.push(found),
+                Some(_) | None => {
+                    if let Some((id, recipients)) = current.replace((found.id.message, vec![found])) {
+                        messages.push(message_of(id, &recipients));
+                    }
+                }
+            }
+        }
+        messages.extend(current.map(|(id, recipients)| message_of(id, &recipients)));
+        Ok(Value::Array(messages))
+    }
+
+    fn message(&self, id: QueueId) -> Result<Value, Refusal> {
+        let recipients = self.post_box.of_message(id)?;
+        if recipients.is_empty() {
+            return Err(Refusal::bad_input(format!(
+                "no message {id} is or was in the portal; `sealgate queue show` looks in the queue"
+            )));
+        }
+        Ok(message_of(id, &recipients))
+    }
+
+    async fn end(&self, id: QueueId, by_recall: bool) -> Result<Value, Refusal> {
+        let count = self.ending.end_message(id, by_recall).await?;
+        if count == 0 {
+            return Err(Refusal::bad_input(format!("no message {id} can be read in the portal now")));
+        }
+        Ok(json!({ "id": id, "ended": count }))
+    }
+
+    fn trace(&self, which: &str) -> Result<Value, Refusal> {
+        let id = match which.parse::<QueueId>() {
+            Ok(id) => id,
+            Err(_) => {
+                let bracketed = format!("<{}>", which.trim_matches(['<', '>']));
+                let found = self.inspector.find(&bracketed)?;
+                found.ok_or_else(|| Refusal::bad_input(format!("no message has the id or Message-ID {which}")))?
+            }
+        };
+        let events = self.journal.trace(id).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        if events.is_empty() {
+            return Err(Refusal::bad_input(format!("nothing is known of {id}")));
+        }
+        let told: Vec<Value> = events.iter().map(traced).collect();
+        Ok(json!({ "id": id, "events": told }))
+    }
+
+    async fn export(&self, id: QueueId) -> Result<Answer, Refusal> {
+        let body = match self.post_box.of_message(id)?.into_iter().find_map(|found| found.stored) {
+            Some(stored) => stored.body,
+            None => self.inspector.body(id)?,
+        };
+        let octets = self
+            .spool
+            .bodies()
+            .read_whole(&body, EXPORT_OCTETS)
+            .await
+            .map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        let event = Event::new(EventKind::Fetched).about(id).detail("exported, locked, by the operator");
+        self.post_box.record(event).await?;
+        let sha256: String = body.sha256.iter().map(|octet| format!("{octet:02x}")).collect();
+        Ok(Answer {
+            value: json!({ "id": id, "epoch": body.epoch.number(), "sha256": sha256, "size": octets.len() }),
+            octets,
+        })
+    }
+
+    fn recipients(&self) -> Result<Value, Refusal> {
+        let bindings = self.post_box.bindings(LISTED)?;
+        let row = |b: crate::mailboxes::Binding| json!({ "address": b.address, "person": format!("{:?}", b.person), "since": Time::from_unix_ms(b.since).rfc3339() });
+        Ok(Value::Array(bindings.into_iter().map(row).collect()))
+    }
+
+    fn recipient(&self, address: &str) -> Result<Value, Refusal> {
+        match self.post_box.binding(&parse(address)?)? {
+            Some(b) => Ok(
+                json!({ "address": b.address, "person": format!("{:?}", b.person), "since": Time::from_unix_ms(b.since).rfc3339() }),
+            ),
+            None => Err(Refusal::bad_input(format!("{address} is tied to nobody"))),
+        }
+    }
+
+    async fn unbind(&self, address: &str) -> Result<Value, Refusal> {
+        match self.post_box.unbind(&parse(address)?).await? {
+            true => Ok(json!({ "unbound": address })),
+            false => Err(Refusal::bad_input(format!("{address} is tied to nobody"))),
+        }
+    }
+
+    fn keys(&self) -> Value {
+        let row = |e: crate::vault::EpochState| json!({ "kind": "vault", "epoch": e.epoch.number(), "created": e.created.rfc3339(), "current": e.current, "destroyed": e.destroyed });
+        Value::Array(self.vault.epochs().into_iter().map(row).collect())
+    }
+
+    async fn rotate(&self) -> Result<Value, Refusal> {
+        let epoch = self.vault.rotate(self.clock.now()).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        self.post_box
+            .record(
+                Event::new(EventKind::KeyCreated).detail(format!("vault epoch {}, by the operator", epoch.number())),
+            )
+            .await?;
+        Ok(json!({ "epoch": epoch.number() }))
+    }
+
+    async fn export_keys(&self) -> Result<Value, Refusal> {
+        let files = self.vault.export().map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        self.post_box.record(Event::new(EventKind::KeyUsed).detail("epoch identities exported, locked")).await?;
+        let file = |(name, octets): (String, Vec<u8>)| json!({ "name": name, "octets": STANDARD.encode(octets) });
+        Ok(Value::Array(files.into_iter().map(file).collect()))
+    }
+
+    fn verify(&self, head: Option<&str>) -> Result<Value, Refusal> {
+        let known = head.map(hash_of).transpose()?;
+        let report = self.journal.verify(known.as_ref()).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        Ok(
+            json!({ "sound": report.sound, "events": report.events, "head": report.head.hex(), "first_fault": report.first_fault }),
+        )
+    }
+
+    fn events(&self, since: Option<i64>) -> Result<Value, Refusal> {
+        let mut events = Vec::new();
+        let mut next = 0;
+        loop {
+            let page = self.journal.from(next, EVENTS).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+            let Some(last) = page.last() else { break };
+            next = last.number + 1;
+            events.extend(
+                page.iter().filter(|event| since.is_none_or(|since| event.time.unix_ms() >= since)).map(exported),
+            );
+        }
+        Ok(Value::Array(events))
+    }
+}
+
+fn parse(address: &str) -> Result<Address, Refusal> {
+    address.parse().map_err(|fault| Refusal::bad_input(format!("{address}: {fault}")))
+}
+
+fn hash_of(hex: &str) -> Result<[u8; 32], Refusal> {
+    let fault = || Refusal::bad_input("a head has 64 hexadecimal digits".to_owned());
+    let mut hash = [0; 32];
+    if hex.len() != 64 {
+        return Err(fault());
+    }
+    for (place, slot) in hash.iter_mut().enumerate() {
+        let pair = hex.get(place * 2..place * 2 + 2).ok_or_else(fault)?;
+        *slot = u8::from_str_radix(pair, 16).map_err(|_| fault())?;
+    }
+    Ok(hash)
+}
+
+fn to_value<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// When a message was taken: its id tells.
+fn created_of(id: QueueId) -> Time {
+    let ms = id.as_bytes().iter().take(6).fold(0_i64, |ms, octet| ms << 8 | i64::from(*octet));
+    Time::from_unix_ms(ms)
+}
+
+fn message_of(id: QueueId, recipients: &[Found]) -> Value {
+    let stored = recipients.iter().find_map(|found| found.stored.as_ref());
+    let time = |ms: i64| Time::from_unix_ms(ms).rfc3339();
+    let recipient = |found: &Found| {
+        let Milestones { noticed, opened, answered, .. } = found.milestones;
+        json!({
+            "address": found.stored.as_ref().map(|stored| stored.address.to_string()),
+            "channel": "pickup",
+            "state": found.milestones.state(),
+            "noticed": time(noticed),
+            "opened": opened.map(time),
+            "answered": answered.map(time),
+        })
+    };
+    json!({
+        "id": id,
+        "message_id": stored.and_then(|stored| stored.message_id.clone()),
+        "direction": "out",
+        "created": created_of(id).rfc3339(),
+        "expires": recipients.first().map(|found| found.expires.rfc3339()),
+        "recipients": recipients.iter().map(recipient).collect::<Vec<_>>(),
+    })
+}
+
+fn traced(event: &Recalled) -> Value {
+    let told = event.told.as_ref();
+    let note = told.map(|told| told.note.as_str()).filter(|note| !note.is_empty());
+    let detail = match (event.detail.as_str(), note) {
+        ("", Some(note)) => note.to_owned(),
+        (detail, Some(note)) => format!("{detail} ({note})"),
+        (detail, None) => detail.to_owned(),
+    };
+    json!({
+        "time": event.time.rfc3339(),
+        "event": event.kind.as_str(),
+        "recipient": told.map(|told| told.recipients.join(", ")).filter(|text| !text.is_empty()),
+        "detail": detail,
+    })
+}
+
+fn exported(event: &Recalled) -> Value {
+    let mut value = traced(event);
+    if let Some(object) = value.as_object_mut() {
+        object.insert("number".to_owned(), json!(event.number));
+        object.insert("id".to_owned(), json!(event.message));
+        object.insert("erased".to_owned(), json!(event.told.is_none()));
+    }
+    value
+}

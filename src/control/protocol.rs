@@ -1,0 +1,146 @@
+//! What the command line may ask: one JSON line there, one back, and for an export the octets behind it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mail::QueueId;
+
+/// Octets of a request line.
+pub const REQUEST_OCTETS: usize = 64 * 1024;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Request {
+    /// `queue list`.
+    QueueList,
+    /// `queue show ID`.
+    QueueShow {
+        /// Which.
+        id: QueueId,
+    },
+    /// `queue retry ID|--all`.
+    QueueRetry {
+        /// Which; all if none.
+        id: Option<QueueId>,
+    },
+    /// `queue hold ID`.
+    QueueHold {
+        /// Which.
+        id: QueueId,
+    },
+    /// `queue release ID`.
+    QueueRelease {
+        /// Which.
+        id: QueueId,
+    },
+    /// `queue drop ID --notify`.
+    QueueDrop {
+        /// Which.
+        id: QueueId,
+    },
+    /// `message list`.
+    MessageList,
+    /// `message show ID`.
+    MessageShow {
+        /// Which.
+        id: QueueId,
+    },
+    /// `message recall ID`.
+    MessageRecall {
+        /// Which.
+        id: QueueId,
+    },
+    /// `message expire ID`.
+    MessageExpire {
+        /// Which.
+        id: QueueId,
+    },
+    /// `message trace ID-OR-MESSAGE-ID`.
+    MessageTrace {
+        /// An id, or a `Message-ID` with or without angle brackets.
+        which: String,
+    },
+    /// `message export ID --locked`: the answer's octets are the age file.
+    MessageExport {
+        /// Which.
+        id: QueueId,
+    },
+    /// `recipient list`.
+    RecipientList,
+    /// `recipient show ADDRESS`.
+    RecipientShow {
+        /// Which.
+        address: String,
+    },
+    /// `recipient unbind ADDRESS`.
+    RecipientUnbind {
+        /// Which.
+        address: String,
+    },
+    /// `key list`.
+    KeyList,
+    /// `key rotate vault`.
+    KeyRotateVault,
+    /// `key export`: the answer's value lists the files as base64.
+    KeyExport,
+    /// `audit verify`.
+    AuditVerify {
+        /// A head that was published earlier, in hexadecimal.
+        head: Option<String>,
+    },
+    /// `audit head`.
+    AuditHead,
+    /// `audit export`.
+    AuditExport {
+        /// Milliseconds since 1970.
+        since: Option<i64>,
+    },
+}
+
+/// What comes back.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The value that `--json` prints.
+    pub value: serde_json::Value,
+    /// Octets behind it, for an export.
+    pub octets: Vec<u8>,
+}
+
+/// Why nothing comes back: a line for a person and an exit code of `sysexits.h`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// What happened and what to do.
+    pub text: String,
+    /// 65 bad input, 69 unavailable, 75 try again.
+    pub exit: u8,
+}
+
+/// The line that comes back on the socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Line {
+    /// The value, and how many octets follow.
+    Answer {
+        /// The value.
+        value: serde_json::Value,
+        /// Octets behind the line.
+        octets: u64,
+    },
+    /// The refusal.
+    Refusal(Refusal),
+}
+
+impl Refusal {
+    /// The input names nothing that is there.
+    #[must_use]
+    pub fn bad_input(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exit: 65 }
+    }
+
+    /// The store or the lock does not work now.
+    #[must_use]
+    pub fn unavailable(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exit: 69 }
+    }
+}
