@@ -32,3 +32,5 @@ pub mod control; // the operator's door
 
 // House: the whole.
 pub mod config; // the configuration file
+pub mod daemon; // building, running, reloading, stopping
+pub mod cli; // the command line

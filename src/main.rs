@@ -1,3 +1,7 @@
-//! The `sealgate` program: parse, dispatch, exit code.
+//! The `sealgate` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealgate::cli::main()
+}

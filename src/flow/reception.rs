@@ -180,7 +180,7 @@ impl Receiving for Arriving {
             only_recipient: only.as_deref(),
             unix_ms: now.unix_ms(),
         });
-        let secret = settings.secret_header.as_ref().map(|(name, _)| name.as_str());
+        let secret = settings.secret_header.as_deref();
         let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).collect();
         let on = stamp(&received, &facts.header, read.header_length, verdict.removals(), &taken_off);
         let hidden: Vec<&str> =
@@ -217,7 +217,6 @@ impl Receiving for Arriving {
         let prepared = new.prepare(&house.vault)?;
         house.rows.commit(Box::new(move |tx| prepared.write(tx))).await.map_err(crate::queue::QueueError::from)?;
         house.schedule.ring();
-        house.metrics.promised.get_or_create(&Labels::of(door(origin))).inc();
         Ok(id)
     }
 }
@@ -226,21 +225,10 @@ impl House {
     /// Judges what came. At the inbound door only service addresses were let in: sealgate itself reads them.
     fn judge(&self, settings: &Settings, origin: Origin, facts: &Facts) -> Result<Verdict, ReceptionError> {
         let judged = match origin {
-            Origin::Outbound => {
-                if let Some((name, value)) = &settings.secret_header
-                    && !facts.header.all(name).any(|field| field.text() == *value)
-                {
-                    return Err(ReceptionError::Refused {
-                        status: "5.7.1",
-                        text: "not from our mail server".to_owned(),
-                    });
-                }
-                judge(&settings.rules, facts)
-            }
+            Origin::Outbound => judge(&settings.rules, facts),
             Origin::Inbound => Ok(Verdict::service(&facts.recipients)),
         };
         judged.map_err(|refusal| {
-            self.metrics.refused.get_or_create(&Labels::of("judge")).inc();
             tracing::info!(status = refusal.status, "a message was refused by policy");
             ReceptionError::Refused { status: refusal.status, text: refusal.text }
         })

@@ -30,8 +30,8 @@ pub struct Settings {
     pub has_portal: bool,
     /// `smtpd.outbound.max_message_size`, in octets.
     pub max_message_size: u64,
-    /// A header that our mail server adds and nobody else knows: checked and removed.
-    pub secret_header: Option<(String, String)>,
+    /// The name of a header that our mail server adds and nobody else knows: the door checked it, it goes off.
+    pub secret_header: Option<String>,
     /// Return mailboxes by id.
     pub departments: BTreeMap<String, Department>,
     /// The id of the default department.

@@ -194,7 +194,7 @@ fn plain(text: &str) -> String {
 }
 
 fn refusal(text: String) -> Refusal {
-    Refusal { status: "5.7.1", text }
+    Refusal { status: "5.7.1", text, rule: "directive".to_owned() }
 }
 
 #[cfg(test)]

@@ -31,4 +31,6 @@ pub struct Refusal {
     pub status: &'static str,
     /// One line, to be said to the sender.
     pub text: String,
+    /// The name of the rule that decided.
+    pub rule: String,
 }

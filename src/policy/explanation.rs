@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::mail::Address;
+use crate::policy::error::Refusal;
 use crate::policy::protection::Protection;
 use crate::policy::treatment::{Means, Reason, Treatment};
 use crate::policy::verdict::Verdict;
@@ -35,6 +37,22 @@ pub struct Explained {
 }
 
 impl Explanation {
+    /// Explains a message that would be refused whole.
+    #[must_use]
+    pub fn refused(recipients: &[Address], subject: &str, why: &Refusal) -> Self {
+        let explained = |address: &Address| Explained {
+            address: address.to_string(),
+            protection: Protection::Refuse,
+            rule: why.rule.clone(),
+            reasons: vec![format!("the sender is told: {}", why.text)],
+            treatment: "refuse",
+            certificate: None,
+            return_mailbox: None,
+            subject: subject.to_owned(),
+        };
+        Self { recipients: recipients.iter().map(explained).collect() }
+    }
+
     /// Explains a verdict and the treatments that come of it.
     #[must_use]
     pub fn of(verdict: &Verdict, treatments: &[Treatment], return_mailbox: Option<&str>, subject: &str) -> Self {

@@ -29,14 +29,15 @@ pub fn judge(rules: &Rules, facts: &Facts) -> Result<Verdict, Refusal> {
     if outside > 1 && (asked.number.is_some() || asked.sms.is_some()) {
         let text =
             "a national number or phone number names one person: send the message to one outside recipient at a time";
-        return Err(Refusal { status: "5.7.1", text: text.to_owned() });
+        return Err(Refusal { status: "5.7.1", text: text.to_owned(), rule: DIRECTIVE.to_owned() });
     }
     let lifted = lifted(rules, facts);
     let recipients: Vec<RecipientVerdict> =
         facts.recipients.iter().map(|address| recipient(rules, facts, &asked, &lifted, address)).collect();
     if !recipients.is_empty() && recipients.iter().all(|recipient| recipient.protection == Protection::Refuse) {
-        let text = recipients.into_iter().find_map(|recipient| recipient.refusal);
-        return Err(Refusal { status: "5.7.1", text: text.unwrap_or_else(|| "refused by policy".to_owned()) });
+        let (rule, text) =
+            recipients.into_iter().find_map(|recipient| Some((recipient.rule, recipient.refusal?))).unwrap_or_default();
+        return Err(Refusal { status: "5.7.1", text, rule });
     }
     let by_rule = || {
         facts.recipients.iter().find_map(|address| first(rules, facts, &lifted, address, |rule| rule.reply_to.clone()))

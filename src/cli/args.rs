@@ -1,0 +1,256 @@
+//! The words of the command line, as on the interface page.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::mail::QueueId;
+
+/// A secure-mail gateway.
+#[derive(Debug, Parser)]
+#[command(name = "sealgate", version, about = "A secure-mail gateway", max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: /etc/sealgate/sealgate.toml, then conf/sealgate.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON object or array on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the daemon in the foreground
+    Run {
+        /// Which parts to run, comma separated: smtpd, portal, delivery [default: all that are configured]
+        #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+        roles: Vec<String>,
+    },
+    /// Read everything `run` would, run the rule tests, list every fault
+    Check {
+        /// Do not open the keys and certificates the configuration names
+        #[arg(long)]
+        no_files: bool,
+    },
+    /// Tell what would happen to a message, per recipient, and which rule decided
+    Explain(Explain),
+    /// Write a configuration that runs on loopback, with its keys and certificates
+    Init {
+        /// Where to
+        dir: PathBuf,
+        /// The organisation's name
+        #[arg(long, default_value = "Sundby kommun")]
+        name: String,
+        /// Its mail domain
+        #[arg(long, default_value = "sundby.example")]
+        domain: String,
+    },
+    /// Mail we have promised to carry
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Messages that recipients read in the portal, and the story of any message
+    #[command(subcommand)]
+    Message(Message),
+    /// Who reads what was sent to an address
+    #[command(subcommand)]
+    Recipient(Recipient),
+    /// Keys
+    #[command(subcommand)]
+    Key(Key),
+    /// The chain of events
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Settings
+    #[command(subcommand)]
+    Config(Config),
+    /// Write completions for a shell to standard output
+    Completions {
+        /// bash, elvish, fish, powershell, zsh
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
+    /// Partner domains (not served yet)
+    #[command(hide = true)]
+    Tunnel(NotServed),
+    /// Certificates (not served yet)
+    #[command(hide = true)]
+    Certificate(NotServed),
+    /// Staff accounts (not served yet)
+    #[command(hide = true)]
+    Account(NotServed),
+    /// Backup (not served yet)
+    #[command(hide = true)]
+    Backup(NotServed),
+    /// Restore (not served yet)
+    #[command(hide = true)]
+    Restore(NotServed),
+}
+
+/// Words of a verb that this release does not serve.
+#[derive(Debug, Args)]
+pub struct NotServed {
+    /// Anything
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub words: Vec<String>,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Envelope sender
+    #[arg(long, value_name = "A")]
+    pub from: String,
+    /// Envelope recipient; may stand several times
+    #[arg(long, value_name = "B", required = true)]
+    pub to: Vec<String>,
+    /// The message
+    #[arg(value_name = "MESSAGE.eml")]
+    pub message: PathBuf,
+}
+
+/// `queue`.
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// Everything in the queue
+    List,
+    /// One message
+    Show {
+        /// Its id
+        id: QueueId,
+    },
+    /// Attempt now what waits for its time
+    Retry {
+        /// Its id
+        #[arg(required_unless_present = "all")]
+        id: Option<QueueId>,
+        /// Everything
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+    /// Stop attempts until released
+    Hold {
+        /// Its id
+        id: QueueId,
+    },
+    /// Let go what is held
+    Release {
+        /// Its id
+        id: QueueId,
+    },
+    /// Give up on a message and tell its sender
+    Drop {
+        /// Its id
+        id: QueueId,
+        /// Say it: the sender is always told
+        #[arg(long, required = true)]
+        notify: bool,
+    },
+}
+
+/// `message`.
+#[derive(Debug, Subcommand)]
+pub enum Message {
+    /// Messages in the portal
+    List,
+    /// One message
+    Show {
+        /// Its id
+        id: QueueId,
+    },
+    /// Take a message back: nobody can read it any more
+    Recall {
+        /// Its id
+        id: QueueId,
+    },
+    /// End the time a message can be read
+    Expire {
+        /// Its id
+        id: QueueId,
+    },
+    /// The whole story of a message, without its content
+    Trace {
+        /// Its id, or its Message-ID
+        which: String,
+    },
+    /// Write a message as it is kept: an age file, locked
+    Export {
+        /// Its id
+        id: QueueId,
+        /// Where to
+        #[arg(long, value_name = "FILE")]
+        locked: PathBuf,
+    },
+}
+
+/// `recipient`.
+#[derive(Debug, Subcommand)]
+pub enum Recipient {
+    /// Addresses that are bound to a person
+    List,
+    /// One address
+    Show {
+        /// The address
+        address: String,
+    },
+    /// Undo the tie between an address and a person
+    Unbind {
+        /// The address
+        address: String,
+    },
+}
+
+/// `key`.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Epochs of the vault
+    List,
+    /// Begin a new generation
+    Rotate {
+        /// vault (dkim is not served yet)
+        which: String,
+    },
+    /// Write the locked epoch identities into a directory, to keep apart from backups
+    Export {
+        /// Where to
+        dir: PathBuf,
+    },
+}
+
+/// `audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Walk the chain: was an event changed, taken out or moved?
+    Verify {
+        /// A hash that was published earlier and must be in the chain
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+    /// The newest event's hash
+    Head,
+    /// All events, a line each
+    Export {
+        /// From this time on, RFC 3339
+        #[arg(long, value_name = "T")]
+        since: Option<String>,
+        /// jsonl
+        #[arg(long, default_value = "jsonl")]
+        format: String,
+    },
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Every setting with its default and meaning
+    Reference,
+    /// The effective settings, secrets masked
+    Show,
+}

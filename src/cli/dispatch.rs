@@ -1,0 +1,69 @@
+//! From the words to the verb, and from its outcome to the exit code.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::args::{Cli, Verb};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{audit, check, explain, init, key, message, print, queue, recipient, run, settings};
+use crate::config;
+
+/// Reads the words, does what they say, tells how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(fault) => {
+            let _ = fault.print();
+            return ExitCode::from(if fault.use_stderr() { Exit::Usage as u8 } else { 0 });
+        }
+    };
+    let outcome = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(dispatch(cli)),
+        Err(fault) => Err(Failure::new(Exit::Software, fault.to_string())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                print::fault(&failure.text);
+            }
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let path = config::find(cli.config);
+    let json = cli.json;
+    match cli.verb {
+        Verb::Run { roles } => run::run(&path, &roles).await,
+        Verb::Check { no_files } => check::check(&path, no_files, json),
+        Verb::Explain(words) => explain::explain(&path, &words, json),
+        Verb::Init { dir, name, domain } => init::init(&dir, &name, &domain),
+        Verb::Queue(verb) => queue::queue(&path, &verb, json).await,
+        Verb::Message(verb) => message::message(&path, &verb, json).await,
+        Verb::Recipient(verb) => recipient::recipient(&path, &verb, json).await,
+        Verb::Key(verb) => key::key(&path, &verb, json).await,
+        Verb::Audit(verb) => audit::audit(&path, &verb, json).await,
+        Verb::Config(verb) => settings::show(&path, &verb, json),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sealgate", &mut std::io::stdout());
+            Ok(())
+        }
+        Verb::Man { dir } => manual(&dir),
+        Verb::Tunnel(_) | Verb::Certificate(_) | Verb::Account(_) | Verb::Backup(_) | Verb::Restore(_) => {
+            Err(Failure::new(Exit::Unavailable, "this verb is not served yet"))
+        }
+    }
+}
+
+fn manual(dir: &Path) -> Result<(), Failure> {
+    let write = || {
+        std::fs::create_dir_all(dir)?;
+        clap_mangen::generate_to(Cli::command(), dir)
+    };
+    write().map_err(|fault: std::io::Error| Failure::new(Exit::CannotCreate, format!("{}: {fault}", dir.display())))
+}

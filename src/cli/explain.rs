@@ -1,0 +1,43 @@
+//! `sealgate explain`.
+
+use std::path::Path;
+
+use crate::cli::args::Explain;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::house::settings;
+use crate::cli::print;
+use crate::daemon;
+use crate::mail::{Address, ReversePath};
+
+pub fn explain(path: &Path, words: &Explain, json: bool) -> Result<(), Failure> {
+    let settings = settings(path)?;
+    let address = |text: &str| -> Result<Address, Failure> {
+        text.parse().map_err(|fault| Failure::new(Exit::Usage, format!("{text}: {fault}")))
+    };
+    let from = match words.from.as_str() {
+        "" | "<>" => ReversePath::Null,
+        text => ReversePath::Mailbox(address(text)?),
+    };
+    let to = words.to.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    let message =
+        daemon::read_message(&words.message).map_err(|fault| Failure::new(Exit::BadInput, format!("{fault:#}")))?;
+    let explanation = daemon::explain(&settings, &from, &to, &message)
+        .map_err(|fault| Failure::new(Exit::Config, format!("{fault:#}")))?;
+    if json {
+        print::json(&serde_json::to_value(&explanation).unwrap_or_default());
+        return Ok(());
+    }
+    for explained in &explanation.recipients {
+        print::line(&explained.address);
+        print::line(&format!("  treatment   {}", explained.treatment));
+        print::line(&format!("  protection  {}, by the rule \"{}\"", explained.protection, explained.rule));
+        if let Some(mailbox) = &explained.return_mailbox {
+            print::line(&format!("  answers to  {mailbox}"));
+        }
+        print::line(&format!("  subject     {}", explained.subject));
+        for reason in &explained.reasons {
+            print::line(&format!("  because     {reason}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Asking the running daemon, or, where none runs, what it keeps: both ways give the same answer.
+
+use std::path::Path;
+
+use crate::cli::exit::{Exit, Failure};
+use crate::config::{self, Files, Settings};
+use crate::control::{Answer, Request, ask, is_running};
+use crate::daemon::Kept;
+use crate::net::Clock;
+
+/// Reads the configuration without opening what it names.
+///
+/// # Errors
+/// Every fault of it.
+pub fn settings(path: &Path) -> Result<Settings, Failure> {
+    let loaded = config::load(path, Files::Skip).map_err(|faults| Failure::new(Exit::Config, faults.to_string()))?;
+    Ok(loaded.settings)
+}
+
+/// Asks.
+///
+/// # Errors
+/// The refusal, as text and exit code.
+pub async fn request(path: &Path, request: Request) -> Result<Answer, Failure> {
+    let settings = settings(path)?;
+    let socket = settings.control_socket();
+    if is_running(&socket).await {
+        return Ok(ask(&socket, &request).await?);
+    }
+    if !settings.data_dir.path.exists() {
+        let text = format!("nothing is kept at {} and no daemon runs", settings.data_dir.path.display());
+        return Err(Failure::new(Exit::Unavailable, text));
+    }
+    let kept =
+        Kept::open(&settings, Clock::System).map_err(|fault| Failure::new(Exit::Unavailable, format!("{fault:#}")))?;
+    Ok(kept.desk().answer(request).await?)
+}

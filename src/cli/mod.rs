@@ -1,0 +1,19 @@
+//! The command line: words in, exit code out.
+
+mod args;
+mod exit;
+mod print;
+mod house;
+mod run;
+mod check;
+mod explain;
+mod init;
+mod queue;
+mod message;
+mod recipient;
+mod key;
+mod audit;
+mod settings;
+mod dispatch;
+
+pub use dispatch::main;

@@ -1,0 +1,244 @@
+//! From what is written in the file to what each module is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+
+use crate::config::{
+    ChannelName, ChoosableBy, Condition as Written, Content, Inbound, Outbound, ProtectionName, Provider, Reveal,
+    Rule as WrittenRule, Settings, Unknown, Unreachable,
+};
+use crate::flow;
+use crate::mail::Address;
+use crate::notify;
+use crate::policy::{
+    Channel, Chooser, Condition, Departments, Grant, Pattern, Protection, Rule, Rules, RulesBuilder, Search,
+};
+use crate::smtpd::{DoorSettings, RequiredHeader, Requirement};
+
+/// The rules, compiled.
+///
+/// # Errors
+/// What is wrong with them together; what is wrong with each was told when the file was read.
+pub fn rules(settings: &Settings) -> anyhow::Result<Rules> {
+    let mut builder = RulesBuilder::new(settings.organisation.domains.clone(), settings.hostname.clone())
+        .departments(departments(settings))
+        .number_domains(settings.policy.number_domains.clone())
+        .channels(settings.policy.channels.iter().copied().map(channel).collect());
+    for written in &settings.rule {
+        let rule = rule(&mut builder, written);
+        builder.rule(rule);
+    }
+    builder.build().map_err(|faults| {
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        anyhow!("the rules cannot be used: {}", told.join("; "))
+    })
+}
+
+fn departments(settings: &Settings) -> Departments {
+    let chooser = |department: &crate::config::Department| match department.choosable_by {
+        ChoosableBy::All => Chooser::All,
+        ChoosableBy::Members => Chooser::Members(department.members.iter().map(Address::folded).collect()),
+    };
+    settings.department.iter().map(|department| (department.id.to_lowercase(), chooser(department))).collect()
+}
+
+fn rule(builder: &mut RulesBuilder, written: &WrittenRule) -> Rule {
+    let conditions = written.r#if.as_ref().map(|condition| conditions(builder, condition)).unwrap_or_default();
+    Rule {
+        conditions,
+        protect: written.protect.map(protection),
+        text: written.text.clone(),
+        retention: written.retention,
+        reply_to: written.reply_to.as_ref().map(|id| id.to_lowercase()),
+        channels: (!written.channels.is_empty()).then(|| written.channels.iter().copied().map(channel).collect()),
+        grants: written.grants.as_ref().map(|grants| Grant { tag: grants.tag.clone(), lifts: grants.lifts.clone() }),
+        ..Rule::named(written.name.clone())
+    }
+}
+
+/// All that is written in one table must hold together.
+fn conditions(builder: &mut RulesBuilder, written: &Written) -> Vec<Condition> {
+    let mut all = Vec::new();
+    let mut group = |builder: &mut RulesBuilder, inner: &[Written], make: fn(Vec<Condition>) -> Condition| {
+        if !inner.is_empty() {
+            all.push(make(inner.iter().map(|condition| Condition::All(conditions(builder, condition))).collect()));
+        }
+    };
+    group(builder, &written.any, Condition::Any);
+    group(builder, &written.all, Condition::All);
+    group(builder, &written.not, Condition::Not);
+    if !written.subject_tag.is_empty() {
+        all.push(Condition::SubjectTag(written.subject_tag.clone()));
+    }
+    if !written.subject.is_empty() {
+        all.push(Condition::Any(
+            written.subject.iter().map(|pattern| Condition::Subject(pattern.regex().clone())).collect(),
+        ));
+    }
+    if let Some(name) = &written.header {
+        let matches =
+            written.matches.iter().map(|pattern| Condition::HeaderMatches(name.clone(), pattern.regex().clone()));
+        let mut ways: Vec<Condition> = matches.collect();
+        if !written.is.is_empty() {
+            ways.push(Condition::HeaderIs(name.clone(), written.is.clone()));
+        }
+        all.push(Condition::Any(ways));
+    }
+    if !written.sensitivity.is_empty() {
+        all.push(Condition::Sensitivity(written.sensitivity.clone()));
+    }
+    if !written.label.is_empty() {
+        all.push(Condition::Label(written.label.iter().map(|label| label.as_str().to_owned()).collect()));
+    }
+    let patterns = |addresses: &[Address]| addresses.iter().map(|address| Pattern::new(&address.folded())).collect();
+    if !written.from.is_empty() {
+        all.push(Condition::From(patterns(&written.from)));
+    }
+    if !written.from_domain.is_empty() {
+        all.push(Condition::FromDomain(written.from_domain.clone()));
+    }
+    if !written.to.is_empty() {
+        all.push(Condition::To(patterns(&written.to)));
+    }
+    if !written.to_domain.is_empty() {
+        all.push(Condition::ToDomain(written.to_domain.clone()));
+    }
+    if let Some(size) = written.size_over {
+        all.push(Condition::SizeOver(size.0));
+    }
+    let texts = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
+    if !written.attachment.is_empty() {
+        all.push(Condition::Attachment(texts(&written.attachment)));
+    }
+    if !written.media_type.is_empty() {
+        all.push(Condition::MediaType(texts(&written.media_type)));
+    }
+    if !written.contains.is_empty() {
+        let searches = written.contains.iter().map(|content| match content {
+            Content::Number(kind) => Search::Number(*kind),
+            Content::Pattern(pattern) => Search::Text(pattern.regex().clone()),
+        });
+        all.push(Condition::Contains(searches.map(|search| builder.search(search)).collect()));
+    }
+    all
+}
+
+fn protection(name: ProtectionName) -> Protection {
+    match name {
+        ProtectionName::Plain => Protection::Plain,
+        ProtectionName::Tls => Protection::Tls,
+        ProtectionName::Secure => Protection::Secure,
+        ProtectionName::Hold => Protection::Hold,
+        ProtectionName::Refuse => Protection::Refuse,
+    }
+}
+
+fn channel(name: ChannelName) -> Channel {
+    match name {
+        ChannelName::Tunnel => Channel::Tunnel,
+        ChannelName::Personal => Channel::Personal,
+        ChannelName::Pickup => Channel::Pickup,
+    }
+}
+
+/// What the path of a message is told.
+///
+/// # Errors
+/// What is wrong with the rules together.
+pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
+    let portal = settings.portal.as_ref();
+    let outbound = settings.smtpd.outbound.as_ref();
+    let department = |d: &crate::config::Department| {
+        (d.id.to_lowercase(), flow::Department { names: d.name.clone(), address: d.address.clone() })
+    };
+    let departments: BTreeMap<_, _> = settings.department.iter().map(department).collect();
+    Ok(flow::Settings {
+        hostname: settings.hostname.clone(),
+        domains: settings.organisation.domains.clone(),
+        language: settings.organisation.language,
+        organisation: settings.organisation.name.clone(),
+        rules: Arc::new(rules(settings)?),
+        unknown_matches: settings.policy.unknown == Unknown::Match,
+        refuse_unreachable: settings.policy.unreachable == Unreachable::Refuse,
+        has_portal: portal.is_some(),
+        max_message_size: outbound.map_or(100 << 20, |outbound| outbound.max_message_size.0),
+        secret_header: outbound.and_then(|o| o.require.as_ref()?.header.as_ref()).map(|header| header.name.clone()),
+        departments,
+        default_department: settings.default_department().map(|d| d.id.to_lowercase()),
+        portal_url: portal.map(|portal| portal.url.to_string().trim_end_matches('/').to_owned()).unwrap_or_default(),
+        retention: portal.map_or(std::time::Duration::from_secs(30 * 86_400), |portal| portal.retention),
+        providers: settings.identity.provider.iter().map(provider).collect(),
+        reveal_department: settings.notify.reveal == Reveal::Department,
+        remind_after: settings.notify.remind_after,
+        zone: settings.organisation.timezone.zone().clone(),
+        rotate_every: settings.vault.rotate_every,
+        lifetime: settings.queue.maximal_lifetime,
+        smarthost_enforces_tls: settings.delivery.smarthost_enforces_tls,
+    })
+}
+
+fn provider(provider: &Provider) -> (String, Option<String>) {
+    (provider.name.clone(), provider.help.as_ref().map(ToString::to_string))
+}
+
+/// What letters show.
+///
+/// # Errors
+/// There is no address to write from.
+pub fn house(settings: &Settings) -> anyhow::Result<notify::House> {
+    let sender = settings.notice_sender().context("notify.from: no address to write from")?;
+    Ok(notify::House {
+        sender: notify::Sender {
+            hostname: settings.hostname.clone(),
+            name: sender.name.unwrap_or_else(|| settings.organisation.name.clone()),
+            address: sender.address,
+            lifetime: settings.queue.maximal_lifetime,
+        },
+        head: notify::Letterhead {
+            organisation: settings.organisation.name.clone(),
+            language: settings.organisation.language,
+            contact: settings.organisation.contact.clone(),
+            website: settings.organisation.website.as_ref().map(ToString::to_string),
+            zone: settings.organisation.timezone.zone().clone(),
+        },
+    })
+}
+
+/// What the outbound door is told.
+#[must_use]
+pub fn outbound(settings: &Settings, door: &Outbound) -> DoorSettings {
+    let require = door.require.as_ref();
+    DoorSettings {
+        require: Requirement {
+            header: require.and_then(|r| r.header.as_ref()).map(|h| RequiredHeader::new(&h.name, &h.value)),
+            client_certificate: require.is_some_and(|r| r.client_certificate.is_some()),
+        },
+        max_message_size: door.max_message_size.0,
+        max_recipients: count(door.max_recipients.get()),
+        max_sessions: count(door.max_sessions.get()),
+        max_sessions_per_client: count(door.max_sessions_per_client.get()),
+        idle_timeout: door.idle_timeout,
+        session_timeout: door.session_timeout,
+        ..DoorSettings::outbound(settings.hostname.clone(), door.listen, door.allow.clone())
+    }
+}
+
+/// What the inbound door is told.
+#[must_use]
+pub fn inbound(settings: &Settings, door: &Inbound) -> DoorSettings {
+    DoorSettings {
+        max_message_size: door.max_message_size.0,
+        max_recipients: count(door.max_recipients.get()),
+        max_sessions: count(door.max_sessions.get()),
+        max_sessions_per_client: count(door.max_sessions_per_client.get()),
+        idle_timeout: door.idle_timeout,
+        session_timeout: door.session_timeout,
+        ..DoorSettings::inbound(settings.hostname.clone(), door.listen)
+    }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

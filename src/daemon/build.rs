@@ -1,0 +1,267 @@
+//! Building the whole: what everything needs exists before anything listens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::config::Settings;
+use crate::daemon::bind::{flow_settings, house, inbound, outbound};
+use crate::daemon::kept::Kept;
+use crate::delivery::{Relay, Worker as DeliveryWorker};
+use crate::fault::Secret;
+use crate::flow::{Answers, Carrier, Desk as ServiceDesk, House, Worker as FlowWorker};
+use crate::net::{Clock, ServerTls, Shutdown};
+use crate::queue::{Backoff, Reception};
+use crate::records::{Event, EventKind};
+use crate::smtpd::{Server as Door, SettingsHandle};
+use crate::telemetry::Metrics;
+
+/// The whole, built and bound; nothing runs yet.
+pub struct Daemon {
+    /// What is kept.
+    pub kept: Kept,
+    doors: Vec<(&'static str, Door)>,
+    outbound: Option<SettingsHandle>,
+    inbound: Option<SettingsHandle>,
+    health: Option<TcpListener>,
+    relay: Arc<Relay>,
+    delivery: DeliveryWorker,
+    carrier: Carrier,
+    tls: Option<ServerTls>,
+    socket: std::path::PathBuf,
+    metrics: Metrics,
+}
+
+/// What a reload swaps.
+pub struct Reload {
+    kept: Kept,
+    outbound: Option<SettingsHandle>,
+    inbound: Option<SettingsHandle>,
+    tls: Option<ServerTls>,
+}
+
+impl Daemon {
+    /// Builds everything in the order in which it needs each other, and binds the doors last.
+    ///
+    /// # Errors
+    /// What could not be opened or bound, and why.
+    pub async fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let metrics = Metrics::default();
+        let kept = Kept::open(settings, clock.clone())?;
+        let relay = Arc::new(Relay::new(settings.delivery.for_delivery(&settings.hostname)).context("delivery")?);
+        let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
+        let delivery = DeliveryWorker {
+            transport: Arc::clone(&relay) as _,
+            schedule: kept.schedule.clone(),
+            settlement: kept.settlement.clone(),
+            inspector: kept.inspector.clone(),
+            bodies: Arc::clone(&kept.bodies),
+            vault: kept.vault.clone(),
+            reporter: kept.reporter.clone(),
+            journal: kept.journal.clone(),
+            backoff,
+            delay_warning: settings.queue.delay_warning,
+            at_once: usize::try_from(settings.delivery.max_connections.get()).unwrap_or(20) * 2,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let carrier = carrier(&kept, backoff, &metrics);
+        let tls = settings.tls.as_ref().map(read_tls).transpose()?;
+        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics));
+        let mut doors = Vec::new();
+        let (mut outbound_handle, mut inbound_handle) = (None, None);
+        if let Some(door) = &settings.smtpd.outbound {
+            let server = Door::bind(outbound(settings, door), Arc::clone(&reception), tls.clone(), metrics.clone());
+            let server = server.await.with_context(|| format!("smtpd.outbound.listen: {}", door.listen))?;
+            outbound_handle = Some(server.settings());
+            doors.push(("outbound", server));
+        }
+        if let Some(door) = &settings.smtpd.inbound {
+            let server = Door::bind(inbound(settings, door), reception, tls.clone(), metrics.clone());
+            let server = server.await.with_context(|| format!("smtpd.inbound.listen: {}", door.listen))?;
+            inbound_handle = Some(server.settings());
+            doors.push(("inbound", server));
+        }
+        let health = match settings.control.listen {
+            Some(listen) => Some(TcpListener::bind(listen).await.with_context(|| format!("control.listen: {listen}"))?),
+            None => None,
+        };
+        Ok(Self {
+            kept,
+            doors,
+            outbound: outbound_handle,
+            inbound: inbound_handle,
+            health,
+            relay,
+            delivery,
+            carrier,
+            tls,
+            socket: settings.control_socket(),
+            metrics,
+        })
+    }
+
+    /// Where the outbound door listens.
+    #[must_use]
+    pub fn outbound_address(&self) -> Option<SocketAddr> {
+        self.door("outbound")
+    }
+
+    /// Where the inbound door listens.
+    #[must_use]
+    pub fn inbound_address(&self) -> Option<SocketAddr> {
+        self.door("inbound")
+    }
+
+    fn door(&self, wanted: &str) -> Option<SocketAddr> {
+        self.doors.iter().find(|(name, _)| *name == wanted).and_then(|(_, door)| door.local_address().ok())
+    }
+
+    /// What a reload swaps.
+    #[must_use]
+    pub fn reload_handle(&self) -> Reload {
+        Reload {
+            kept: self.kept.clone(),
+            outbound: self.outbound.clone(),
+            inbound: self.inbound.clone(),
+            tls: self.tls.clone(),
+        }
+    }
+
+    /// Starts every part; each ends by itself when the end begins. Returns when all are started.
+    ///
+    /// # Errors
+    /// An event that says so cannot be written.
+    pub async fn start(self, shutdown: &Shutdown) -> anyhow::Result<Arc<Relay>> {
+        self.kept.journal.write(Event::new(EventKind::Started).detail(env!("CARGO_PKG_VERSION"))).await?;
+        let head = self.kept.journal.head()?;
+        tracing::info!(audit.events = head.events, audit.head = %head.hex(), "the newest event");
+        shutdown
+            .spawn(FlowWorker { carrier: self.carrier, schedule: self.kept.schedule.clone() }.run(shutdown.clone()));
+        shutdown.spawn(self.delivery.run(shutdown.clone()));
+        shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
+        let desk = Arc::new(self.kept.desk());
+        let (socket, end) = (self.socket, shutdown.clone());
+        shutdown.spawn(async move {
+            if let Err(fault) = crate::control::serve(&socket, desk, end).await {
+                tracing::error!(%fault, socket = %socket.display(), "the control socket cannot be served");
+            }
+        });
+        if let Some(listener) = self.health {
+            let (kept, metrics, end) = (Arc::new(self.kept.clone()), self.metrics.clone(), shutdown.clone());
+            shutdown.spawn(async move {
+                if let Err(fault) = crate::control::serve_health(listener, kept, metrics, end).await {
+                    tracing::error!(%fault, "the health page cannot be served");
+                }
+            });
+        }
+        for (name, door) in self.doors {
+            if let Ok(address) = door.local_address() {
+                tracing::info!(door = name, %address, "listening");
+            }
+            shutdown.spawn(door.run(shutdown.clone()));
+        }
+        Ok(self.relay)
+    }
+}
+
+impl Reload {
+    /// Takes new settings into use: all of them that can change without a restart, or none.
+    ///
+    /// # Errors
+    /// What is wrong with them; nothing has changed then.
+    pub fn apply(&self, settings: &Settings) -> anyhow::Result<()> {
+        let flow = flow_settings(settings)?;
+        let house = house(settings)?;
+        let tls = settings.tls.as_ref().map(read_tls).transpose()?;
+        self.kept.settings.swap(flow);
+        self.kept.reporter.mailer().swap(house);
+        if let (Some(handle), Some(door)) = (&self.outbound, &settings.smtpd.outbound) {
+            handle.replace(outbound(settings, door));
+        }
+        if let (Some(handle), Some(door)) = (&self.inbound, &settings.smtpd.inbound) {
+            handle.replace(inbound(settings, door));
+        }
+        if let (Some(current), Some(newer)) = (&self.tls, &tls) {
+            current.replace(newer);
+        }
+        Ok(())
+    }
+}
+
+fn reception(kept: &Kept, metrics: &Metrics) -> House {
+    House {
+        settings: kept.settings.clone(),
+        rows: Arc::clone(&kept.rows),
+        vault: kept.vault.clone(),
+        spool: kept.spool.clone(),
+        post_box: kept.post_box.clone(),
+        tokens: kept.tokens.clone(),
+        journal: kept.journal.clone(),
+        schedule: kept.schedule.clone(),
+        clock: kept.clock.clone(),
+        metrics: metrics.clone(),
+    }
+}
+
+fn carrier(kept: &Kept, backoff: Backoff, metrics: &Metrics) -> Carrier {
+    let desk = ServiceDesk {
+        settings: kept.settings.clone(),
+        rows: Arc::clone(&kept.rows),
+        vault: kept.vault.clone(),
+        spool: kept.spool.clone(),
+        tokens: kept.tokens.clone(),
+        post_box: kept.post_box.clone(),
+        reporter: kept.reporter.clone(),
+        journal: kept.journal.clone(),
+        clock: kept.clock.clone(),
+    };
+    Carrier {
+        settings: kept.settings.clone(),
+        settlement: kept.settlement.clone(),
+        post_box: kept.post_box.clone(),
+        tokens: kept.tokens.clone(),
+        returns: kept.returns.clone(),
+        reporter: kept.reporter.clone(),
+        desk,
+        journal: kept.journal.clone(),
+        backoff,
+        clock: kept.clock.clone(),
+        metrics: metrics.clone(),
+    }
+}
+
+/// Who takes answers from the portal.
+#[must_use]
+pub fn answers(kept: &Kept, metrics: &Metrics) -> Answers {
+    Answers {
+        settings: kept.settings.clone(),
+        rows: Arc::clone(&kept.rows),
+        vault: kept.vault.clone(),
+        spool: kept.spool.clone(),
+        post_box: kept.post_box.clone(),
+        tokens: kept.tokens.clone(),
+        journal: kept.journal.clone(),
+        schedule: kept.schedule.clone(),
+        clock: kept.clock.clone(),
+        metrics: metrics.clone(),
+    }
+}
+
+fn read_tls(tls: &crate::config::Tls) -> anyhow::Result<ServerTls> {
+    let chain = std::fs::read(&tls.certificate.path)
+        .with_context(|| format!("tls.certificate: {}", tls.certificate.path.display()))?;
+    let key = zeroize::Zeroizing::new(read_secret(&tls.key).context("tls.key")?);
+    Ok(ServerTls::from_pem(&chain, &key)?)
+}
+
+/// A secret from its file or systemd credential.
+pub fn read_secret(secret: &Secret) -> anyhow::Result<Vec<u8>> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
+    let path = secret
+        .path(credentials.as_deref())
+        .context("no $CREDENTIALS_DIRECTORY: this credential is given by systemd")?;
+    std::fs::read(&path).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,124 @@
+//! What would happen to a message, without doing it: `explain`, and the rule tests of `check`.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::{Files, Settings};
+use crate::daemon::bind::rules;
+use crate::fault::{Fault, Severity};
+use crate::mail::{Address, ReversePath, without};
+use crate::net::Clock;
+use crate::policy::{Explanation, Facts, Place, Protection, Reach, Reader, Rules, judge, serve};
+
+/// Octets of a message that is explained.
+const MESSAGE_OCTETS: u64 = 256 << 20;
+
+/// Explains what would happen to a message, per recipient. A secure thread and remembered return mailboxes are known to
+/// the daemon alone: they are not looked up here.
+///
+/// # Errors
+/// The rules cannot be used.
+pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message: &[u8]) -> anyhow::Result<Explanation> {
+    let rules = Arc::new(rules(settings)?);
+    let facts = facts(settings, &rules, from, to, message);
+    let reach = Reach {
+        smarthost_enforces_tls: settings.delivery.smarthost_enforces_tls,
+        pickup: settings.portal.is_some(),
+        refuse_unreachable: settings.policy.unreachable == crate::config::Unreachable::Refuse,
+    };
+    let verdict = match judge(&rules, &facts) {
+        Ok(verdict) => verdict,
+        Err(refusal) => return Ok(Explanation::refused(to, &facts.subject, &refusal)),
+    };
+    let department =
+        verdict.return_to().map(str::to_owned).or_else(|| settings.default_department().map(|d| d.id.to_lowercase()));
+    let by_id = department.and_then(|id| settings.department.iter().find(|d| d.id.to_lowercase() == id));
+    let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| from.mailbox().map(ToString::to_string));
+    let subject = without(&facts.subject, &verdict.removals().subject_tags);
+    Ok(Explanation::of(&verdict, &serve(&verdict, &reach), mailbox.as_deref(), &subject))
+}
+
+fn facts(settings: &Settings, rules: &Arc<Rules>, from: &ReversePath, to: &[Address], message: &[u8]) -> Facts {
+    let year = year(&Clock::System);
+    let mut reader = Reader::new(Arc::clone(rules), year);
+    reader.push(message);
+    let read = reader.finish();
+    Facts {
+        sender: from.clone(),
+        recipients: to.to_vec(),
+        subject: read.header.text("Subject").unwrap_or_default(),
+        header: read.header,
+        size: message.len() as u64,
+        attachments: read.attachments,
+        media_types: read.media_types,
+        found: read.found,
+        unreadable: read.unreadable,
+        unknown_matches: settings.policy.unknown == crate::config::Unknown::Match,
+        in_thread: to
+            .iter()
+            .any(|address| rules.place(address) == Place::Service && address.local().as_str().starts_with("thread+")),
+        year,
+    }
+}
+
+fn year(clock: &Clock) -> u16 {
+    clock.now().rfc3339().get(..4).and_then(|year| year.parse().ok()).unwrap_or(2000)
+}
+
+/// Runs every rule test of the configuration: what does not come out as expected is a fault.
+#[must_use]
+pub fn run_expectations(file: &str, settings: &Settings, files: Files) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if matches!(files, Files::Skip) && settings.expect.iter().any(|expect| !expect.message.path.exists()) {
+        return faults; // --no-files: the messages are files too
+    }
+    for (number, expect) in settings.expect.iter().enumerate() {
+        let key = format!("expect[{number}]");
+        if let Err(cause) = expectation(settings, expect) {
+            let hint = format!(
+                "`sealgate explain --from {} --to {} {}` tells why",
+                expect.from, expect.to, expect.message.written
+            );
+            faults.push(Fault {
+                file: file.to_owned(),
+                line: None,
+                key,
+                cause: format!("{cause:#}"),
+                hint,
+                severity: Severity::Fault,
+            });
+        }
+    }
+    faults
+}
+
+fn expectation(settings: &Settings, expect: &crate::config::Expect) -> anyhow::Result<()> {
+    let message = read_message(&expect.message.path)?;
+    let from = ReversePath::Mailbox(expect.from.clone());
+    let explanation = explain(settings, &from, std::slice::from_ref(&expect.to), &message)?;
+    let explained = explanation.recipients.first().context("no recipient")?;
+    let wanted: Protection = expect.protection.to_string().parse()?;
+    anyhow::ensure!(
+        explained.protection == wanted,
+        "{} to {} is {} by the rule \"{}\", not {wanted}",
+        expect.message.written,
+        expect.to,
+        explained.protection,
+        explained.rule
+    );
+    if let Some(rule) = &expect.rule {
+        anyhow::ensure!(explained.rule == *rule, "the rule \"{}\" decided, not \"{rule}\"", explained.rule);
+    }
+    Ok(())
+}
+
+/// A message from a file, within bounds.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub fn read_message(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    let length = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
+    anyhow::ensure!(length <= MESSAGE_OCTETS, "{}: larger than {MESSAGE_OCTETS} octets", path.display());
+    std::fs::read(path).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,130 @@
+//! What is kept, opened: rows, bodies, keys. The daemon and the command line without a daemon both begin here.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::Settings;
+use crate::daemon::bind::{flow_settings, house};
+use crate::flow::{Current, Returns, Sweeper, Tokens};
+use crate::mailboxes::PostBox;
+use crate::net::Clock;
+use crate::notify::{Mailer, Reporter};
+use crate::queue::{Inspector, Schedule, Settlement, Spool};
+use crate::records::Journal;
+use crate::store::{Bodies, Embedded, Files, RowsHandle};
+use crate::vault::Vault;
+
+/// Everything that stands on the disk, and what reads and writes it.
+#[derive(Clone)]
+pub struct Kept {
+    /// What is configured now.
+    pub settings: Current,
+    /// Rows.
+    pub rows: RowsHandle,
+    /// Bodies.
+    pub bodies: Arc<Bodies>,
+    /// The lock.
+    pub vault: Vault,
+    /// What happened.
+    pub journal: Journal,
+    /// Where messages are begun.
+    pub spool: Spool,
+    /// What recipients can read.
+    pub post_box: PostBox,
+    /// What service addresses stand for.
+    pub tokens: Tokens,
+    /// Where answers go.
+    pub returns: Returns,
+    /// What became of items.
+    pub settlement: Settlement,
+    /// Who is due.
+    pub schedule: Schedule,
+    /// The operator's look at the queue.
+    pub inspector: Inspector,
+    /// Who tells senders.
+    pub reporter: Reporter,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Kept {
+    /// Opens what is kept below `data_dir`, or founds it.
+    ///
+    /// # Errors
+    /// The store or a key cannot be opened: which, and why.
+    pub fn open(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let folder = &settings.data_dir.path;
+        let own = settings.vault.identity_source().read().context("vault.identity")?;
+        let vault = Vault::open(&folder.join("keys"), &own, &settings.vault.recovery_recipients(), clock.now())
+            .context("the vault")?;
+        let rows: RowsHandle = Arc::new(Embedded::open(&folder.join("rows.redb")).context("the row store")?);
+        let files = Files::open(&folder.join("bodies")).context("the bodies")?;
+        let bodies = Arc::new(Bodies::new(Arc::clone(&rows), Arc::new(files)));
+        let journal = Journal::new(Arc::clone(&rows), vault.clone(), clock.clone());
+        let spool = Spool::new(Arc::clone(&bodies), vault.clone());
+        let settlement =
+            Settlement::new(Arc::clone(&rows), Arc::clone(&bodies), vault.clone(), journal.clone(), clock.clone());
+        let mailer = Mailer::new(spool.clone(), vault.clone(), journal.clone(), clock.clone(), house(settings)?);
+        Ok(Self {
+            settings: Current::new(flow_settings(settings)?),
+            post_box: PostBox::new(
+                Arc::clone(&rows),
+                Arc::clone(&bodies),
+                vault.clone(),
+                journal.clone(),
+                clock.clone(),
+            ),
+            tokens: Tokens::new(Arc::clone(&rows), vault.clone()),
+            returns: Returns::new(Arc::clone(&rows), vault.clone()),
+            schedule: Schedule::new(Arc::clone(&rows), vault.clone(), clock.clone(), settlement.clone()),
+            inspector: Inspector::new(
+                Arc::clone(&rows),
+                Arc::clone(&bodies),
+                vault.clone(),
+                journal.clone(),
+                clock.clone(),
+            ),
+            reporter: Reporter::new(mailer, journal.clone()),
+            settlement,
+            spool,
+            journal,
+            vault,
+            bodies,
+            rows,
+            clock,
+        })
+    }
+
+    /// Who does what time brings.
+    #[must_use]
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper {
+            settings: self.settings.clone(),
+            rows: Arc::clone(&self.rows),
+            vault: self.vault.clone(),
+            post_box: self.post_box.clone(),
+            spool: self.spool.clone(),
+            reporter: self.reporter.clone(),
+            journal: self.journal.clone(),
+            schedule: self.schedule.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// The operator's desk.
+    #[must_use]
+    pub fn desk(&self) -> crate::control::Desk {
+        crate::control::Desk {
+            inspector: self.inspector.clone(),
+            schedule: self.schedule.clone(),
+            post_box: self.post_box.clone(),
+            ending: Arc::new(self.sweeper()),
+            reporter: self.reporter.clone(),
+            journal: self.journal.clone(),
+            spool: self.spool.clone(),
+            vault: self.vault.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Building the whole in dependency order, running it, reloading it, stopping it.
+
+mod bind;
+mod judge;
+mod kept;
+mod readiness;
+mod build;
+mod run;
+
+pub use bind::{flow_settings, rules};
+pub use build::{Daemon, answers, read_secret};
+pub use judge::{explain, read_message, run_expectations};
+pub use kept::Kept;
+pub use run::{RunFault, run};

@@ -1,0 +1,27 @@
+//! Whether the house can take and promise mail.
+
+use async_trait::async_trait;
+
+use crate::control::Readiness;
+use crate::daemon::kept::Kept;
+use crate::store::Table;
+
+/// A row that is written to see whether rows can be written.
+const PROBE: Table = Table("daemon.probe");
+
+#[async_trait]
+impl Readiness for Kept {
+    async fn ready(&self) -> Result<(), Vec<String>> {
+        let mut reasons = Vec::new();
+        let now = self.clock.now().unix_ms().to_be_bytes();
+        if let Err(fault) = self.rows.commit(Box::new(move |tx| tx.put(PROBE, b"probe", &now))).await {
+            reasons.push(format!("rows cannot be written: {fault}"));
+        }
+        let locked = self.vault.locker().lock(b"probe");
+        match locked.map(|locked| self.vault.unlock(self.vault.locker().epoch(), locked.as_bytes())) {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) | Err(fault) => reasons.push(format!("the vault does not lock and unlock: {fault}")),
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+}

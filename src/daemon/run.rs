@@ -1,0 +1,103 @@
+//! `sealgate run`: from the file to the end of the program.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Files};
+use crate::daemon::build::{Daemon, Reload};
+use crate::net::{Clock, Shutdown};
+use crate::records::{Event, EventKind};
+use crate::telemetry::start_log;
+
+/// How long running sessions and attempts may take to finish when the end begins.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the daemon did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFault {
+    /// The configuration has faults, all of them listed.
+    #[error("{0}")]
+    Configuration(crate::fault::Faults),
+    /// Something could not be opened or bound.
+    #[error("{0:#}")]
+    Start(#[from] anyhow::Error),
+}
+
+/// Runs the daemon in the foreground until it is told to stop.
+///
+/// # Errors
+/// [`RunFault`]: nothing was started, or it ended badly.
+pub async fn run(path: &Path) -> Result<(), RunFault> {
+    let loaded = config::load(path, Files::Start).map_err(RunFault::Configuration)?;
+    start_log(loaded.settings.log.format);
+    for warning in loaded.warnings.iter() {
+        tracing::warn!("{warning}");
+    }
+    let daemon = Daemon::build(&loaded.settings, Clock::System).await?;
+    let shutdown = Shutdown::new();
+    let reload = daemon.reload_handle();
+    let journal = daemon.kept.journal.clone();
+    let relay = daemon.start(&shutdown).await?;
+    notify(&[NotifyState::Ready, NotifyState::Status("taking mail")]);
+    shutdown.spawn(watchdog(shutdown.clone()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "sealgate runs");
+    until_told_to_stop(path, &reload).await?;
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping: running sessions finish within {} s", PATIENCE.as_secs());
+    shutdown.begin();
+    if !shutdown.finished(PATIENCE).await {
+        tracing::warn!(
+            "some sessions did not finish in time; what they had not been promised, their peers will send again"
+        );
+    }
+    relay.close().await;
+    journal.write(Event::new(EventKind::Stopped)).await.context("the last event")?;
+    Ok(())
+}
+
+async fn until_told_to_stop(path: &Path, reload: &Reload) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => reload_from(path, reload),
+        }
+    }
+}
+
+/// Builds the new whole and swaps it; a faulty file changes nothing and is reported.
+fn reload_from(path: &Path, reload: &Reload) {
+    notify(&[NotifyState::Reloading]);
+    match config::load(path, Files::Check) {
+        Ok(loaded) => match reload.apply(&loaded.settings) {
+            Ok(()) => tracing::info!("the configuration was read again; listeners and stores stay as they are"),
+            Err(fault) => tracing::error!("nothing was changed: {fault:#}"),
+        },
+        Err(faults) => tracing::error!("nothing was changed:\n{faults}"),
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// Tells systemd that we live, twice as often as it wants to hear it.
+async fn watchdog(shutdown: Shutdown) {
+    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    let mut tick = tokio::time::interval(period / 2);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => notify(&[NotifyState::Watchdog]),
+            () = shutdown.begun() => return,
+        }
+    }
+}
+
+/// Where no systemd listens, nothing is told.
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
