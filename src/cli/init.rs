@@ -104,6 +104,8 @@ name = "E-legitimation"
 issuer = "http://127.0.0.1:9400"
 client_id = "sealgate"
 client_secret = "keys/op-secret"
+acr_values = ["http://id.elegnamnden.se/loa/1.0/loa3"]
+accept_acr = ["http://id.elegnamnden.se/loa/1.0/loa3"]
 claims = {{ number = "https://id.oidc.se/claim/personalIdentityNumber", name = "name", level = "acr" }}
 number_type = "se-personnummer"
 
