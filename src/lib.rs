@@ -17,6 +17,7 @@ pub mod store; // where locked bytes and rows live
 pub mod records; // what happened, and how long we keep it
 pub mod directory; // who is out there: national numbers, departments
 pub mod mailboxes; // what recipients can read
+pub mod identity; // who is at our door: OpenID Connect, sessions
 
 // Work: what is done with a message.
 pub mod policy; // what should happen
