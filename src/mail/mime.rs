@@ -72,12 +72,23 @@ struct Boundary {
 }
 
 enum State {
-    /// In the header of an entity; `own` is the message's.
-    Header { own: bool },
+    /// In a header.
+    Header(HeaderOf),
     /// In a part.
     Body { decoder: Decoder },
     /// Past a limit: the rest is one part.
     Opaque,
+}
+
+/// Whose header is being read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeaderOf {
+    /// The message itself.
+    Message,
+    /// A message within it.
+    Embedded,
+    /// A part of a multipart.
+    Part,
 }
 
 impl Default for Splitter {
@@ -91,7 +102,7 @@ impl Splitter {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            state: State::Header { own: true },
+            state: State::Header(HeaderOf::Message),
             line: Vec::new(),
             within_line: false,
             boundaries: Vec::new(),
@@ -110,13 +121,16 @@ impl Splitter {
                 return;
             }
             let end = memchr::memchr(b'\n', octets).map(|end| end + 1);
-            let (piece, rest) = octets.split_at(end.unwrap_or(octets.len()));
+            // Lines are cut where they are too long, never where a push happens to end.
+            let room = LINE_OCTETS - self.line.len();
+            let (piece, rest) = octets.split_at(end.unwrap_or(octets.len()).min(room));
             octets = rest;
-            if self.line.is_empty() && end.is_some() {
+            let end = piece.ends_with(b"\n");
+            if self.line.is_empty() && (end || piece.len() == LINE_OCTETS) {
                 self.line_piece(piece, sink);
             } else {
                 self.line.extend_from_slice(piece);
-                if end.is_some() || self.line.len() >= LINE_OCTETS {
+                if end || self.line.len() >= LINE_OCTETS {
                     let line = std::mem::take(&mut self.line);
                     self.line_piece(&line, sink);
                 }
@@ -130,26 +144,18 @@ impl Splitter {
             let line = std::mem::take(&mut self.line);
             self.line_piece(&line, sink);
         }
-        match &self.state {
-            State::Header { .. } => self.end_header(sink),
-            State::Body { .. } | State::Opaque => {}
-        }
+        self.end_headers(sink);
         self.flush_end(sink);
-        self.end_part(sink);
+        let cut_off = !self.boundaries.is_empty();
+        self.end_part(cut_off, sink);
         self.structure
     }
 
     /// A whole line with its end, or a piece of one that is too long.
     fn line_piece(&mut self, line: &[u8], sink: &mut dyn PartSink) {
         let continues = std::mem::replace(&mut self.within_line, !line.ends_with(b"\n"));
-        match &self.state {
-            State::Header { own } => {
-                let own = *own;
-                if own {
-                    self.structure.header_length += line.len() as u64;
-                }
-                self.header_line(line, own, continues, sink);
-            }
+        match self.state {
+            State::Header(of) => self.header_line(line, of, continues, sink),
             State::Body { .. } => {
                 if !continues && line.starts_with(b"--") && self.at_boundary(line, sink) {
                     return;
@@ -160,25 +166,34 @@ impl Splitter {
         }
     }
 
-    fn header_line(&mut self, line: &[u8], own: bool, continues: bool, sink: &mut dyn PartSink) {
+    fn header_line(&mut self, line: &[u8], of: HeaderOf, continues: bool, sink: &mut dyn PartSink) {
+        if of == HeaderOf::Message {
+            self.structure.header_length += line.len() as u64;
+        }
         if !continues && matches!(line, b"\r\n" | b"\n") {
             return self.end_header(sink);
         }
-        if !own && !continues && line.starts_with(b"--") && self.closes(line).is_some() {
+        if of != HeaderOf::Message && !continues && line.starts_with(b"--") && self.closes(line).is_some() {
             // A boundary where a header should be: an entity without any content.
-            self.end_header(sink);
-            self.at_boundary(line, sink);
+            self.end_headers(sink);
+            if !self.at_boundary(line, sink) {
+                sink.octets(line); // past a limit meanwhile
+            }
             return;
         }
-        let limit = if own { limits::HEADER_OCTETS } else { PART_HEADER_OCTETS };
-        if self.header.len() + line.len() > limit {
-            if own {
-                self.structure.fault.get_or_insert(StructureFault::HeaderTooLarge);
-            }
+        if of == HeaderOf::Part && self.header.is_empty() && !is_field(line) {
+            // Text right behind the boundary: somebody forgot the empty line, and readers show it.
             self.end_header(sink);
-            self.flush_end(sink);
-            sink.octets(line);
-            return;
+            return self.body_line(line, sink);
+        }
+        let limit = if of == HeaderOf::Part { PART_HEADER_OCTETS } else { limits::HEADER_OCTETS };
+        if self.header.len() + line.len() > limit {
+            let header = Header::new(std::mem::take(&mut self.header));
+            if of == HeaderOf::Message {
+                sink.header(&header);
+            }
+            self.go_opaque(StructureFault::HeaderTooLarge, header.as_bytes(), sink);
+            return sink.octets(line);
         }
         self.header.extend_from_slice(line);
     }
@@ -186,10 +201,14 @@ impl Splitter {
     fn body_line(&mut self, line: &[u8], sink: &mut dyn PartSink) {
         self.flush_end(sink);
         let (text, end) = split_end(line);
-        if let State::Body { decoder } = &mut self.state {
-            decoder.line(text, &mut |octets| sink.octets(octets));
-            // Encodings that break lines themselves say what a line end means.
-            self.held_end = if decoder.keeps_line_ends() { end } else { b"" };
+        match &mut self.state {
+            State::Body { decoder } => {
+                decoder.line(text, !end.is_empty(), &mut |octets| sink.octets(octets));
+                // Encodings that break lines themselves say what a line end means.
+                self.held_end = if decoder.keeps_line_ends() { end } else { b"" };
+            }
+            State::Opaque => sink.octets(line),
+            State::Header(_) => {}
         }
     }
 
@@ -202,16 +221,19 @@ impl Splitter {
 
     /// What a header says comes next.
     fn end_header(&mut self, sink: &mut dyn PartSink) {
-        let own = matches!(self.state, State::Header { own: true });
+        let State::Header(of) = self.state else { return };
         let header = Header::new(std::mem::take(&mut self.header));
-        if own {
+        if of == HeaderOf::Message {
             sink.header(&header);
+        } else if of == HeaderOf::Embedded || !header.as_bytes().split_inclusive(|octet| *octet == b'\n').all(is_field)
+        {
+            self.tell_header(&header, sink);
         }
         let in_digest =
             self.boundaries.last().is_some_and(|boundary| boundary.digest && boundary.depth + 1 == self.depth);
         let head = PartHead::of(&header, self.depth, in_digest);
         if self.depth >= limits::MIME_DEPTH && (head.is_multipart() || head.is_message()) {
-            return self.go_opaque(StructureFault::TooDeep, sink);
+            return self.go_opaque(StructureFault::TooDeep, header.as_bytes(), sink);
         }
         if let Some(boundary) =
             head.boundary.clone().filter(|b| head.is_multipart() && !b.is_empty() && b.len() <= BOUNDARY_OCTETS)
@@ -223,31 +245,54 @@ impl Splitter {
             return self.begin(
                 PartHead { disposition: Disposition::Between, ..head },
                 TransferEncoding::Identity,
+                header.as_bytes(),
                 sink,
             );
         }
         if head.is_message() && head.encoding == TransferEncoding::Identity {
             self.depth += 1;
-            self.state = State::Header { own: false };
+            self.state = State::Header(HeaderOf::Embedded);
             return;
         }
         let encoding = head.encoding;
-        self.begin(head, encoding, sink);
+        self.begin(head, encoding, header.as_bytes(), sink);
     }
 
-    fn begin(&mut self, head: PartHead, encoding: TransferEncoding, sink: &mut dyn PartSink) {
+    /// Ends the header, and the one of a message within if it announced one: nothing more comes of either.
+    fn end_headers(&mut self, sink: &mut dyn PartSink) {
+        while matches!(self.state, State::Header(_)) {
+            self.end_header(sink);
+        }
+    }
+
+    /// The header of a message within, or one with lines that are no fields, as a part of its own: a rule must see what
+    /// stands there.
+    fn tell_header(&mut self, header: &Header, sink: &mut dyn PartSink) {
+        if header.as_bytes().is_empty() {
+            return;
+        }
+        self.structure.parts += 1;
+        sink.part(&PartHead { media_type: "text/rfc822-headers".to_owned(), ..PartHead::between(self.depth) });
+        sink.octets(header.as_bytes());
+        sink.end(PartEnd::Whole);
+    }
+
+    /// A part begins, whose own header was this.
+    fn begin(&mut self, head: PartHead, encoding: TransferEncoding, header: &[u8], sink: &mut dyn PartSink) {
         self.structure.parts += 1;
         if self.structure.parts > limits::MIME_PARTS {
-            return self.go_opaque(StructureFault::TooManyParts, sink);
+            return self.go_opaque(StructureFault::TooManyParts, header, sink);
         }
         sink.part(&head);
         self.state = State::Body { decoder: Decoder::new(encoding) };
         self.held_end = b"";
     }
 
-    fn go_opaque(&mut self, fault: StructureFault, sink: &mut dyn PartSink) {
+    /// Gives the rest as one part, from this header on.
+    fn go_opaque(&mut self, fault: StructureFault, header: &[u8], sink: &mut dyn PartSink) {
         self.structure.fault.get_or_insert(fault);
         sink.part(&PartHead::opaque(self.depth));
+        sink.octets(header);
         self.state = State::Opaque;
         self.boundaries.clear();
     }
@@ -270,30 +315,39 @@ impl Splitter {
     fn at_boundary(&mut self, line: &[u8], sink: &mut dyn PartSink) -> bool {
         let Some((place, last)) = self.closes(line) else { return false };
         self.held_end = b""; // it belonged to the boundary
-        self.end_part(sink);
+        let cut_off = place + 1 < self.boundaries.len();
+        self.end_part(cut_off, sink);
         self.boundaries.truncate(place + 1);
         let depth = self.boundaries.last().map_or(0, |boundary| boundary.depth);
         if last {
             self.boundaries.pop();
             self.depth = depth;
-            self.begin(PartHead::between(depth), TransferEncoding::Identity, sink);
+            self.begin(PartHead::between(depth), TransferEncoding::Identity, b"", sink);
         } else {
             self.depth = depth + 1;
-            self.state = State::Header { own: false };
+            self.state = State::Header(HeaderOf::Part);
         }
         true
     }
 
-    fn end_part(&mut self, sink: &mut dyn PartSink) {
+    /// The open part ends; cut off, if the boundary that should have ended it never came.
+    fn end_part(&mut self, cut_off: bool, sink: &mut dyn PartSink) {
         match &mut self.state {
             State::Body { decoder } => {
                 let end = decoder.end(&mut |octets| sink.octets(octets));
-                sink.end(end);
+                sink.end(if cut_off { PartEnd::Damaged } else { end });
             }
             State::Opaque => sink.end(PartEnd::Whole),
-            State::Header { .. } => {}
+            State::Header(_) => {}
         }
     }
+}
+
+/// Whether a line can stand in a header: it begins a field, goes on with one, or is empty.
+fn is_field(line: &[u8]) -> bool {
+    let name = line.iter().take_while(|octet| (33..=126).contains(*octet) && **octet != b':').count();
+    let behind = line.get(name..).unwrap_or_default().trim_ascii_start();
+    matches!(line, [b' ' | b'\t', ..]) || line.trim_ascii().is_empty() || (name > 0 && behind.starts_with(b":"))
 }
 
 /// A line without its end, and the end.

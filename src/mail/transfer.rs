@@ -13,6 +13,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 /// Octets of base 64 decoded at a time.
 const BLOCK: usize = 4 * 1024;
+/// Octets of blanks held back at the end of a piece of a line, twice.
+const PIECE: usize = 64 * 1024;
 
 /// How a part's octets are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +59,8 @@ impl Decoder {
         }
     }
 
-    /// Decodes a line without its end.
-    pub(crate) fn line(&mut self, line: &[u8], out: &mut dyn FnMut(&[u8])) {
+    /// Decodes a line without its end, or a piece of a line whose rest comes later.
+    pub(crate) fn line(&mut self, line: &[u8], complete: bool, out: &mut dyn FnMut(&[u8])) {
         match self.encoding {
             TransferEncoding::Identity => out(line),
             TransferEncoding::Base64 => {
@@ -67,14 +69,17 @@ impl Decoder {
                     self.decode_block(out);
                 }
             }
-            TransferEncoding::QuotedPrintable => self.quoted_line(line, out),
+            TransferEncoding::QuotedPrintable => self.quoted_piece(line, complete, out),
         }
     }
 
     /// Decodes what is left.
     pub(crate) fn end(&mut self, out: &mut dyn FnMut(&[u8])) -> PartEnd {
         let rest = std::mem::take(&mut self.pending);
-        self.decode(&rest, out);
+        match self.encoding {
+            TransferEncoding::Identity | TransferEncoding::Base64 => self.decode(&rest, out),
+            TransferEncoding::QuotedPrintable => self.quoted_line(&rest, out),
+        }
         if self.damaged { PartEnd::Damaged } else { PartEnd::Whole }
     }
 
@@ -104,11 +109,33 @@ impl Decoder {
         }
     }
 
+    /// A line may come in pieces: what could be cut in two, or be blanks at its end, waits for the next piece.
+    fn quoted_piece(&mut self, piece: &[u8], complete: bool, out: &mut dyn FnMut(&[u8])) {
+        if complete && self.pending.is_empty() {
+            return self.quoted_line(piece, out);
+        }
+        self.pending.extend_from_slice(piece);
+        let line = std::mem::take(&mut self.pending);
+        if complete {
+            return self.quoted_line(&line, out);
+        }
+        let text = line.trim_ascii_end();
+        let tail = text.iter().rev().take(2).position(|octet| *octet == b'=').map_or(0, |back| back + 1);
+        let safe = if line.len() > 2 * PIECE { line.len() } else { text.len() - tail };
+        let (now, later) = line.split_at(safe);
+        self.quoted_text(now, out);
+        self.pending = later.to_vec();
+    }
+
     fn quoted_line(&mut self, line: &[u8], out: &mut dyn FnMut(&[u8])) {
         let line = line.trim_ascii_end();
         let (line, soft) = line.strip_suffix(b"=").map_or((line, false), |line| (line, true));
         self.soft_break = soft;
-        let mut rest = line;
+        self.quoted_text(line, out);
+    }
+
+    fn quoted_text(&mut self, text: &[u8], out: &mut dyn FnMut(&[u8])) {
+        let mut rest = text;
         while let Some(at) = memchr::memchr(b'=', rest) {
             let (plain, quoted) = rest.split_at(at);
             out(plain);
