@@ -19,13 +19,13 @@ mod transfer;
 mod part;
 mod mime;
 mod automatic;
-mod bounce;
 mod compose;
 mod report;
+mod bounce;
 
 pub use address::{Address, AddressFault, LocalPart, ReversePath};
-pub use automatic::is_automatic;
-pub use bounce::Bounce;
+pub use automatic::{is_automatic, is_out_of_office};
+pub use bounce::{Bounce, BouncedRecipient};
 pub use compose::{Letter, MultipartWriter};
 pub use date::rfc5322;
 pub use domain::{Domain, DomainFault};

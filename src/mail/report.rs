@@ -109,6 +109,18 @@ impl ReportedRecipient {
 }
 
 impl Action {
+    /// Reads the value of `Action`, in any letter case; `expanded` counts as relayed (RFC 3464 §2.3.3).
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let word = text.split([' ', ';', '(']).next().unwrap_or_default().to_ascii_lowercase();
+        Some(match word.as_str() {
+            "failed" | "failure" => Self::Failed,
+            "delayed" => Self::Delayed,
+            "delivered" => Self::Delivered,
+            "relayed" | "expanded" => Self::Relayed,
+            _ => return None,
+        })
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
