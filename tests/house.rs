@@ -1,6 +1,8 @@
 //! All integration tests, as one program: one link, one start.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "house/mail.rs"]
+mod mail;
 #[path = "house/records.rs"]
 mod records;
 #[path = "house/store.rs"]

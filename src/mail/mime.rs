@@ -284,7 +284,7 @@ impl Splitter {
             return self.go_opaque(StructureFault::TooManyParts, header, sink);
         }
         sink.part(&head);
-        self.state = State::Body { decoder: Decoder::new(encoding) };
+        self.state = State::Body { decoder: Decoder::new(encoding, head.is_doubtful) };
         self.held_end = b"";
     }
 
@@ -311,9 +311,23 @@ impl Splitter {
         })
     }
 
+    /// Whether a line begins with a boundary and goes on with something else: RFC 2046 §5.1.1 lets a reader take it
+    /// for the boundary, and most do not.
+    fn is_almost_boundary(&self, line: &[u8]) -> bool {
+        let text = line.get(2..).unwrap_or_default();
+        self.boundaries.iter().any(|boundary| text.starts_with(&boundary.text))
+    }
+
     /// Follows a boundary, if the line is one.
     fn at_boundary(&mut self, line: &[u8], sink: &mut dyn PartSink) -> bool {
-        let Some((place, last)) = self.closes(line) else { return false };
+        let Some((place, last)) = self.closes(line) else {
+            if self.is_almost_boundary(line)
+                && let State::Body { decoder } = &mut self.state
+            {
+                decoder.doubt();
+            }
+            return false;
+        };
         self.held_end = b""; // it belonged to the boundary
         let cut_off = place + 1 < self.boundaries.len();
         self.end_part(cut_off, sink);

@@ -23,6 +23,8 @@ pub struct PartHead {
     pub encoding: TransferEncoding,
     /// `boundary`, where it is a multipart.
     pub(crate) boundary: Option<Vec<u8>>,
+    /// Readers will disagree about it: fields said twice, an encoding nobody knows, a multipart without a boundary.
+    pub(crate) is_doubtful: bool,
 }
 
 /// What place a part takes in its message.
@@ -64,10 +66,20 @@ impl PartHead {
         let is_file =
             disposition.as_ref().is_some_and(|d| d.ctype().eq_ignore_ascii_case("attachment")) || file_name.is_some();
         let encoding = header.first("Content-Transfer-Encoding").map(|field| field.unfolded().to_ascii_lowercase());
+        let plain = ["7bit", "8bit", "binary", "base64", "quoted-printable"];
+        let said_twice = ["Content-Type", "Content-Transfer-Encoding"].iter().any(|name| header.all(name).count() > 1);
+        let boundary = attribute(&content, "boundary").map(String::into_bytes);
+        let without_boundary =
+            media_type.starts_with("multipart/") && boundary.as_ref().is_none_or(|b| b.trim_ascii().is_empty());
+        // RFC 2046 §5.2.1: a message within is not encoded; some readers decode it all the same.
+        let encoded_message =
+            media_type.starts_with("message/") && matches!(encoding.as_deref(), Some("base64" | "quoted-printable"));
+        let unknown_encoding = encoding.as_deref().is_some_and(|e| !plain.contains(&e));
         Self {
+            is_doubtful: said_twice || without_boundary || encoded_message || unknown_encoding,
             depth,
             charset: attribute(&content, "charset"),
-            boundary: attribute(&content, "boundary").map(String::into_bytes),
+            boundary,
             encoding: match encoding.as_deref().map(|e| e.split([' ', ';', '(']).next().unwrap_or_default()) {
                 Some("base64") => TransferEncoding::Base64,
                 Some("quoted-printable") => TransferEncoding::QuotedPrintable,
@@ -92,6 +104,7 @@ impl PartHead {
             disposition: Disposition::Opaque,
             encoding: TransferEncoding::Identity,
             boundary: None,
+            is_doubtful: false,
         }
     }
 

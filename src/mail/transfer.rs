@@ -32,7 +32,7 @@ pub enum TransferEncoding {
 pub enum PartEnd {
     /// Everything could be decoded.
     Whole,
-    /// Something could not: it was given as it stood.
+    /// Something could not and was given as it stood, or it was cut off, or other readers may see something else in it.
     Damaged,
 }
 
@@ -46,8 +46,13 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(encoding: TransferEncoding) -> Self {
-        Self { encoding, pending: Vec::new(), damaged: false, soft_break: false }
+    pub(crate) fn new(encoding: TransferEncoding, is_doubtful: bool) -> Self {
+        Self { encoding, pending: Vec::new(), damaged: is_doubtful, soft_break: false }
+    }
+
+    /// Readers will disagree about what came.
+    pub(crate) fn doubt(&mut self) {
+        self.damaged = true;
     }
 
     /// Whether the line end behind the last line is part of the content.
