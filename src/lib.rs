@@ -34,4 +34,5 @@ pub mod control; // the operator's door
 // House: the whole.
 pub mod config; // the configuration file
 pub mod daemon; // building, running, reloading, stopping
+pub mod demo; // the whole loop on one machine
 pub mod cli; // the command line

@@ -3,6 +3,8 @@
 
 #[path = "house/mail.rs"]
 mod mail;
+#[path = "house/identity.rs"]
+mod identity;
 #[path = "house/records.rs"]
 mod records;
 #[path = "house/store.rs"]

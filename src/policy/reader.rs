@@ -115,7 +115,7 @@ impl Reader {
             attachments: notes.attachments,
             media_types: notes.media_types,
             found: notes.scanner.found().to_vec(),
-            unreadable: notes.unreadable,
+            unreadable: notes.unreadable || structure.fault.is_some(),
             has_eight_bit: self.has_eight_bit,
             refused,
         }
@@ -161,8 +161,8 @@ impl PartSink for Notes {
                 }
             }
         }
-        // What was damaged came as it stood and was searched so.
-        let _ = end;
+        // What was damaged came as it stood and was searched so; another reader may still read it otherwise.
+        self.unreadable |= end == PartEnd::Damaged;
         self.scanner.end();
     }
 }
