@@ -11,6 +11,9 @@ pub enum VaultError {
     /// The octets do not begin with a header of the age format (version 1).
     #[error("this is not an age file: {0}")]
     NotAnAgeFile(&'static str),
+    /// The text is no armored age file.
+    #[error("this is not an armored age file: {0}")]
+    NotArmored(&'static str),
     /// No identity at hand opens it.
     #[error("no identity at hand opens this")]
     NoIdentityMatches,
@@ -35,7 +38,7 @@ pub enum VaultError {
         fault: String,
     },
     /// A key file holds no identity.
-    #[error("{0} holds no age identity (a line that begins with AGE-SECRET-KEY-1)")]
+    #[error("{0} holds no age identity (a line that begins with AGE-SECRET-KEY-)")]
     NoIdentityInFile(PathBuf),
 }
 
@@ -46,6 +49,7 @@ impl VaultError {
         match self {
             Self::CryptographyFailed | Self::KeyFile { .. } => true,
             Self::NotAnAgeFile(_)
+            | Self::NotArmored(_)
             | Self::NoIdentityMatches
             | Self::TagIsWrong(_)
             | Self::EpochIsDestroyed(_)

@@ -5,9 +5,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::vault::error::VaultError;
-use crate::vault::key::{FILE_KEY, FileKey, Identity, Recipient, Wrapped, hkdf};
+use crate::vault::key::Recipient;
+use crate::vault::wrapped::{FileKey, Wrapped, hkdf};
 
 const INTRO: &str = "age-encryption.org/v1\n";
+const X25519: &str = "X25519";
+const HYBRID: &str = "mlkem768x25519";
+const SCRYPT: &str = "scrypt";
 const MAC_LINE: &str = "---";
 const COLUMNS: usize = 64;
 /// Octets of a header. Ours has a few hundred; a stranger's may not fill the memory.
@@ -19,13 +23,7 @@ const STANZAS: usize = 100;
 pub(crate) fn write(file_key: &FileKey, recipients: &[Recipient]) -> Result<Vec<u8>, VaultError> {
     let mut text = String::from(INTRO);
     for recipient in recipients {
-        let wrapped = recipient.wrap(file_key)?;
-        text.push_str("-> X25519 ");
-        text.push_str(&STANDARD_NO_PAD.encode(wrapped.share));
-        text.push('\n');
-        // 32 octets are 43 characters: one short line, as the format wants at the end of a body.
-        text.push_str(&STANDARD_NO_PAD.encode(wrapped.body));
-        text.push('\n');
+        write_stanza(&mut text, &recipient.wrap(file_key)?);
     }
     text.push_str(MAC_LINE);
     let mac = mac(file_key, text.as_bytes())?;
@@ -76,24 +74,46 @@ impl<'f> Header<'f> {
         }
     }
 
-    /// The file key, if one of the identities opens it and the header's tag is right.
-    pub(crate) fn file_key(&self, identities: &[Identity]) -> Result<FileKey, VaultError> {
-        if self.stanzas.len() > 1 && self.stanzas.iter().any(|stanza| stanza.arguments.first() == Some(&"scrypt")) {
+    /// The file key, if `unlock` finds it in a stanza and the header's tag is right.
+    pub(crate) fn file_key(
+        &self,
+        unlock: impl Fn(&Wrapped) -> Result<Option<FileKey>, VaultError>,
+    ) -> Result<FileKey, VaultError> {
+        if self.stanzas.len() > 1 && self.stanzas.iter().any(|stanza| stanza.arguments.first() == Some(&SCRYPT)) {
             return Err(VaultError::NotAnAgeFile("a passphrase stands beside other recipients"));
         }
-        let mut wrapped = Vec::new();
-        for stanza in self.stanzas.iter().filter(|stanza| stanza.arguments.first() == Some(&"X25519")) {
-            wrapped.push(stanza.x25519()?);
+        // All stanzas are looked at before the first is tried: a file is well formed whoever opens it.
+        let mut wrapped = Vec::with_capacity(self.stanzas.len());
+        for stanza in &self.stanzas {
+            wrapped.extend(stanza.wrapped()?);
         }
-        let key =
-            wrapped.iter().find_map(|wrapped| identities.iter().find_map(|identity| identity.unwrap_key(wrapped)));
-        let key = key.ok_or(VaultError::NoIdentityMatches)?;
+        let key = wrapped.iter().find_map(|wrapped| unlock(wrapped).transpose());
+        let key = key.ok_or(VaultError::NoIdentityMatches)??;
         let expected = mac(&key, self.covered)?;
         // The tag is compared in constant time.
         aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref(), &self.mac)
             .map_err(|_| VaultError::TagIsWrong("the header"))?;
         Ok(key)
     }
+}
+
+fn write_stanza(text: &mut String, wrapped: &Wrapped) {
+    let body = match wrapped {
+        Wrapped::X25519 { share, body } => {
+            text.extend(["-> ", X25519, " ", &STANDARD_NO_PAD.encode(share), "\n"]);
+            body
+        }
+        Wrapped::Hybrid { encapsulated, body } => {
+            text.extend(["-> ", HYBRID, " ", &STANDARD_NO_PAD.encode(encapsulated.as_slice()), "\n"]);
+            body
+        }
+        Wrapped::Scrypt { salt, cost, body } => {
+            text.extend(["-> ", SCRYPT, " ", &STANDARD_NO_PAD.encode(salt), " ", &cost.to_string(), "\n"]);
+            body
+        }
+    };
+    // 32 octets are 43 characters: one short line, as the format wants at the end of a body.
+    text.extend([&STANDARD_NO_PAD.encode(body), "\n"]);
 }
 
 impl<'f> Stanza<'f> {
@@ -118,16 +138,35 @@ impl<'f> Stanza<'f> {
         }
     }
 
-    fn x25519(&self) -> Result<Wrapped, VaultError> {
-        let fault = VaultError::NotAnAgeFile("an X25519 stanza has another form");
-        let [_, share] = self.arguments.as_slice() else { return Err(fault) };
-        let share = decode(share).and_then(|share| share.try_into().ok());
-        let body = <[u8; FILE_KEY + 16]>::try_from(self.body.as_slice()).ok();
-        match (share, body) {
-            (Some(share), Some(body)) => Ok(Wrapped { share, body }),
-            (None, _) | (_, None) => Err(fault),
-        }
+    /// The locked file key; `None` for a kind of recipient we do not know, which is to be passed over.
+    fn wrapped(&self) -> Result<Option<Wrapped>, VaultError> {
+        let fault = || VaultError::NotAnAgeFile("a stanza of a known kind has another form");
+        let body = || self.body.as_slice().try_into().map_err(|_| fault());
+        let wrapped = match self.arguments.as_slice() {
+            [X25519, share] => Wrapped::X25519 { share: octets(share).ok_or_else(fault)?, body: body()? },
+            [HYBRID, encapsulated] => {
+                let encapsulated = Box::new(octets(encapsulated).ok_or_else(fault)?);
+                Wrapped::Hybrid { encapsulated, body: body()? }
+            }
+            [SCRYPT, salt, cost] => {
+                let (salt, cost) = (octets(salt).ok_or_else(fault)?, decimal(cost).ok_or_else(fault)?);
+                Wrapped::Scrypt { salt, cost, body: body()? }
+            }
+            [X25519 | HYBRID | SCRYPT, ..] => return Err(fault()),
+            [..] => return Ok(None),
+        };
+        Ok(Some(wrapped))
     }
+}
+
+/// Digits without a leading zero.
+fn decimal(text: &str) -> Option<u8> {
+    let plain = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| text.parse().ok())?
+}
+
+fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {
+    decode(text)?.try_into().ok()
 }
 
 /// Lines ended by LF alone; a last line without one is no line.

@@ -1,148 +1,125 @@
-//! X25519 recipients and identities (C2SP age v1, "The X25519 recipient type").
+//! Recipients and identities as the age format writes them (C2SP age v1, "Native recipient types").
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::Zeroizing;
 
 use crate::vault::bech32;
 use crate::vault::error::VaultError;
+use crate::vault::hybrid::{HybridKeyPair, HybridRecipient};
 use crate::vault::random::random_octets;
+use crate::vault::wrapped::{FileKey, KEY, Wrapped};
+use crate::vault::x25519::{self, KeyPair};
 
-/// Octets of a file key.
-pub(crate) const FILE_KEY: usize = 16;
-const KEY: usize = 32;
-const TAG: usize = 16;
-const INFO: &[u8] = b"age-encryption.org/v1/X25519";
-const RECIPIENT_HRP: &str = "age";
-const IDENTITY_HRP: &str = "age-secret-key-";
+const X25519_RECIPIENT: &str = "age";
+const X25519_IDENTITY: &str = "age-secret-key-";
+const HYBRID_RECIPIENT: &str = "age1pq";
+const HYBRID_IDENTITY: &str = "age-secret-key-pq-";
 
-/// A file key: what a message is locked with.
-pub(crate) type FileKey = Zeroizing<[u8; FILE_KEY]>;
-
-/// Who can unlock, by public key: `age1…`.
+/// Who can unlock, by public key: `age1…` (X25519) or `age1pq1…` (hybrid post-quantum).
 #[derive(Clone, PartialEq, Eq)]
-pub struct Recipient([u8; KEY]);
+pub struct Recipient(Public);
 
-/// The private half: `AGE-SECRET-KEY-1…`. Does not print; zeroized when dropped.
+#[derive(Clone, PartialEq, Eq)]
+enum Public {
+    X25519([u8; KEY]),
+    Hybrid(HybridRecipient),
+}
+
+/// The private half: `AGE-SECRET-KEY-1…` or `AGE-SECRET-KEY-PQ-1…`. Does not print; zeroized when its last clone is
+/// dropped.
 #[derive(Clone)]
-pub struct Identity {
+pub struct Identity(Arc<Private>);
+
+struct Private {
     secret: Zeroizing<[u8; KEY]>,
-    public: [u8; KEY],
+    pair: Pair,
+}
+
+enum Pair {
+    X25519(KeyPair),
+    Hybrid(Box<HybridKeyPair>),
 }
 
 /// The text is no key of the age format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// Not bech32, or the wrong prefix or length.
-    #[error("not an age X25519 key (age1… or AGE-SECRET-KEY-1…)")]
+    #[error("not an age key (age1…, age1pq1…, AGE-SECRET-KEY-1… or AGE-SECRET-KEY-PQ-1…)")]
     NotAKey,
-}
-
-/// One stanza's worth of a locked file key.
-pub(crate) struct Wrapped {
-    /// The ephemeral share.
-    pub share: [u8; KEY],
-    /// The file key under the wrap key, with its tag.
-    pub body: [u8; FILE_KEY + TAG],
-}
-
-/// HKDF output of a length known when it runs.
-pub(crate) struct Length(pub usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
-/// HKDF-SHA-256 (RFC 5869) to 32 octets.
-pub(crate) fn hkdf(secret: &[u8], salt: &[u8], info: &[u8]) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
-    let mut okm = Zeroizing::new([0; KEY]);
-    Salt::new(HKDF_SHA256, salt).extract(secret).expand(&[info], Length(KEY))?.fill(okm.as_mut())?;
-    Ok(okm)
 }
 
 impl Recipient {
     /// Locks a file key to this recipient.
     pub(crate) fn wrap(&self, file_key: &FileKey) -> Result<Wrapped, VaultError> {
-        let ephemeral = Identity::generate()?;
-        let wrap_key = wrap_key(&ephemeral.secret, &self.0, &ephemeral.public, &self.0)?;
-        let mut body = [0; FILE_KEY + TAG];
-        let (plain, tag) = body.split_at_mut(FILE_KEY);
-        plain.copy_from_slice(file_key.as_ref());
-        let sealed = aead(&wrap_key)?.seal_in_place_separate_tag(zero_nonce(), Aad::empty(), plain)?;
-        tag.copy_from_slice(sealed.as_ref());
-        Ok(Wrapped { share: ephemeral.public, body })
+        match &self.0 {
+            Public::X25519(public) => x25519::lock(public, file_key),
+            Public::Hybrid(public) => public.lock(file_key),
+        }
     }
 }
 
 impl Identity {
-    /// A fresh identity.
+    /// A fresh X25519 identity: small, fast, opened by every age program.
     ///
     /// # Errors
     /// [`VaultError::CryptographyFailed`] if the system has no randomness.
     pub fn generate() -> Result<Self, VaultError> {
-        Self::of(Zeroizing::new(random_octets()?))
+        Self::x25519(Zeroizing::new(random_octets()?))
+    }
+
+    /// A fresh hybrid identity, which a quantum computer does not break; age 1.3 and later open what is locked to it.
+    ///
+    /// # Errors
+    /// [`VaultError::CryptographyFailed`] if the system has no randomness.
+    pub fn generate_hybrid() -> Result<Self, VaultError> {
+        Self::hybrid(Zeroizing::new(random_octets()?))
     }
 
     /// The public half.
     #[must_use]
     pub fn recipient(&self) -> Recipient {
-        Recipient(self.public)
+        match &self.0.pair {
+            Pair::X25519(pair) => Recipient(Public::X25519(pair.public)),
+            Pair::Hybrid(pair) => Recipient(Public::Hybrid(pair.recipient.clone())),
+        }
     }
 
     /// The text of an identity file's line, zeroized when dropped.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let lower = Zeroizing::new(bech32::encode(IDENTITY_HRP, self.secret.as_ref()));
+        let hrp = match &self.0.pair {
+            Pair::X25519(_) => X25519_IDENTITY,
+            Pair::Hybrid(_) => HYBRID_IDENTITY,
+        };
+        let lower = Zeroizing::new(bech32::encode(hrp, self.0.secret.as_ref()));
         Zeroizing::new(lower.to_ascii_uppercase())
     }
 
     /// The file key, if it was locked to this identity.
-    pub(crate) fn unwrap_key(&self, wrapped: &Wrapped) -> Option<FileKey> {
-        let wrap_key = wrap_key(&self.secret, &wrapped.share, &wrapped.share, &self.public).ok()?;
-        let mut body = Zeroizing::new(wrapped.body);
-        let plain = aead(&wrap_key).ok()?.open_in_place(zero_nonce(), Aad::empty(), body.as_mut()).ok()?;
-        let mut file_key = FileKey::default();
-        (plain.len() == FILE_KEY).then(|| file_key.copy_from_slice(plain))?;
-        Some(file_key)
+    ///
+    /// # Errors
+    /// [`VaultError::NotAnAgeFile`] if the stanza is one that nobody honest writes.
+    pub(crate) fn unwrap_key(&self, wrapped: &Wrapped) -> Result<Option<FileKey>, VaultError> {
+        match (&self.0.pair, wrapped) {
+            (Pair::X25519(pair), Wrapped::X25519 { share, body }) => pair.unlock(share, body),
+            (Pair::Hybrid(pair), Wrapped::Hybrid { encapsulated, body }) => pair.unlock(encapsulated, body),
+            (Pair::X25519(_), Wrapped::Hybrid { .. } | Wrapped::Scrypt { .. })
+            | (Pair::Hybrid(_), Wrapped::X25519 { .. } | Wrapped::Scrypt { .. }) => Ok(None),
+        }
     }
 
-    fn of(secret: Zeroizing<[u8; KEY]>) -> Result<Self, VaultError> {
-        let private =
-            PrivateKey::from_private_key(&X25519, secret.as_ref()).map_err(|_| VaultError::CryptographyFailed)?;
-        let public = private.compute_public_key()?;
-        let public = public.as_ref().try_into().map_err(|_| VaultError::CryptographyFailed)?;
-        Ok(Self { secret, public })
+    fn x25519(secret: Zeroizing<[u8; KEY]>) -> Result<Self, VaultError> {
+        let pair = Pair::X25519(KeyPair::of(&secret)?);
+        Ok(Self(Arc::new(Private { secret, pair })))
     }
-}
 
-/// HKDF over the shared secret, with the share and the recipient as salt. A share of small order gives an all-zero
-/// secret, which the library refuses.
-fn wrap_key(
-    secret: &[u8; KEY],
-    peer: &[u8; KEY],
-    share: &[u8; KEY],
-    recipient: &[u8; KEY],
-) -> Result<Zeroizing<[u8; KEY]>, VaultError> {
-    let private = PrivateKey::from_private_key(&X25519, secret).map_err(|_| VaultError::CryptographyFailed)?;
-    let salt = [&share[..], recipient].concat();
-    agree(&private, UnparsedPublicKey::new(&X25519, peer), VaultError::CryptographyFailed, |shared| {
-        hkdf(shared, &salt, INFO)
-    })
-}
-
-pub(crate) fn aead(key: &[u8; KEY]) -> Result<LessSafeKey, VaultError> {
-    Ok(LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key)?))
-}
-
-/// The wrap key is used once, so its nonce may be zero.
-fn zero_nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; 12])
+    fn hybrid(secret: Zeroizing<[u8; KEY]>) -> Result<Self, VaultError> {
+        let pair = Pair::Hybrid(Box::new(HybridKeyPair::of(&secret)?));
+        Ok(Self(Arc::new(Private { secret, pair })))
+    }
 }
 
 impl FromStr for Recipient {
@@ -150,10 +127,12 @@ impl FromStr for Recipient {
 
     fn from_str(text: &str) -> Result<Self, KeyFault> {
         let (hrp, octets) = bech32::decode(text.trim()).ok_or(KeyFault::NotAKey)?;
-        if hrp != RECIPIENT_HRP {
-            return Err(KeyFault::NotAKey);
-        }
-        octets.try_into().map(Self).map_err(|_| KeyFault::NotAKey)
+        let public = match hrp.as_str() {
+            X25519_RECIPIENT => octets.try_into().ok().map(Public::X25519),
+            HYBRID_RECIPIENT => octets.try_into().ok().and_then(HybridRecipient::of).map(Public::Hybrid),
+            _ => None,
+        };
+        public.map(Self).ok_or(KeyFault::NotAKey)
     }
 }
 
@@ -163,17 +142,23 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, KeyFault> {
         let (hrp, octets) = bech32::decode(text.trim()).ok_or(KeyFault::NotAKey)?;
         let octets = Zeroizing::new(octets);
-        if hrp != IDENTITY_HRP {
-            return Err(KeyFault::NotAKey);
-        }
         let secret: [u8; KEY] = octets.as_slice().try_into().map_err(|_| KeyFault::NotAKey)?;
-        Self::of(Zeroizing::new(secret)).map_err(|_| KeyFault::NotAKey)
+        let secret = Zeroizing::new(secret);
+        let identity = match hrp.as_str() {
+            X25519_IDENTITY => Self::x25519(secret),
+            HYBRID_IDENTITY => Self::hybrid(secret),
+            _ => return Err(KeyFault::NotAKey),
+        };
+        identity.map_err(|_| KeyFault::NotAKey)
     }
 }
 
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&bech32::encode(RECIPIENT_HRP, &self.0))
+        f.write_str(&match &self.0 {
+            Public::X25519(public) => bech32::encode(X25519_RECIPIENT, public),
+            Public::Hybrid(public) => bech32::encode(HYBRID_RECIPIENT, public.as_bytes()),
+        })
     }
 }
 
@@ -186,5 +171,35 @@ impl fmt::Debug for Recipient {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::vault::key::*;
+
+    #[test]
+    fn keys_survive_the_way_there_and_back() {
+        for identity in [Identity::generate().unwrap(), Identity::generate_hybrid().unwrap()] {
+            let again: Identity = identity.to_text().parse().unwrap();
+            assert_eq!(again.recipient(), identity.recipient());
+            let recipient = identity.recipient().to_string();
+            assert_eq!(recipient.parse::<Recipient>().unwrap(), identity.recipient());
+            assert_eq!(format!("{identity:?}"), "…");
+            // The halves are told apart, and a changed letter is found.
+            assert!(recipient.parse::<Identity>().is_err());
+            assert!(identity.to_text().parse::<Recipient>().is_err());
+            let changed = if recipient.ends_with('q') { "p" } else { "q" };
+            assert!(format!("{}{changed}", &recipient[..recipient.len() - 1]).parse::<Recipient>().is_err());
+        }
+    }
+
+    /// The age specification's example.
+    #[test]
+    fn the_specifications_pair_belongs_together() {
+        let identity: Identity =
+            "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX".parse().unwrap();
+        let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+        assert_eq!(identity.recipient().to_string(), recipient);
     }
 }

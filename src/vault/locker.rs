@@ -8,9 +8,10 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::vault::error::VaultError;
 use crate::vault::header;
-use crate::vault::key::{FileKey, Recipient};
+use crate::vault::key::Recipient;
 use crate::vault::payload::{CHUNK, Chunks, NONCE, TAG};
 use crate::vault::random::random_octets;
+use crate::vault::wrapped::FileKey;
 
 /// A span of time with an identity of its own. What is locked in it is erased when its identity is destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -9,6 +9,13 @@
 mod error;
 mod random;
 mod bech32;
+mod armor;
+mod wrapped;
+mod keccak;
+mod ml_kem;
+mod x25519;
+mod hybrid;
+mod scrypt;
 mod key;
 mod header;
 mod payload;
@@ -18,11 +25,13 @@ mod identity_file;
 mod index;
 mod epochs;
 
+pub use armor::unarmor;
 pub use epochs::{EpochState, Vault};
 pub use error::VaultError;
 pub use identity_file::{IdentitySource, read_identities};
 pub use index::IndexKey;
 pub use key::{Identity, KeyFault, Recipient};
 pub use locker::{Epoch, LockedBlob, LockedChunk, LockedDigest, Locker, LockingStream};
-pub use open::{Plain, UnlockingStream, open_with};
+pub use open::{Plain, UnlockingStream, open_with, open_with_passphrase};
 pub use random::{Token, TokenFault, random_octets};
+pub use scrypt::Passphrase;

@@ -9,6 +9,8 @@ use crate::vault::error::VaultError;
 use crate::vault::header::Header;
 use crate::vault::key::Identity;
 use crate::vault::payload::{CHUNK, Chunks, NONCE, TAG};
+use crate::vault::scrypt::Passphrase;
+use crate::vault::wrapped::{FileKey, Wrapped};
 
 /// Plain octets, zeroized when dropped; they do not print.
 pub struct Plain(Zeroizing<Vec<u8>>);
@@ -26,8 +28,31 @@ pub struct UnlockingStream {
 /// # Errors
 /// [`VaultError`]: no age file, no identity that matches, or changed.
 pub fn open_with(identities: &[Identity], locked: &[u8]) -> Result<Plain, VaultError> {
+    open_by(|wrapped| try_each(identities, wrapped), locked)
+}
+
+/// Unlocks an age file that a person locked with a passphrase.
+///
+/// # Errors
+/// [`VaultError`]: no age file, another passphrase, or changed.
+pub fn open_with_passphrase(passphrase: &Passphrase, locked: &[u8]) -> Result<Plain, VaultError> {
+    let unlock = |wrapped: &Wrapped| match wrapped {
+        Wrapped::Scrypt { salt, cost, body } => passphrase.unlock(salt, *cost, body),
+        Wrapped::X25519 { .. } | Wrapped::Hybrid { .. } => Ok(None),
+    };
+    open_by(unlock, locked)
+}
+
+fn try_each(identities: &[Identity], wrapped: &Wrapped) -> Result<Option<FileKey>, VaultError> {
+    identities.iter().find_map(|identity| identity.unwrap_key(wrapped).transpose()).transpose()
+}
+
+fn open_by(
+    unlock: impl Fn(&Wrapped) -> Result<Option<FileKey>, VaultError>,
+    locked: &[u8],
+) -> Result<Plain, VaultError> {
     let header = Header::read(locked)?.ok_or(VaultError::NotAnAgeFile("its header breaks off"))?;
-    let file_key = header.file_key(identities)?;
+    let file_key = header.file_key(unlock)?;
     let payload = locked.get(header.length..).unwrap_or_default();
     let (nonce, payload) = payload.split_first_chunk::<NONCE>().ok_or(VaultError::NotAnAgeFile("it has no payload"))?;
     let mut chunks = Chunks::new(&file_key, nonce)?;
@@ -46,7 +71,8 @@ pub fn open_with(identities: &[Identity], locked: &[u8]) -> Result<Plain, VaultE
 
 impl UnlockingStream {
     /// A reading with these identities at hand.
-    pub(crate) fn new(identities: Vec<Identity>) -> Self {
+    #[must_use]
+    pub fn new(identities: Vec<Identity>) -> Self {
         Self { identities, chunks: None, pending: Vec::new() }
     }
 
@@ -89,7 +115,7 @@ impl UnlockingStream {
         else {
             return Ok(false);
         };
-        self.chunks = Some(Chunks::new(&header.file_key(&self.identities)?, nonce)?);
+        self.chunks = Some(Chunks::new(&header.file_key(|wrapped| try_each(&self.identities, wrapped))?, nonce)?);
         let begun = header.length + NONCE;
         self.pending.drain(..begun);
         Ok(true)

@@ -3,7 +3,7 @@
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 
 use crate::vault::error::VaultError;
-use crate::vault::key::{FileKey, aead, hkdf};
+use crate::vault::wrapped::{FileKey, aead, hkdf};
 
 /// Plain octets of a chunk.
 pub(crate) const CHUNK: usize = 64 * 1024;
