@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::vault::error::VaultError;
 use crate::vault::header;
@@ -57,10 +57,11 @@ pub struct Locker {
 /// One age file being written, chunk by chunk.
 pub struct LockingStream {
     chunks: Chunks,
-    /// Plain octets of the chunk that is not full yet. A full one is kept until more comes: the last is marked as such.
-    pending: Zeroizing<Vec<u8>>,
-    /// Header and nonce, until the first octets are given out.
-    front: Vec<u8>,
+    /// Octets to give out, then those of the chunk that is not locked yet. Locking happens in place, so that plain octets
+    /// are copied once and what is given out holds none.
+    buffer: Zeroizing<Vec<u8>>,
+    /// Where the plain octets begin in it. A full chunk is kept until more comes: the last is marked as such.
+    plain_from: usize,
     sum: digest::Context,
     length: u64,
 }
@@ -99,9 +100,12 @@ impl Locker {
     /// # Errors
     /// [`VaultError::CryptographyFailed`].
     pub fn stream(&self) -> Result<LockingStream, VaultError> {
-        let (chunks, front) = self.begin()?;
+        let (chunks, mut front) = self.begin()?;
+        let plain_from = front.len();
+        // Room for all of a chunk: a buffer that grew would leave copies of plain octets behind.
+        front.reserve_exact(CHUNK + TAG);
         let sum = digest::Context::new(&digest::SHA256);
-        Ok(LockingStream { chunks, pending: Zeroizing::new(Vec::new()), front, sum, length: 0 })
+        Ok(LockingStream { chunks, buffer: Zeroizing::new(front), plain_from, sum, length: 0 })
     }
 
     fn begin(&self) -> Result<(Chunks, Vec<u8>), VaultError> {
@@ -121,12 +125,12 @@ impl LockingStream {
     pub fn write(&mut self, mut plain: &[u8]) -> Result<LockedChunk, VaultError> {
         let mut out = Vec::new();
         while !plain.is_empty() {
-            if self.pending.len() == CHUNK {
+            if self.buffer.len() - self.plain_from == CHUNK {
                 self.give_out(&mut out, false)?;
             }
-            let room = (CHUNK - self.pending.len()).min(plain.len());
-            let (now, later) = plain.split_at(room);
-            self.pending.extend_from_slice(now);
+            let room = CHUNK - (self.buffer.len() - self.plain_from);
+            let (now, later) = plain.split_at(room.min(plain.len()));
+            self.buffer.extend_from_slice(now);
             plain = later;
         }
         self.account(&out);
@@ -140,17 +144,25 @@ impl LockingStream {
     pub fn finish(mut self) -> Result<(LockedChunk, LockedDigest), VaultError> {
         let mut out = Vec::new();
         self.give_out(&mut out, true)?;
+        out.shrink_to_fit();
         self.account(&out);
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.sum.finish().as_ref());
         Ok((LockedChunk(out), LockedDigest { sha256, length: self.length }))
     }
 
+    /// Locks the kept chunk where it lies and gives it out; the first to be given out is not even copied.
     fn give_out(&mut self, out: &mut Vec<u8>, last: bool) -> Result<(), VaultError> {
-        out.append(&mut self.front);
-        append(&mut self.chunks, out, &self.pending, last)?;
-        self.pending.as_mut_slice().zeroize();
-        self.pending.clear();
+        let tag = self.chunks.lock(self.buffer.get_mut(self.plain_from..).unwrap_or_default(), last)?;
+        self.buffer.extend_from_slice(&tag);
+        self.plain_from = 0;
+        if out.is_empty() {
+            let next = if last { Vec::new() } else { Vec::with_capacity(CHUNK + TAG) };
+            *out = std::mem::replace(&mut *self.buffer, next);
+        } else {
+            out.extend_from_slice(&self.buffer);
+            self.buffer.clear();
+        }
         Ok(())
     }
 

@@ -79,7 +79,7 @@ pub(crate) fn encapsulation_key(decapsulation_key: &[u8]) -> &[u8] {
 
 /// Below the modulus, without a division or a branch: the time tells nothing.
 fn reduce(number: u32) -> u32 {
-    let quotient = (u64::from(number) * RECIPROCAL >> 36) as u32;
+    let quotient = ((u64::from(number) * RECIPROCAL) >> 36) as u32;
     let rest = number - quotient * MODULUS;
     let lower = rest.wrapping_sub(MODULUS);
     lower.wrapping_add(MODULUS & (lower >> 31).wrapping_neg())

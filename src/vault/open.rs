@@ -59,14 +59,30 @@ fn open_by(
     let count = payload.len().div_ceil(CHUNK + TAG).max(1);
     let mut plain = Zeroizing::new(Vec::with_capacity(payload.len()));
     for place in 0..count {
-        let start = plain.len();
         let end = payload.len().min((place + 1) * (CHUNK + TAG));
-        plain.extend_from_slice(payload.get(place * (CHUNK + TAG)..end).unwrap_or_default());
-        let chunk = plain.get_mut(start..).unwrap_or_default();
-        let kept = chunks.unlock(chunk, place + 1 == count)?.len();
-        plain.truncate(start + kept);
+        let chunk = payload.get(place * (CHUNK + TAG)..end).unwrap_or_default();
+        unlock_onto(&mut plain, &mut chunks, chunk, place + 1 == count)?;
     }
     Ok(Plain(plain))
+}
+
+/// Appends what a chunk holds, or nothing if it was changed.
+fn unlock_onto(out: &mut Vec<u8>, chunks: &mut Chunks, locked: &[u8], last: bool) -> Result<(), VaultError> {
+    let start = out.len();
+    out.extend_from_slice(locked);
+    let chunk = out.get_mut(start..).unwrap_or_default();
+    match chunks.unlock(chunk, last) {
+        Ok(plain) => {
+            let kept = plain.len();
+            out.truncate(start + kept);
+            Ok(())
+        }
+        Err(fault) => {
+            chunk.zeroize();
+            out.truncate(start);
+            Err(fault)
+        }
+    }
 }
 
 impl UnlockingStream {
@@ -89,9 +105,8 @@ impl UnlockingStream {
         let mut done = 0;
         // A chunk that ends exactly here may be the last: it waits.
         while self.pending.len() - done > CHUNK + TAG {
-            let chunk = self.pending.get_mut(done..done + CHUNK + TAG).unwrap_or_default();
-            out.extend_from_slice(chunks.unlock(chunk, false)?);
-            chunk.zeroize();
+            let chunk = self.pending.get(done..done + CHUNK + TAG).unwrap_or_default();
+            unlock_onto(out, chunks, chunk, false)?;
             done += CHUNK + TAG;
         }
         self.pending.drain(..done);
@@ -104,9 +119,7 @@ impl UnlockingStream {
     /// [`VaultError`]: cut off, or changed.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), VaultError> {
         let chunks = self.chunks.as_mut().ok_or(VaultError::NotAnAgeFile("its header breaks off"))?;
-        out.extend_from_slice(chunks.unlock(&mut self.pending, true)?);
-        self.pending.zeroize();
-        Ok(())
+        unlock_onto(out, chunks, &self.pending, true)
     }
 
     fn begin(&mut self) -> Result<bool, VaultError> {

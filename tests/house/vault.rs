@@ -177,29 +177,52 @@ fn age(arguments: &[&str], input: &[u8]) -> Vec<u8> {
 #[test]
 #[ignore = "a measurement"]
 fn what_locking_costs() {
-    let identity = Identity::generate().unwrap();
-    let locker = Locker::new(Epoch::from_number(1), vec![identity.recipient()]);
     let small = vec![b'a'; 4096];
-    let locked = locker.lock(&small).unwrap();
-    println!("X25519 lock 4 KiB: {:.1} µs", micros(|| drop(locker.lock(&small).unwrap())));
-    println!(
-        "X25519 unlock 4 KiB: {:.1} µs",
-        micros(|| drop(open_with(std::slice::from_ref(&identity), locked.as_bytes()).unwrap()))
-    );
-    let big = vec![b'a'; 64 << 20];
-    let gigabytes = |micros: f64| big.len() as f64 / micros / 1000.0;
-    println!("lock 64 MiB whole: {:.2} GB/s", gigabytes(micros(|| drop(locker.lock(&big).unwrap()))));
-    let streamed = || {
-        let mut stream = locker.stream().unwrap();
-        for piece in big.chunks(16 * 1024) {
-            drop(stream.write(piece).unwrap());
-        }
-        drop(stream.finish().unwrap());
-    };
-    println!("lock 64 MiB by 16 KiB, with SHA-256: {:.2} GB/s", gigabytes(micros(streamed)));
-    let locked = locker.lock(&big).unwrap();
-    let whole = || drop(open_with(std::slice::from_ref(&identity), locked.as_bytes()).unwrap());
-    println!("unlock 64 MiB whole: {:.2} GB/s", gigabytes(micros(whole)));
+    for (kind, identity) in
+        [("X25519", Identity::generate().unwrap()), ("hybrid", Identity::generate_hybrid().unwrap())]
+    {
+        let locker = Locker::new(Epoch::from_number(1), vec![identity.recipient()]);
+        let locked = locker.lock(&small).unwrap();
+        let own = [identity];
+        println!(
+            "{kind}: lock 4 KiB {:.1} µs, unlock {:.1} µs, {} octets more",
+            micros(|| drop(locker.lock(&small).unwrap())),
+            micros(|| drop(open_with(&own, locked.as_bytes()).unwrap())),
+            locked.as_bytes().len() - small.len()
+        );
+    }
+    let own = [Identity::generate().unwrap()];
+    let locker = Locker::new(Epoch::from_number(1), vec![own[0].recipient()]);
+    for mebibytes in [1, 64] {
+        let big = vec![b'a'; mebibytes << 20];
+        let gigabytes = |micros: f64| big.len() as f64 / micros / 1000.0;
+        let locked = locker.lock(&big).unwrap();
+        println!(
+            "{mebibytes} MiB: lock {:.2} GB/s, lock by 16 KiB and hash {:.2} GB/s, unlock {:.2} GB/s, by 16 KiB {:.2} GB/s",
+            gigabytes(micros(|| drop(locker.lock(&big).unwrap()))),
+            gigabytes(micros(|| lock_by_pieces(&locker, &big))),
+            gigabytes(micros(|| drop(open_with(&own, locked.as_bytes()).unwrap()))),
+            gigabytes(micros(|| unlock_by_pieces(&own, locked.as_bytes()))),
+        );
+    }
+}
+
+fn lock_by_pieces(locker: &Locker, plain: &[u8]) {
+    let mut stream = locker.stream().unwrap();
+    for piece in plain.chunks(16 * 1024) {
+        drop(stream.write(piece).unwrap());
+    }
+    drop(stream.finish().unwrap());
+}
+
+fn unlock_by_pieces(own: &[Identity], locked: &[u8]) {
+    let mut reading = UnlockingStream::new(own.to_vec());
+    let mut out = Vec::new();
+    for piece in locked.chunks(16 * 1024) {
+        reading.write(piece, &mut out).unwrap();
+        out.clear();
+    }
+    reading.finish(&mut out).unwrap();
 }
 
 /// The best of several rounds, each long enough to be measured.
