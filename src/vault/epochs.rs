@@ -1,9 +1,7 @@
 //! Epochs: each has an identity of its own in a small locked file, and ends when that is destroyed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,6 +12,7 @@ use crate::net::Time;
 use crate::vault::error::VaultError;
 use crate::vault::index::IndexKey;
 use crate::vault::key::{Identity, Recipient};
+use crate::vault::key_file::{erase, file_fault, make_folder, write_new, write_over};
 use crate::vault::locker::{Epoch, Locker};
 use crate::vault::open::{Plain, UnlockingStream, open_with};
 use crate::vault::random::random_octets;
@@ -65,7 +64,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`] if a file cannot be read or written, or none of `own` opens it.
     pub fn open(folder: &Path, own: &[Identity], recovery: &[Recipient], now: Time) -> Result<Self, VaultError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|f| file_fault(folder, &f))?;
+        make_folder(folder)?;
         let keepers: Vec<Recipient> = own.iter().map(Identity::recipient).chain(recovery.iter().cloned()).collect();
         let index = read_index(&folder.join(INDEX_FILE), own, &keepers)?;
         let mut known = read_epochs(folder, own)?;
@@ -140,23 +139,22 @@ impl Vault {
         Ok(Epoch::from_number(number))
     }
 
-    /// Destroys an epoch's identity: what was locked to it can never be opened again, wherever copies of it lie.
+    /// Destroys an epoch's identity: what was locked to it can never be opened again, wherever copies of it lie. Doing it
+    /// again does no harm.
     ///
     /// # Errors
     /// [`VaultError`] if there is no such epoch, if it is the newest, or if its file cannot be removed.
     pub fn destroy(&self, epoch: Epoch) -> Result<(), VaultError> {
         let mut epochs = self.inside.epochs.write().unwrap_or_else(PoisonError::into_inner);
         if epochs.locker.epoch() == epoch {
-            return Err(VaultError::NoSuchEpoch(epoch.number()));
+            return Err(VaultError::EpochIsCurrent(epoch.number()));
         }
         let known = epochs.known.get_mut(&epoch.number()).ok_or(VaultError::NoSuchEpoch(epoch.number()))?;
-        let path = epoch_path(&self.inside.folder, epoch.number());
         let gone = tombstone_path(&self.inside.folder, epoch.number());
         // The tombstone comes first: after a crash between the two, the next start removes the identity again.
-        write_private(&gone, format!("{CREATED}{}\n", known.created.unix_ms()).as_bytes())?;
-        erase(&path)?;
+        write_over(&gone, format!("{CREATED}{}\n", known.created.unix_ms()).as_bytes())?;
         known.identity = None;
-        Ok(())
+        erase(&epoch_path(&self.inside.folder, epoch.number()))
     }
 
     /// Name and octets of every file that holds an epoch's identity or the index key, locked as they lie there.
@@ -172,6 +170,27 @@ impl Vault {
             fs::read(&path).map(|octets| (name, octets)).map_err(|fault| file_fault(&path, &fault))
         };
         names.into_iter().map(read).collect()
+    }
+
+    /// Brings exported files back into a folder, before a vault is opened there. What lies there already stays.
+    ///
+    /// # Errors
+    /// [`VaultError::EpochIsTaken`] if an epoch was destroyed in this folder, or another lies in a file's place;
+    /// [`VaultError`] if a name is none that [`Vault::export`] gives, or a file cannot be written.
+    pub fn import(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), VaultError> {
+        make_folder(folder)?;
+        for (name, octets) in files {
+            let number = if name == INDEX_FILE { Some(0) } else { number_of(Path::new(name)) };
+            let number = number.ok_or(VaultError::NotAnAgeFile("its name is none of a vault's"))?;
+            let path = if name == INDEX_FILE { folder.join(INDEX_FILE) } else { epoch_path(folder, number) };
+            match fs::read(&path) {
+                Ok(there) if there == *octets => {}
+                Ok(_) => return Err(VaultError::EpochIsTaken(number)),
+                Err(_) if tombstone_path(folder, number).exists() => return Err(VaultError::EpochIsTaken(number)),
+                Err(_) => write_new(&path, octets)?,
+            }
+        }
+        Ok(())
     }
 
     fn identity(&self, epoch: Epoch) -> Result<Identity, VaultError> {
@@ -196,10 +215,7 @@ fn read_epochs(folder: &Path, own: &[Identity]) -> Result<BTreeMap<u32, Known>, 
     let mut known = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(|f| file_fault(folder, &f))? {
         let path = entry.map_err(|f| file_fault(folder, &f))?.path();
-        let Some(number) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u32>().ok())
-        else {
-            continue;
-        };
+        let Some(number) = number_of(&path) else { continue };
         if tombstone_path(folder, number).exists() {
             let text = fs::read_to_string(tombstone_path(folder, number)).map_err(|f| file_fault(&path, &f))?;
             if epoch_path(folder, number).exists() {
@@ -219,11 +235,12 @@ fn read_epochs(folder: &Path, own: &[Identity]) -> Result<BTreeMap<u32, Known>, 
 }
 
 fn found_epoch(folder: &Path, number: u32, keepers: &[Recipient], now: Time) -> Result<Known, VaultError> {
+    // X25519, not hybrid: see docs/decisions/0002-age-format.md.
     let identity = Identity::generate()?;
     let text =
         Zeroizing::new(format!("{CREATED}{}\n# epoch: {number}\n{}\n", now.unix_ms(), identity.to_text().as_str()));
     let locked = Locker::new(Epoch::from_number(number), keepers.to_vec()).lock(text.as_bytes())?;
-    write_private(&epoch_path(folder, number), locked.as_bytes())?;
+    write_new(&epoch_path(folder, number), locked.as_bytes())?;
     Ok(Known { identity: Some(identity), created: now })
 }
 
@@ -236,7 +253,7 @@ fn read_index(path: &Path, own: &[Identity], keepers: &[Recipient]) -> Result<In
     }
     let octets: Zeroizing<[u8; 32]> = Zeroizing::new(random_octets()?);
     let locked = Locker::new(Epoch::from_number(0), keepers.to_vec()).lock(octets.as_ref())?;
-    write_private(path, locked.as_bytes())?;
+    write_new(path, locked.as_bytes())?;
     Ok(IndexKey::new(&octets))
 }
 
@@ -245,47 +262,17 @@ fn created_in(text: &str) -> Time {
     Time::from_unix_ms(created.unwrap_or(0))
 }
 
+/// The epoch a file is of.
+fn number_of(path: &Path) -> Option<u32> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
 fn epoch_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:04}.age"))
 }
 
 fn tombstone_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:04}.destroyed"))
-}
-
-/// Writes a private file so that after a power cut it is whole or not there.
-fn write_private(path: &Path, octets: &[u8]) -> Result<(), VaultError> {
-    let draft = path.with_extension("draft");
-    let write = || {
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(octets)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        sync_folder(path)
-    };
-    write().map_err(|fault| file_fault(path, &fault))
-}
-
-/// Overwrites a file before it is removed. On a medium that writes elsewhere this may not reach the old octets; they are
-/// locked to the vault's identity all the same.
-fn erase(path: &Path) -> Result<(), VaultError> {
-    let erase = || {
-        let length = fs::metadata(path)?.len();
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        file.write_all(&vec![0; usize::try_from(length).unwrap_or(0)])?;
-        file.sync_all()?;
-        fs::remove_file(path)?;
-        sync_folder(path)
-    };
-    erase().map_err(|fault| file_fault(path, &fault))
-}
-
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-fn file_fault(path: &Path, fault: &std::io::Error) -> VaultError {
-    VaultError::KeyFile { path: path.to_owned(), fault: fault.to_string() }
 }
 
 #[cfg(test)]
@@ -319,10 +306,65 @@ mod tests {
 
         vault.destroy(first).unwrap();
         assert!(matches!(vault.unlock(first, locked.as_bytes()), Err(VaultError::EpochIsDestroyed(1))));
-        assert!(vault.destroy(second).is_err());
+        vault.destroy(first).unwrap();
+        assert!(matches!(vault.destroy(second), Err(VaultError::EpochIsCurrent(2))));
+        assert!(!epoch_path(folder.path(), first.number()).exists());
         let vault = Vault::open(folder.path(), &own, &[], NOW).unwrap();
         assert!(matches!(vault.unlock(first, locked.as_bytes()), Err(VaultError::EpochIsDestroyed(1))));
         assert_eq!(vault.rotate(NOW).unwrap().number(), 3);
+    }
+
+    #[test]
+    fn an_identity_that_outlived_its_tombstone_is_removed_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = [Identity::generate().unwrap()];
+        let vault = Vault::open(folder.path(), &own, &[], NOW).unwrap();
+        vault.rotate(NOW).unwrap();
+        let first = fs::read(epoch_path(folder.path(), 1)).unwrap();
+        vault.destroy(Epoch::from_number(1)).unwrap();
+        fs::write(epoch_path(folder.path(), 1), first).unwrap();
+        let vault = Vault::open(folder.path(), &own, &[], NOW).unwrap();
+        assert!(!epoch_path(folder.path(), 1).exists());
+        assert!(vault.epochs()[0].destroyed && vault.epochs()[1].current);
+    }
+
+    #[test]
+    fn a_vault_moves_with_its_exported_files_and_brings_no_destroyed_epoch_back() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let own = [Identity::generate().unwrap(), Identity::generate_hybrid().unwrap()];
+        let vault = Vault::open(here.path(), &own, &[], NOW).unwrap();
+        let locked = vault.locker().lock(b"hemligt").unwrap();
+        let first = vault.locker().epoch();
+        vault.rotate(NOW).unwrap();
+        let exported = vault.export().unwrap();
+        Vault::import(there.path(), &exported).unwrap();
+        Vault::import(there.path(), &exported).unwrap();
+        // Either of the vault's identities is enough.
+        for one in own.iter().map(std::slice::from_ref) {
+            let moved = Vault::open(there.path(), one, &[], NOW).unwrap();
+            assert_eq!(&*moved.unlock(first, locked.as_bytes()).unwrap(), b"hemligt");
+            assert_eq!(moved.index().hash("a", b"b"), vault.index().hash("a", b"b"));
+            assert_eq!(moved.epochs(), vault.epochs());
+        }
+        vault.destroy(first).unwrap();
+        assert!(matches!(Vault::import(here.path(), &exported), Err(VaultError::EpochIsTaken(1))));
+        let stranger = tempfile::tempdir().unwrap();
+        Vault::open(stranger.path(), &own, &[], NOW).unwrap();
+        assert!(matches!(Vault::import(stranger.path(), &exported), Err(VaultError::EpochIsTaken(_))));
+        let outside = [("../0009.age".to_owned(), Vec::new()), ("x.age".to_owned(), Vec::new())];
+        assert!(Vault::import(&here.path().join("new"), &outside[1..]).is_err());
+        Vault::import(&here.path().join("new"), &outside[..1]).unwrap();
+        assert!(here.path().join("new/0009.age").exists(), "a name cannot lead out of the folder");
+    }
+
+    #[test]
+    fn a_vault_without_its_identity_does_not_open_and_founds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        Vault::open(folder.path(), &[Identity::generate().unwrap()], &[], NOW).unwrap();
+        let before = fs::read_dir(folder.path()).unwrap().count();
+        let opened = Vault::open(folder.path(), &[Identity::generate().unwrap()], &[], NOW);
+        assert!(matches!(opened.err(), Some(VaultError::NoIdentityMatches)));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before);
     }
 
     #[test]

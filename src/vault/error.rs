@@ -26,8 +26,14 @@ pub enum VaultError {
     /// The vault has no such epoch.
     #[error("the vault has no epoch {0}")]
     NoSuchEpoch(u32),
+    /// The newest epoch's identity is in use.
+    #[error("epoch {0} is the newest: begin another before it is destroyed")]
+    EpochIsCurrent(u32),
+    /// An epoch that is to be brought in is destroyed here, or another identity lies in its place.
+    #[error("epoch {0} cannot be brought in: it was destroyed here, or is another")]
+    EpochIsTaken(u32),
     /// A key file that others can read is no secret.
-    #[error("{0} can be read by others; make it private: chmod 600 {0}")]
+    #[error("{0} can be read by others, or is another user's; make it our own and private: chmod 600 {0}")]
     KeyFileIsReadableByOthers(PathBuf),
     /// A key file cannot be read or written.
     #[error("{path}: {fault}")]
@@ -54,6 +60,8 @@ impl VaultError {
             | Self::TagIsWrong(_)
             | Self::EpochIsDestroyed(_)
             | Self::NoSuchEpoch(_)
+            | Self::EpochIsCurrent(_)
+            | Self::EpochIsTaken(_)
             | Self::KeyFileIsReadableByOthers(_)
             | Self::NoIdentityInFile(_) => false,
         }

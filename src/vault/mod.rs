@@ -3,8 +3,10 @@
 //! # Security
 //!
 //! Locking needs public recipients only. Unlocking needs the epoch's identity, which lies in a small age file of its
-//! own, locked to `vault.identity` and the recovery recipients. Nothing decrypted is given out before its tag was
-//! checked. Keys are zeroized when dropped and print as `…`. Destroying an epoch's identity erases what was locked to it.
+//! own, locked to `vault.identity` and the recovery recipients. What is read lay on our disk, where others may have
+//! changed it: headers are bounded, and so is the work a passphrase may ask for. Nothing decrypted is given out before
+//! its tag was checked. Keys are zeroized when dropped and print as `…`. Destroying an epoch's identity erases what was
+//! locked to it.
 
 mod error;
 mod random;
@@ -21,6 +23,7 @@ mod header;
 mod payload;
 mod locker;
 mod open;
+mod key_file;
 mod identity_file;
 mod index;
 mod epochs;

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use proptest::prelude::*;
 use sealgate::net::Time;
 use sealgate::vault::{
-    Epoch, Identity, Locker, Passphrase, Plain, UnlockingStream, Vault, VaultError, open_with, open_with_passphrase,
-    unarmor,
+    Epoch, Identity, LockedBlob, Locker, Passphrase, Plain, UnlockingStream, Vault, VaultError, open_with,
+    open_with_passphrase, unarmor,
 };
 
 struct Vector {
@@ -101,7 +102,7 @@ fn the_age_formats_vectors_end_alike_bit_by_bit() {
         let identities: Vec<Identity> = vector.identities.iter().map(|text| text.parse().unwrap()).collect();
         for piece in [1, 1000, 65_552, 1 << 20] {
             let mut out = Vec::new();
-            let outcome = stream(&identities, &vector.file, piece, &mut out);
+            let outcome = unlock_in_pieces(&identities, &vector.file, piece, &mut out);
             let name = &vector.name;
             assert_eq!(outcome.is_ok(), vector.expect == "success", "{name} by {piece}: {outcome:?}");
             match outcome {
@@ -112,7 +113,7 @@ fn the_age_formats_vectors_end_alike_bit_by_bit() {
     }
 }
 
-fn stream(identities: &[Identity], file: &[u8], piece: usize, out: &mut Vec<u8>) -> Result<(), VaultError> {
+fn unlock_in_pieces(identities: &[Identity], file: &[u8], piece: usize, out: &mut Vec<u8>) -> Result<(), VaultError> {
     let mut reading = UnlockingStream::new(identities.to_vec());
     for part in file.chunks(piece) {
         reading.write(part, out)?;
@@ -170,6 +171,68 @@ fn age(arguments: &[&str], input: &[u8]) -> Vec<u8> {
     writer.join().unwrap().unwrap();
     assert!(output.status.success());
     output.stdout
+}
+
+/// Lengths on both sides of a chunk's end, where counting goes wrong.
+fn lengths() -> impl Strategy<Value = usize> {
+    prop_oneof![0_usize..300, 65_530_usize..65_545, 131_065_usize..131_080]
+}
+
+fn plain_of(length: usize) -> Vec<u8> {
+    (0..length).map(|place| (place % 251) as u8).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_locked_in_any_pieces_opens_in_any_pieces(
+        length in lengths(), in_piece in 1_usize..140_000, out_piece in 1_usize..140_000, hybrid: bool,
+    ) {
+        let own = if hybrid { Identity::generate_hybrid() } else { Identity::generate() }.unwrap();
+        let plain = plain_of(length);
+        let mut stream = Locker::new(Epoch::from_number(1), vec![own.recipient()]).stream().unwrap();
+        let mut locked = Vec::new();
+        for piece in plain.chunks(in_piece) {
+            locked.extend(stream.write(piece).unwrap().into_bytes());
+        }
+        let (last, digest) = stream.finish().unwrap();
+        locked.extend(last.into_bytes());
+        prop_assert_eq!(digest.length, locked.len() as u64);
+        prop_assert_eq!(digest.sha256, LockedBlob::from_stored(locked.clone()).digest());
+        prop_assert_eq!(&*open_with(std::slice::from_ref(&own), &locked).unwrap(), &plain[..]);
+        let mut out = Vec::new();
+        unlock_in_pieces(&[own], &locked, out_piece, &mut out).unwrap();
+        prop_assert_eq!(out, plain);
+    }
+
+    #[test]
+    fn any_changed_or_missing_octet_is_found_and_nothing_changed_comes_out(
+        length in lengths(), place: prop::sample::Index, bit in 0_u8..8, piece in 1_usize..70_000,
+    ) {
+        let own = [Identity::generate().unwrap()];
+        let plain = plain_of(length);
+        let locker = Locker::new(Epoch::from_number(1), vec![own[0].recipient()]);
+        let locked = locker.lock(&plain).unwrap().into_bytes();
+        let place = place.index(locked.len());
+        let mut changed = locked.clone();
+        changed[place] ^= 1 << bit;
+        for broken in [&changed[..], &locked[..place], &[&locked[..], &[bit]].concat()] {
+            prop_assert!(open_with(&own, broken).is_err());
+            let mut out = Vec::new();
+            prop_assert!(unlock_in_pieces(&own, broken, piece, &mut out).is_err());
+            prop_assert!(plain.starts_with(&out));
+        }
+    }
+
+    #[test]
+    fn whatever_stands_in_a_header_reading_it_ends(text in "(-> (X25519|mlkem768x25519|scrypt)( [A-Za-z0-9+/]{0,50}){0,3}\n[A-Za-z0-9+/]{0,66}\n){0,4}(--- [A-Za-z0-9+/]{42,44}\n)?.{0,40}") {
+        let own = [Identity::generate().unwrap(), Identity::generate_hybrid().unwrap()];
+        let file = format!("age-encryption.org/v1\n{text}");
+        prop_assert!(open_with(&own, file.as_bytes()).is_err());
+        prop_assert!(unlock_in_pieces(&own, file.as_bytes(), 7, &mut Vec::new()).is_err());
+        prop_assert!(unarmor(text.as_bytes()).is_err());
+    }
 }
 
 /// Prints what locking costs, for `docs/decisions/0002-age-format.md`:
