@@ -29,6 +29,7 @@ pub mod flow; // the one path from taken to queued
 
 // Doors: where strangers and friends come in.
 pub mod smtpd; // the SMTP door
+pub mod portal; // the web door
 pub mod control; // the operator's door
 
 // House: the whole.

@@ -30,3 +30,5 @@ mod config;
 mod reception;
 #[path = "house/smtp.rs"]
 mod smtp;
+#[path = "house/portal.rs"]
+mod portal;

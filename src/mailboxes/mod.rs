@@ -12,9 +12,11 @@ mod table;
 mod post_box;
 mod claim;
 mod draft;
+mod content;
 mod expiry;
 
 pub use claim::{Claim, ClaimRefused};
+pub use content::{Octets, Upload};
 pub use draft::{Draft, DraftFile};
 pub use error::MailboxError;
 pub use expiry::{EndMessages, Ended};

@@ -85,3 +85,122 @@ reason-hold = reglen »{ $rule }« kræver, at en person godkender
 reason-rule = reglen »{ $rule }«
 
 signature = { $organisation } · sendt automatisk af den sikre e-mail
+
+## The portal
+
+portal-product = Sikre meddelelser
+portal-skip = Gå til indholdet
+portal-nav = Hovedmenu
+portal-languages = Sprog
+portal-inbox = Indbakke
+portal-outbox = Sendt
+portal-drafts = Kladder
+portal-logout = Log ud
+portal-session = Du bliver logget ud automatisk { $time }, hvis du ikke gør noget inden.
+portal-session-writing = Du bliver logget ud automatisk { $time }. Gem kladden for at forblive logget ind: så går det, du har skrevet, ikke tabt.
+portal-stay = Forbliv logget ind
+portal-still-heading = Er du der stadig?
+portal-still-text = Du har ikke gjort noget et stykke tid. Om to minutter bliver du logget ud, så ingen andre kan læse dine meddelelser.
+portal-accessibility = Tilgængelighed
+portal-about = Om sikre meddelelser
+portal-help = Brug for hjælp? { $contact }
+portal-again = Prøv igen
+portal-to-inbox = Til indbakken
+portal-to-message = Til meddelelsen
+portal-not-found-heading = Siden kan ikke vises
+portal-not-found-text = Der er ikke noget her, som du kan læse. Linket kan være skrevet forkert, tiden for meddelelsen kan være udløbet, eller den er til en anden.
+portal-stale-heading = Formularen gælder ikke længere
+portal-stale-text = Gå tilbage, genindlæs siden og prøv igen. Det kan ske, hvis du har logget ind igen i en anden fane.
+portal-login-failed-heading = Login blev afbrudt
+portal-login-failed-text = Dit elektroniske id kunne ikke bekræftes. Du kan prøve igen.
+portal-too-often-heading = Vent et øjeblik
+portal-too-often-text = Der er kommet usædvanligt mange forsøg fra din forbindelse. Vent et minut og prøv igen.
+portal-too-large-heading = Filerne er for store
+portal-too-large-text = Det, du sendte, er større, end der kan modtages. Gå tilbage og vælg færre eller mindre filer.
+portal-unavailable-heading = Det virker ikke lige nu
+portal-unavailable-text = Fejlen er hos os, ikke hos dig. Dine meddelelser er der stadig. Prøv igen om lidt.
+portal-landing-heading = Du har fået en sikker meddelelse
+portal-landing-text = { $organisation } sender følsomme oplysninger på denne måde i stedet for med almindelig e-mail. Log ind for at læse meddelelsen.
+portal-landing-logged-in = Du er logget ind som { $name }.
+portal-landing-open = Læs meddelelsen
+portal-login-heading = Log ind
+portal-login-text = Log ind med elektronisk id for at læse og besvare meddelelser fra { $organisation }.
+portal-login-ended = Du er blevet logget ud, fordi tiden udløb. Log ind for at fortsætte.
+portal-logged-out = Du er logget ud.
+portal-choose = Vælg, hvordan du vil logge ind
+portal-login-with = Log ind med { $provider }
+portal-get = Sådan får du { $provider }
+portal-genuine-heading = Er siden ægte?
+portal-genuine-text = Kontrollér adressen øverst i browseren. Er du i tvivl, så gå selv til hjemmesiden for { $organisation } og søg efter sikre meddelelser. Ingen fra { $organisation } beder dig om koder til dit elektroniske id.
+portal-inbox-empty = Du har ingen meddelelser at læse lige nu.
+portal-inbox-count =
+    { $count ->
+        [one] Én meddelelse.
+       *[other] { $count } meddelelser.
+    }
+portal-inbox-unread =
+    { $count ->
+        [0] Alle er læst.
+        [one] Én er ulæst.
+       *[other] { $count } er ulæste.
+    }
+portal-unread = Ulæst
+portal-answered = Besvaret
+portal-until = Kan læses til { $time }
+portal-no-subject = (uden emne)
+portal-outbox-empty = Du har ikke sendt noget svar.
+portal-to-whom = Til { $recipient }
+portal-drafts-empty = Du har ingen kladder.
+portal-saved-at = Gemt { $time }
+portal-facts = Om meddelelsen
+portal-from = Fra
+portal-to = Til
+portal-received = Modtaget
+portal-readable = Kan læses til
+portal-partial = En del af meddelelsen kan ikke vises her.
+portal-original = Hent originalen
+portal-frame = Meddelelsens tekst
+portal-frame-alone = Vis teksten på sin egen side
+portal-as-text = Vis som enkel tekst
+portal-no-text = Meddelelsen har ingen tekst.
+portal-files = Vedhæftede filer
+portal-file-count =
+    { $count ->
+        [one] Én vedhæftet fil
+       *[other] { $count } vedhæftede filer
+    }
+portal-reply = Svar
+portal-reply-go-on = Fortsæt på dit svar
+portal-pdf = Gem som PDF
+portal-retention = Meddelelsen slettes automatisk { $time }. Gem den på din egen computer eller telefon, hvis du vil beholde den.
+portal-reply-heading = Svar på meddelelsen
+portal-reply-wrote = Den { $time } skrev { $author }:
+portal-subject = Emne
+portal-your-answer = Dit svar
+portal-add-files = Vedhæft filer
+portal-add-hint = Du kan vælge flere filer. Tilsammen må de højst fylde { $size }.
+portal-remove = Fjern
+portal-remove-file = Fjern { $name }
+portal-send = Send svaret
+portal-save = Gem kladde
+portal-discard = Slet kladden
+portal-saved = Kladden er gemt. Den ligger under Kladder, til du sender den, så længe meddelelsen kan læses.
+portal-fault-title = Fejl
+portal-fault-heading = Svaret er ikke sendt
+portal-fault-kept = Det, du har skrevet, er gemt som kladde.
+portal-fault-files-large = Filerne fylder mere end { $size } tilsammen. Fjern en eller vælg mindre filer.
+portal-fault-files-many = Du kan højst vedhæfte { $count } filer.
+portal-fault-text-long = Teksten er for lang. Gør den kortere, eller vedhæft den som en fil.
+portal-fault-nothing = Skriv et svar, eller vedhæft en fil.
+portal-fault-unsent = Svaret kunne ikke modtages lige nu. Prøv igen om lidt.
+portal-sent-heading = Dit svar er sendt
+portal-sent-text = Det går beskyttet til { $recipient }.
+portal-sent-next-heading = Hvad sker der nu?
+portal-sent-next-text = Hvis du får svar, kommer der en ny e-mail med et link. Dit eget svar ligger under Sendt.
+portal-accessibility-lead = { $organisation } ønsker, at alle kan læse og besvare sikre meddelelser. Portalen er bygget til at opfylde WCAG 2.2 på niveau AA.
+portal-accessibility-how-heading = Sådan virker portalen
+portal-accessibility-how = Den virker uden JavaScript, med tastatur, med skærmlæser og på mobil. Du kan forstørre teksten til 400 procent. Mørk visning følger indstillingen på din enhed. Før du bliver logget ud, får du en advarsel og kan fortsætte.
+portal-accessibility-limits-heading = Kendte mangler
+portal-accessibility-limits = Meddelelser og vedhæftede filer vises, som afsenderen har skrevet dem, og kan derfor have mangler. Du kan altid vise en meddelelse som enkel tekst, hvis afsenderen har sendt en sådan med.
+portal-accessibility-tell-heading = Fortæl os, hvis noget ikke virker
+portal-accessibility-tell = Kontakt { $organisation }, hvis du ikke kan bruge portalen eller har brug for indholdet i en anden form.

@@ -85,3 +85,122 @@ reason-hold = the rule "{ $rule }" asks for a person's approval
 reason-rule = the rule "{ $rule }"
 
 signature = { $organisation } · sent automatically by the secure mail
+
+## The portal
+
+portal-product = Secure messages
+portal-skip = Skip to the content
+portal-nav = Main menu
+portal-languages = Language
+portal-inbox = Inbox
+portal-outbox = Sent
+portal-drafts = Drafts
+portal-logout = Log out
+portal-session = You will be logged out automatically on { $time } unless you do something before then.
+portal-session-writing = You will be logged out automatically on { $time }. Save the draft to stay logged in: what you have written is then kept.
+portal-stay = Stay logged in
+portal-still-heading = Are you still there?
+portal-still-text = You have not done anything for a while. In two minutes you will be logged out, so that nobody else can read your messages.
+portal-accessibility = Accessibility
+portal-about = About secure messages
+portal-help = Need help? { $contact }
+portal-again = Try again
+portal-to-inbox = To the inbox
+portal-to-message = To the message
+portal-not-found-heading = This page cannot be shown
+portal-not-found-text = There is nothing here that you can read. The link may be mistyped, the time for the message may be up, or it is meant for somebody else.
+portal-stale-heading = This form is no longer valid
+portal-stale-text = Go back, reload the page and try again. This can happen if you have logged in anew in another tab.
+portal-login-failed-heading = The login was not completed
+portal-login-failed-text = Your electronic ID could not be confirmed. You can try again.
+portal-too-often-heading = Please wait a moment
+portal-too-often-text = There have been unusually many attempts from your connection. Wait a minute and try again.
+portal-too-large-heading = The files are too large
+portal-too-large-text = What you sent is larger than can be received. Go back and choose fewer or smaller files.
+portal-unavailable-heading = This does not work right now
+portal-unavailable-text = The fault is ours, not yours. Your messages are still there. Try again in a while.
+portal-landing-heading = You have a secure message
+portal-landing-text = { $organisation } sends sensitive information this way instead of by ordinary e-mail. Log in to read the message.
+portal-landing-logged-in = You are logged in as { $name }.
+portal-landing-open = Read the message
+portal-login-heading = Log in
+portal-login-text = Log in with your electronic ID to read and answer messages from { $organisation }.
+portal-login-ended = You have been logged out because the time was up. Log in to go on.
+portal-logged-out = You have been logged out.
+portal-choose = Choose how to log in
+portal-login-with = Log in with { $provider }
+portal-get = How to get { $provider }
+portal-genuine-heading = Is this page genuine?
+portal-genuine-text = Check the address at the top of your browser. If in doubt, go to the website of { $organisation } yourself and search for secure messages. Nobody from { $organisation } will ask you for codes to your electronic ID.
+portal-inbox-empty = You have no messages to read right now.
+portal-inbox-count =
+    { $count ->
+        [one] One message.
+       *[other] { $count } messages.
+    }
+portal-inbox-unread =
+    { $count ->
+        [0] All have been read.
+        [one] One is unread.
+       *[other] { $count } are unread.
+    }
+portal-unread = Unread
+portal-answered = Answered
+portal-until = Can be read until { $time }
+portal-no-subject = (no subject)
+portal-outbox-empty = You have not sent any answer.
+portal-to-whom = To { $recipient }
+portal-drafts-empty = You have no drafts.
+portal-saved-at = Saved { $time }
+portal-facts = About the message
+portal-from = From
+portal-to = To
+portal-received = Received
+portal-readable = Can be read until
+portal-partial = Part of the message cannot be shown here.
+portal-original = Download the original
+portal-frame = The text of the message
+portal-frame-alone = Show the text on a page of its own
+portal-as-text = Show as plain text
+portal-no-text = The message has no text.
+portal-files = Attached files
+portal-file-count =
+    { $count ->
+        [one] One attached file
+       *[other] { $count } attached files
+    }
+portal-reply = Answer
+portal-reply-go-on = Go on with your answer
+portal-pdf = Save as PDF
+portal-retention = The message is deleted automatically on { $time }. Save it on your own computer or phone if you want to keep it.
+portal-reply-heading = Answer the message
+portal-reply-wrote = On { $time }, { $author } wrote:
+portal-subject = Subject
+portal-your-answer = Your answer
+portal-add-files = Attach files
+portal-add-hint = You can choose several files. Together they may be at most { $size }.
+portal-remove = Remove
+portal-remove-file = Remove { $name }
+portal-send = Send the answer
+portal-save = Save draft
+portal-discard = Discard the draft
+portal-saved = The draft has been saved. It stays under Drafts until you send it, as long as the message can be read.
+portal-fault-title = Fault
+portal-fault-heading = The answer has not been sent
+portal-fault-kept = What you have written is saved as a draft.
+portal-fault-files-large = The files are larger than { $size } together. Remove one or choose smaller files.
+portal-fault-files-many = You can attach at most { $count } files.
+portal-fault-text-long = The text is too long. Shorten it, or attach it as a file.
+portal-fault-nothing = Write an answer, or attach a file.
+portal-fault-unsent = The answer could not be taken right now. Try again in a while.
+portal-sent-heading = Your answer has been sent
+portal-sent-text = It goes, protected, to { $recipient }.
+portal-sent-next-heading = What happens now?
+portal-sent-next-text = If you get an answer back, a new e-mail with a link will arrive. Your own answer is under Sent.
+portal-accessibility-lead = { $organisation } wants everybody to be able to read and answer secure messages. The portal is built to meet WCAG 2.2 at level AA.
+portal-accessibility-how-heading = How the portal works
+portal-accessibility-how = It works without JavaScript, with a keyboard, with a screen reader and on a phone. You can enlarge the text to 400 per cent. Dark mode follows the setting of your device. Before you are logged out you are warned and can go on.
+portal-accessibility-limits-heading = Known limits
+portal-accessibility-limits = Messages and attached files are shown as their senders wrote them and may therefore fall short. You can always show a message as plain text if its sender included that.
+portal-accessibility-tell-heading = Tell us if something does not work
+portal-accessibility-tell = Contact { $organisation } if you cannot use the portal or need the content in another form.

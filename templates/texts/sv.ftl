@@ -85,3 +85,122 @@ reason-hold = regeln ”{ $rule }” kräver att en person godkänner
 reason-rule = regeln ”{ $rule }”
 
 signature = { $organisation } · skickat automatiskt av den säkra e-posten
+
+## The portal
+
+portal-product = Säkra meddelanden
+portal-skip = Hoppa till innehållet
+portal-nav = Huvudmeny
+portal-languages = Språk
+portal-inbox = Inkorg
+portal-outbox = Skickat
+portal-drafts = Utkast
+portal-logout = Logga ut
+portal-session = Du loggas ut automatiskt { $time } om du inte gör något innan dess.
+portal-session-writing = Du loggas ut automatiskt { $time }. Spara utkastet för att stanna kvar: det du har skrivit finns då kvar.
+portal-stay = Fortsätt vara inloggad
+portal-still-heading = Är du kvar?
+portal-still-text = Du har inte gjort något på en stund. Om två minuter loggas du ut, så att ingen annan kan läsa dina meddelanden.
+portal-accessibility = Tillgänglighet
+portal-about = Om säkra meddelanden
+portal-help = Behöver du hjälp? { $contact }
+portal-again = Försök igen
+portal-to-inbox = Till inkorgen
+portal-to-message = Till meddelandet
+portal-not-found-heading = Sidan kan inte visas
+portal-not-found-text = Det finns inget här som du kan läsa. Länken kan vara felskriven, tiden för meddelandet kan ha gått ut, eller så är det till någon annan.
+portal-stale-heading = Formuläret gäller inte längre
+portal-stale-text = Gå tillbaka, ladda om sidan och försök igen. Det kan hända om du har loggat in på nytt i en annan flik.
+portal-login-failed-heading = Inloggningen avbröts
+portal-login-failed-text = Din e-legitimation kunde inte bekräftas. Du kan försöka igen.
+portal-too-often-heading = Vänta en stund
+portal-too-often-text = Det har kommit ovanligt många försök från din anslutning. Vänta en minut och försök igen.
+portal-too-large-heading = Filerna är för stora
+portal-too-large-text = Det du skickade är större än vad som kan tas emot. Gå tillbaka och välj färre eller mindre filer.
+portal-unavailable-heading = Det fungerar inte just nu
+portal-unavailable-text = Felet är hos oss, inte hos dig. Dina meddelanden finns kvar. Försök igen om en stund.
+portal-landing-heading = Du har fått ett säkert meddelande
+portal-landing-text = { $organisation } skickar känsliga uppgifter på det här sättet i stället för med vanlig e-post. Logga in för att läsa meddelandet.
+portal-landing-logged-in = Du är inloggad som { $name }.
+portal-landing-open = Läs meddelandet
+portal-login-heading = Logga in
+portal-login-text = Logga in med e-legitimation för att läsa och besvara meddelanden från { $organisation }.
+portal-login-ended = Du har loggats ut eftersom tiden gick ut. Logga in för att fortsätta.
+portal-logged-out = Du har loggats ut.
+portal-choose = Välj hur du vill logga in
+portal-login-with = Logga in med { $provider }
+portal-get = Så skaffar du { $provider }
+portal-genuine-heading = Är sidan äkta?
+portal-genuine-text = Kontrollera adressen överst i webbläsaren. Är du osäker, gå själv till webbplatsen för { $organisation } och sök efter säkra meddelanden. Ingen från { $organisation } ber dig om koder till din e-legitimation.
+portal-inbox-empty = Du har inga meddelanden att läsa just nu.
+portal-inbox-count =
+    { $count ->
+        [one] Ett meddelande.
+       *[other] { $count } meddelanden.
+    }
+portal-inbox-unread =
+    { $count ->
+        [0] Alla är lästa.
+        [one] Ett är oläst.
+       *[other] { $count } är olästa.
+    }
+portal-unread = Oläst
+portal-answered = Besvarat
+portal-until = Kan läsas till { $time }
+portal-no-subject = (utan ämne)
+portal-outbox-empty = Du har inte skickat något svar.
+portal-to-whom = Till { $recipient }
+portal-drafts-empty = Du har inga utkast.
+portal-saved-at = Sparat { $time }
+portal-facts = Om meddelandet
+portal-from = Från
+portal-to = Till
+portal-received = Mottaget
+portal-readable = Kan läsas till
+portal-partial = En del av meddelandet kan inte visas här.
+portal-original = Ladda ner originalet
+portal-frame = Meddelandets text
+portal-frame-alone = Visa texten på en egen sida
+portal-as-text = Visa som enkel text
+portal-no-text = Meddelandet har ingen text.
+portal-files = Bifogade filer
+portal-file-count =
+    { $count ->
+        [one] En bifogad fil
+       *[other] { $count } bifogade filer
+    }
+portal-reply = Svara
+portal-reply-go-on = Fortsätt på ditt svar
+portal-pdf = Spara som PDF
+portal-retention = Meddelandet raderas automatiskt { $time }. Spara det på din egen dator eller telefon om du vill ha det kvar.
+portal-reply-heading = Svara på meddelandet
+portal-reply-wrote = Den { $time } skrev { $author }:
+portal-subject = Ämne
+portal-your-answer = Ditt svar
+portal-add-files = Bifoga filer
+portal-add-hint = Du kan välja flera filer. Tillsammans får de vara högst { $size }.
+portal-remove = Ta bort
+portal-remove-file = Ta bort { $name }
+portal-send = Skicka svaret
+portal-save = Spara utkast
+portal-discard = Släng utkastet
+portal-saved = Utkastet är sparat. Det ligger kvar under Utkast tills du skickar det, så länge meddelandet kan läsas.
+portal-fault-title = Fel
+portal-fault-heading = Svaret har inte skickats
+portal-fault-kept = Det du har skrivit är sparat som utkast.
+portal-fault-files-large = Filerna är större än { $size } tillsammans. Ta bort någon eller välj mindre filer.
+portal-fault-files-many = Du kan bifoga högst { $count } filer.
+portal-fault-text-long = Texten är för lång. Korta den eller bifoga den som en fil.
+portal-fault-nothing = Skriv ett svar eller bifoga en fil.
+portal-fault-unsent = Svaret kunde inte tas emot just nu. Försök igen om en stund.
+portal-sent-heading = Ditt svar är skickat
+portal-sent-text = Det går skyddat till { $recipient }.
+portal-sent-next-heading = Vad händer nu?
+portal-sent-next-text = Om du får ett svar tillbaka kommer ett nytt e-postmeddelande med en länk. Ditt eget svar finns under Skickat.
+portal-accessibility-lead = { $organisation } vill att alla ska kunna läsa och besvara säkra meddelanden. Portalen är byggd för att uppfylla WCAG 2.2 på nivå AA.
+portal-accessibility-how-heading = Så fungerar portalen
+portal-accessibility-how = Den fungerar utan JavaScript, med tangentbord, med skärmläsare och på mobil. Du kan förstora texten till 400 procent. Mörkt läge följer inställningen i din enhet. Innan du loggas ut får du en varning och kan fortsätta.
+portal-accessibility-limits-heading = Kända brister
+portal-accessibility-limits = Meddelanden och bifogade filer visas som avsändaren har skrivit dem och kan därför ha brister. Du kan alltid visa ett meddelande som enkel text om avsändaren har skickat med sådan.
+portal-accessibility-tell-heading = Berätta om något inte fungerar
+portal-accessibility-tell = Kontakta { $organisation } om du inte kan använda portalen eller behöver innehållet i en annan form.

@@ -1,0 +1,183 @@
+//! The reply form as it comes in: fields first, then files, each locked while it arrives.
+
+use std::time::Duration;
+
+use axum::extract::Multipart;
+use axum::extract::multipart::Field;
+use tokio::time::timeout;
+
+use crate::mailboxes::{PostBox, Upload};
+use crate::portal::letter::safe_name;
+use crate::portal::refusal::Refusal;
+use crate::portal::visit::Reader;
+
+/// Octets of the answer's text.
+pub(crate) const TEXT_OCTETS: usize = 512 * 1024;
+/// Characters of its subject.
+pub(crate) const SUBJECT_LENGTH: usize = 200;
+/// Files of one answer.
+pub(crate) const FILES: usize = 50;
+/// Octets of any other field.
+const FIELD_OCTETS: usize = 256;
+/// How long the next octets may take to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Octets by which a file's type is known.
+const TYPE_OCTETS: usize = 8 * 1024;
+
+/// What somebody sent. What is whole is here even where `fault` tells that something else was not taken.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) action: String,
+    pub(crate) files: Vec<Uploaded>,
+    pub(crate) fault: Option<FormFault>,
+}
+
+/// A file that has come whole; it belongs to nobody yet.
+pub(crate) struct Uploaded {
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) upload: Upload,
+}
+
+/// What was not taken, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FormFault {
+    /// The files are larger than an answer may have.
+    FilesTooLarge,
+    /// There are more files than an answer may have.
+    TooManyFiles,
+    /// The text is longer than an answer may have.
+    TextTooLong,
+    /// The answer has no text of its own and no file.
+    NothingWritten,
+}
+
+/// How much may still come.
+pub(crate) struct Room {
+    pub(crate) octets: u64,
+    pub(crate) files: usize,
+}
+
+/// Reads the form. The token comes first and is checked before anything is kept.
+pub(crate) async fn read(
+    mut form: Multipart,
+    reader: &Reader,
+    post_box: &PostBox,
+    mut room: Room,
+) -> Result<Written, Refusal> {
+    let mut written = Written::default();
+    let mut is_signed = false;
+    while let Some(mut field) = next(&mut form).await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if !is_signed && name != "csrf" {
+            return Err(Refusal::FormIsStale);
+        }
+        match name.as_str() {
+            "csrf" => {
+                reader.check(&text(&mut field, FIELD_OCTETS).await?.0)?;
+                is_signed = true;
+            }
+            "subject" => written.subject = one_line(&text(&mut field, SUBJECT_LENGTH * 4).await?.0),
+            "text" => {
+                let (text, is_whole) = text(&mut field, TEXT_OCTETS).await?;
+                written.text = text;
+                written.fault = written.fault.or((!is_whole).then_some(FormFault::TextTooLong));
+            }
+            "action" => written.action = text(&mut field, FIELD_OCTETS).await?.0,
+            "file" => file(field, &mut written, post_box, &mut room).await?,
+            _ => drop(text(&mut field, FIELD_OCTETS).await?),
+        }
+    }
+    if is_signed { Ok(written) } else { Err(Refusal::FormIsStale) }
+}
+
+async fn next(form: &mut Multipart) -> Result<Option<Field<'_>>, Refusal> {
+    timeout(PATIENCE, form.next_field()).await.map_err(|_| Refusal::FormIsStale)?.map_err(broken)
+}
+
+async fn chunk(field: &mut Field<'_>) -> Result<Option<axum::body::Bytes>, Refusal> {
+    timeout(PATIENCE, field.chunk()).await.map_err(|_| Refusal::FormIsStale)?.map_err(broken)
+}
+
+/// The body was too large in all, or is no form.
+fn broken(fault: axum::extract::multipart::MultipartError) -> Refusal {
+    if fault.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE { Refusal::TooLarge } else { Refusal::FormIsStale }
+}
+
+/// A field's text, as far as `limit` octets, and whether that is all of it.
+async fn text(field: &mut Field<'_>, limit: usize) -> Result<(String, bool), Refusal> {
+    let mut octets = Vec::new();
+    let mut is_whole = true;
+    while let Some(chunk) = chunk(field).await? {
+        let kept = chunk.len().min(limit - octets.len());
+        is_whole &= kept == chunk.len();
+        octets.extend_from_slice(chunk.get(..kept).unwrap_or_default());
+    }
+    Ok((String::from_utf8_lossy(&octets).replace("\r\n", "\n").replace('\0', ""), is_whole))
+}
+
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUBJECT_LENGTH).collect();
+    line.trim().to_owned()
+}
+
+/// Keeps a file; what does not fit is read to its end and forgotten, so that the rest of the form is not lost.
+async fn file(mut field: Field<'_>, written: &mut Written, post_box: &PostBox, room: &mut Room) -> Result<(), Refusal> {
+    let name = field.file_name().and_then(safe_name);
+    let mut start: Vec<u8> = Vec::new();
+    let mut upload = post_box.upload()?;
+    let mut fits = true;
+    while let Some(chunk) = chunk(&mut field).await? {
+        fits = fits && upload.length() + chunk.len() as u64 <= room.octets;
+        if fits {
+            start.extend_from_slice(chunk.get(..chunk.len().min(TYPE_OCTETS - start.len())).unwrap_or_default());
+            upload.write(&chunk).await?;
+        }
+    }
+    if !fits {
+        written.fault = Some(FormFault::FilesTooLarge);
+        return Ok(());
+    }
+    // A file field without a file comes with neither.
+    if upload.length() == 0 && name.is_none() {
+        return Ok(());
+    }
+    if room.files == 0 {
+        written.fault = Some(FormFault::TooManyFiles);
+        return Ok(());
+    }
+    room.files -= 1;
+    room.octets -= upload.length();
+    let name = name.unwrap_or_else(|| "1.bin".to_owned());
+    written.files.push(Uploaded { name, media_type: media_type(&start).to_owned(), upload });
+    Ok(())
+}
+
+/// A file's type by its content, whatever its name says.
+fn media_type(start: &[u8]) -> &'static str {
+    let is_text = |octets: &[u8]| match std::str::from_utf8(octets) {
+        Ok(text) => !text.contains('\0'),
+        // The end may stand within a character.
+        Err(fault) => fault.error_len().is_none() && !octets.contains(&0),
+    };
+    match infer::get(start) {
+        Some(kind) => kind.mime_type(),
+        None if is_text(start) => "text/plain",
+        None => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::portal::form::*;
+
+    #[test]
+    fn a_files_type_is_what_it_holds() {
+        assert_eq!(media_type(b"%PDF-1.7\n"), "application/pdf");
+        assert_eq!(media_type(b"\x89PNG\r\n\x1a\n0000"), "image/png");
+        assert_eq!(media_type("Hej Åsa".as_bytes()), "text/plain");
+        assert_eq!(media_type(&[0, 1, 2, 3]), "application/octet-stream");
+    }
+}

@@ -1,0 +1,108 @@
+//! One message: read, saved, printed.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::mailboxes::{Found, Stored, StoredId};
+use crate::portal::door::{Portal, Shared};
+use crate::portal::download::{Source, download};
+use crate::portal::frame::{Frame, page};
+use crate::portal::letter::{FileStream, Letter, Passage, passages};
+use crate::portal::refusal::Refusal;
+use crate::portal::visit::Reader;
+use crate::portal::web_page::{POLICY, web_page};
+use crate::records::{Event, EventKind};
+
+#[derive(Template)]
+#[template(path = "portal/message.html")]
+struct MessagePage<'f> {
+    f: &'f Frame,
+    id: String,
+    found: Found,
+    stored: Stored,
+    letter: Letter,
+    passages: Vec<Passage>,
+    has_draft: bool,
+}
+
+/// `GET /messages/ID`. Its reader's own GET, and nobody else's and no looking ahead, is a reading.
+pub(crate) async fn read(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let post_box = &portal.deps.post_box;
+    let letter = Letter::read(post_box, &stored).await?;
+    let looks_ahead = ["sec-purpose", "purpose"]
+        .iter()
+        .any(|name| headers.get(*name).is_some_and(|value| value.as_bytes().starts_with(b"prefetch")));
+    if method == Method::GET && !looks_ahead {
+        if found.milestones.opened.is_none() {
+            portal.count("opened");
+        }
+        post_box.opened(&found, &reader.visitor.who).await?;
+    }
+    let has_draft = post_box.draft(reader.visitor.person, found.id)?.is_some();
+    let frame = Frame::new(&portal, &reader.visit);
+    let passages = passages(&letter.text);
+    let message = MessagePage { f: &frame, id: found.id.to_string(), found, stored, letter, passages, has_draft };
+    Ok(page(StatusCode::OK, &frame, &message))
+}
+
+/// `GET /messages/ID/html`: the message's HTML, alone in its sandbox.
+pub(crate) async fn html(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let (_, stored) = theirs(&portal, &reader, &id)?;
+    let letter = Letter::read(&portal.deps.post_box, &stored).await?;
+    if letter.html.is_empty() {
+        return Err(Refusal::NotFound);
+    }
+    let mut response = Html(web_page(reader.visit.language, &stored.subject, &letter.html)).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    Ok(response)
+}
+
+/// `GET /messages/ID/original`: the message as it stands, for whatever we cannot show.
+pub(crate) async fn original(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let octets = portal.deps.post_box.octets(&stored).await?;
+    fetched(&portal, &reader, &found, "the original").await?;
+    Ok(download(Source::Original(octets), &format!("{}.eml", found.id), "application/octet-stream"))
+}
+
+/// `GET /messages/ID/attachments/N`.
+pub(crate) async fn attachment(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path((id, number)): Path<(String, usize)>,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let opened = FileStream::open(&portal.deps.post_box, &stored, number).await?;
+    let (file, stream) = opened.ok_or(Refusal::NotFound)?;
+    fetched(&portal, &reader, &found, &format!("attachment {number}")).await?;
+    Ok(download(Source::File(stream), &file.name, &file.media_type))
+}
+
+/// The message with this id, if it is the reader's and can be read now.
+pub(crate) fn theirs(portal: &Portal, reader: &Reader, id: &str) -> Result<(Found, Stored), Refusal> {
+    let id: StoredId = id.parse().map_err(|_| Refusal::NotFound)?;
+    portal.deps.post_box.find_for(id, reader.visitor.person)?.ok_or(Refusal::NotFound)
+}
+
+/// Records that its reader took a copy.
+pub(crate) async fn fetched(portal: &Portal, reader: &Reader, found: &Found, what: &str) -> Result<(), Refusal> {
+    let event = Event::new(EventKind::Fetched).about(found.id.message).detail(what);
+    Ok(portal.deps.post_box.record(event.note(reader.visitor.who.name.clone())).await?)
+}

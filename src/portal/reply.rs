@@ -1,0 +1,272 @@
+//! Answering a message: the form, the draft, the sending.
+
+use askama::Template;
+use axum::extract::{Multipart, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use crate::mailboxes::{Draft, DraftFile, Found, Stored};
+use crate::portal::door::{Portal, Shared};
+use crate::portal::form::{self, FILES, FormFault, Room, Written};
+use crate::portal::frame::{Frame, page, size};
+use crate::portal::letter::Letter;
+use crate::portal::reading::theirs;
+use crate::portal::refusal::Refusal;
+use crate::portal::visit::Reader;
+use crate::queue::{Answer, Attachment, ReceptionError};
+use crate::texts::Language;
+
+/// Characters of an original that are quoted.
+const QUOTED: usize = 50_000;
+/// Beginnings of a subject that say it is an answer already.
+const MARKS: [&str; 4] = ["re:", "sv:", "vs:", "aw:"];
+
+#[derive(Template)]
+#[template(path = "portal/reply.html")]
+struct ReplyPage<'f> {
+    f: &'f Frame,
+    id: String,
+    stored: Stored,
+    draft: Draft,
+    is_kept: bool,
+    saved: bool,
+    max_upload: String,
+    fault: Option<(String, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "portal/sent.html")]
+struct SentPage<'f> {
+    f: &'f Frame,
+    id: String,
+    to: String,
+}
+
+/// Whether the page comes after a saving.
+#[derive(Deserialize)]
+pub(crate) struct After {
+    saved: Option<String>,
+}
+
+/// Why an answer was not sent.
+enum Unsent {
+    Form(FormFault),
+    Intake,
+}
+
+/// `GET /messages/ID/reply`: the draft, or a new answer with the original quoted.
+pub(crate) async fn write(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+    Query(after): Query<After>,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let kept = portal.deps.post_box.draft(reader.visitor.person, found.id)?;
+    let is_kept = kept.is_some();
+    let draft = match kept {
+        Some(draft) => draft,
+        None => begun(&portal, reader.visit.language, &found, &stored).await?,
+    };
+    let shown = Shown { draft, is_kept, saved: after.saved.is_some(), fault: None };
+    Ok(form_page(&portal, &reader, &found, stored, shown))
+}
+
+/// `POST /messages/ID/reply`: saves, takes a file away, throws away, or sends. Whatever is written is saved first, so
+/// that nothing is lost where sending fails.
+pub(crate) async fn post(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+    form: Multipart,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let post_box = &portal.deps.post_box;
+    let kept = post_box.draft(reader.visitor.person, found.id)?.map(|draft| draft.files).unwrap_or_default();
+    let taken: u64 = kept.iter().map(|file| file.body.plain_length).sum();
+    let room =
+        Room { octets: portal.settings.max_upload.saturating_sub(taken), files: FILES.saturating_sub(kept.len()) };
+    let written = form::read(form, &reader, post_box, room).await?;
+    if written.action == "discard" {
+        post_box.discard_draft(reader.visitor.person, found.id).await?;
+        return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
+    }
+    let (action, fault) = (written.action.clone(), written.fault);
+    let draft = save(&portal, &reader, &found, kept, written).await?;
+    let unsent = match fault {
+        Some(fault) => Unsent::Form(fault),
+        None if action != "send" => return Ok(Redirect::to(&format!("/messages/{id}/reply?saved=1")).into_response()),
+        None if says_nothing(&draft) => Unsent::Form(FormFault::NothingWritten),
+        None => match send(&portal, &reader, &found, &stored, &draft).await {
+            Ok(()) => return Ok(Redirect::to(&format!("/messages/{id}/sent")).into_response()),
+            Err(_) => Unsent::Intake,
+        },
+    };
+    let shown = Shown { draft, is_kept: true, saved: false, fault: Some(unsent) };
+    Ok(form_page(&portal, &reader, &found, stored, shown))
+}
+
+/// `GET /messages/ID/sent`.
+pub(crate) async fn sent(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let frame = Frame::new(&portal, &reader.visit);
+    let to = recipient(&portal, &stored);
+    Ok(page(StatusCode::OK, &frame, &SentPage { f: &frame, id: found.id.to_string(), to }))
+}
+
+/// What the form shows.
+struct Shown {
+    draft: Draft,
+    is_kept: bool,
+    saved: bool,
+    fault: Option<Unsent>,
+}
+
+fn form_page(portal: &Portal, reader: &Reader, found: &Found, stored: Stored, shown: Shown) -> Response {
+    let frame = Frame::new(portal, &reader.visit).that_stays();
+    let max_upload = size(reader.visit.language, portal.settings.max_upload);
+    let status = match &shown.fault {
+        None => StatusCode::OK,
+        Some(Unsent::Form(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        Some(Unsent::Intake) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let fault = shown.fault.map(|fault| match fault {
+        Unsent::Form(FormFault::FilesTooLarge) => (frame.t1("portal-fault-files-large", "size", &max_upload), "file"),
+        Unsent::Form(FormFault::TooManyFiles) => (frame.count("portal-fault-files-many", &FILES), "file"),
+        Unsent::Form(FormFault::TextTooLong) => (frame.t("portal-fault-text-long"), "text"),
+        Unsent::Form(FormFault::NothingWritten) => (frame.t("portal-fault-nothing"), "text"),
+        Unsent::Intake => (frame.t("portal-fault-unsent"), "send"),
+    });
+    let Shown { draft, is_kept, saved, .. } = shown;
+    let id = found.id.to_string();
+    let form = ReplyPage { f: &frame, id, stored, draft, is_kept, saved, max_upload, fault };
+    page(status, &frame, &form)
+}
+
+/// Saves what was written, with the new files and without the one that is to go.
+async fn save(
+    portal: &Portal,
+    reader: &Reader,
+    found: &Found,
+    kept: Vec<DraftFile>,
+    written: Written,
+) -> Result<Draft, Refusal> {
+    let gone = written.action.strip_prefix("remove-").and_then(|id| u128::from_str_radix(id, 16).ok());
+    let (removed, mut files): (Vec<DraftFile>, Vec<DraftFile>) =
+        kept.into_iter().partition(|file| Some(file.body.id) == gone);
+    let mut added = Vec::with_capacity(written.files.len());
+    for file in written.files {
+        let body = file.upload.finish().await?;
+        files.push(DraftFile { name: file.name, media_type: file.media_type, body: body.body_ref().clone() });
+        added.push(body);
+    }
+    let draft = Draft { subject: written.subject, text: written.text, files, saved: 0 };
+    let removed = removed.into_iter().map(|file| file.body).collect();
+    portal.deps.post_box.save_draft(reader.visitor.person, found.id, draft.clone(), added, removed).await?;
+    Ok(draft)
+}
+
+async fn send(
+    portal: &Portal,
+    reader: &Reader,
+    found: &Found,
+    stored: &Stored,
+    draft: &Draft,
+) -> Result<(), ReceptionError> {
+    let who = &reader.visitor.who;
+    let language = reader.visit.language;
+    let attachments = draft.files.iter().cloned();
+    let answer = Answer {
+        message: found.id.message,
+        recipient: found.id.place,
+        author: who.name.clone(),
+        provider: who.provider.clone(),
+        level: who.level.clone(),
+        number_verified: who.number.is_some() && (stored.number.is_none() || stored.number == who.number),
+        subject: if draft.subject.is_empty() { subject(language, &stored.subject) } else { draft.subject.clone() },
+        text: draft.text.clone(),
+        attachments: attachments
+            .map(|file| Attachment { file_name: file.name, media_type: file.media_type, body: file.body })
+            .collect(),
+        language: language.to_string(),
+    };
+    let taken = portal.deps.answers.answer(answer).await;
+    match &taken {
+        Ok(_) => portal.count("answered"),
+        Err(fault) => tracing::error!(reason = %fault, message = %found.id, "an answer was not taken"),
+    }
+    taken.map(drop)
+}
+
+/// A new answer: the subject marked, the original quoted with who wrote it and when.
+async fn begun(portal: &Portal, language: Language, found: &Found, stored: &Stored) -> Result<Draft, Refusal> {
+    let letter = Letter::read(&portal.deps.post_box, stored).await?;
+    let when = portal.settings.zone.moment(language, found.milestones.noticed);
+    let words = [("author", stored.author.as_str()), ("time", when.as_str())];
+    let wrote = crate::texts::say(language, "portal-reply-wrote", &words);
+    let original: String = letter.readable_text().chars().take(QUOTED).collect();
+    let quoted: Vec<String> = original.trim().lines().map(quote).collect();
+    let text = if quoted.is_empty() { String::new() } else { format!("\n\n{wrote}\n{}\n", quoted.join("\n")) };
+    Ok(Draft { subject: subject(language, &stored.subject), text, files: Vec::new(), saved: 0 })
+}
+
+fn quote(line: &str) -> String {
+    if line.starts_with('>') { format!(">{line}") } else { format!("> {line}").trim_end().to_owned() }
+}
+
+fn subject(language: Language, original: &str) -> String {
+    let start: String = original.chars().take(3).collect::<String>().to_lowercase();
+    if MARKS.contains(&start.as_str()) {
+        return original.to_owned();
+    }
+    let mark = match language {
+        Language::Sv | Language::Da => "SV:",
+        Language::En => "Re:",
+    };
+    format!("{mark} {original}").trim_end().to_owned()
+}
+
+/// Nothing but the quoted original and the line above it.
+fn says_nothing(draft: &Draft) -> bool {
+    let lines: Vec<&str> = draft.text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let own = lines.iter().enumerate().filter(|(place, line)| {
+        let introduces =
+            line.trim_end().ends_with(':') && lines.get(place + 1).is_some_and(|next| next.starts_with('>'));
+        !line.starts_with('>') && !introduces
+    });
+    draft.files.is_empty() && own.count() == 0
+}
+
+/// To whom an answer goes, for people.
+fn recipient(portal: &Portal, stored: &Stored) -> String {
+    let organisation = &portal.settings.organisation.name;
+    match &stored.department {
+        Some(department) => format!("{department}, {organisation}"),
+        None => format!("{}, {organisation}", stored.author),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::portal::reply::*;
+
+    #[test]
+    fn a_subject_is_marked_once() {
+        assert_eq!(subject(Language::Sv, "Bygglov"), "SV: Bygglov");
+        assert_eq!(subject(Language::Sv, "Re: Bygglov"), "Re: Bygglov");
+        assert_eq!(subject(Language::En, ""), "Re:");
+    }
+
+    #[test]
+    fn a_quote_alone_says_nothing() {
+        let draft = |text: &str| Draft { text: text.to_owned(), ..Draft::default() };
+        assert!(says_nothing(&draft("\n\nDen 1 juni skrev Anna:\n> Hej\n> \n")));
+        assert!(!says_nothing(&draft("Tack!\n\nDen 1 juni skrev Anna:\n> Hej\n")));
+        assert!(!says_nothing(&draft("Se här:\nJa.\n")));
+    }
+}

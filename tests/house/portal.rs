@@ -1,0 +1,559 @@
+//! The web door, as a browser meets it: real sockets, its own cookies, no scripts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Method, Response, StatusCode};
+use sealgate::mail::{Address, QueueId};
+use sealgate::mailboxes::{Deposit, Identified, PersonId, PostBox, Stored, StoredId};
+use sealgate::net::{Clock, ServerTls, Shutdown, Time};
+use sealgate::portal::{
+    Begun, Deps, ElectronicId, Finished, LoginFault, Owner, PortalSettings, ProviderName, Server, Visitor, Visitors,
+    WayBack,
+};
+use sealgate::queue::{Answer, AnswerIntake, ReceptionError};
+use sealgate::records::Journal;
+use sealgate::store::{Bodies, Embedded, Files, RowsHandle, Transaction};
+use sealgate::telemetry::Metrics;
+use sealgate::texts::{Language, Zone};
+use sealgate::vault::{Identity, Vault};
+
+const NOON: i64 = 1_795_521_600_000; // 2026-11-24T12:00:00Z
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// An e-ID that believes whoever is named in the code.
+struct Credulous(Mutex<HashMap<String, String>>);
+
+#[async_trait]
+impl ElectronicId for Credulous {
+    async fn begin(&self, provider: &str, return_to: String) -> Result<Begun, LoginFault> {
+        if provider != "bankid" {
+            return Err(LoginFault::NoSuchProvider);
+        }
+        let mut pending = self.0.lock().unwrap();
+        let state = format!("state{}", pending.len());
+        pending.insert(state.clone(), return_to);
+        Ok(Begun { location: format!("https://op.example/authorize?state={state}"), binding: format!("b-{state}") })
+    }
+
+    async fn finish(&self, _: &str, back: WayBack, binding: &str) -> Result<Finished, LoginFault> {
+        let refused = |why: &str| LoginFault::Refused(why.to_owned());
+        let state = back.state.ok_or_else(|| refused("no state"))?;
+        if binding != format!("b-{state}") {
+            return Err(refused("another browser"));
+        }
+        let return_to = self.0.lock().unwrap().remove(&state).ok_or_else(|| refused("unknown state"))?;
+        let name = back.code.ok_or_else(|| refused("no code"))?;
+        let number = name.strip_prefix("number").map(|number| format!("se-personnummer {number}"));
+        let (provider, issuer) = ("bankid".to_owned(), "https://op.example".to_owned());
+        let who = Identified { provider, issuer, subject: name.clone(), name, level: "loa3".into(), number };
+        Ok(Finished { who, return_to })
+    }
+}
+
+/// Remembers logins for half an hour.
+struct Remembered(Mutex<HashMap<String, (Identified, PersonId)>>, Clock);
+
+impl Visitors for Remembered {
+    fn begin(&self, who: Identified, person: PersonId, _: Language) -> Option<String> {
+        let mut all = self.0.lock().unwrap();
+        let token = format!("session{}", all.len());
+        all.insert(token.clone(), (who, person));
+        Some(token)
+    }
+
+    fn find(&self, token: &str) -> Option<Visitor> {
+        let (who, person) = self.0.lock().unwrap().get(token).cloned()?;
+        let now = self.1.now();
+        let ends_at_last = now.after(Duration::from_secs(8 * 3600));
+        Some(Visitor { who, person, csrf: format!("csrf-{token}"), ends: now.after(DAY / 48), ends_at_last })
+    }
+
+    fn end(&self, token: &str) {
+        self.0.lock().unwrap().remove(token);
+    }
+}
+
+/// Takes answers, or none.
+#[derive(Default)]
+struct Taken(Mutex<Vec<Answer>>, Mutex<bool>);
+
+#[async_trait]
+impl AnswerIntake for Taken {
+    async fn answer(&self, answer: Answer) -> Result<QueueId, ReceptionError> {
+        if *self.1.lock().unwrap() {
+            return Err(ReceptionError::Unavailable("the test says so".into()));
+        }
+        let id = answer.message;
+        self.0.lock().unwrap().push(answer);
+        Ok(id)
+    }
+}
+
+struct House {
+    _folder: tempfile::TempDir,
+    post_box: PostBox,
+    rows: RowsHandle,
+    bodies: Arc<Bodies>,
+    vault: Vault,
+    journal: Journal,
+    clock: Clock,
+    taken: Arc<Taken>,
+    base: String,
+    shutdown: Shutdown,
+    deposited: Mutex<u64>,
+}
+
+impl House {
+    async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    async fn open_with(tls: Option<ServerTls>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: RowsHandle = Arc::new(Embedded::open(&folder.path().join("rows.redb")).unwrap());
+        let files = Files::open(&folder.path().join("bodies")).unwrap();
+        let bodies = Arc::new(Bodies::new(Arc::clone(&rows), Arc::new(files)));
+        let own = [Identity::generate().unwrap()];
+        let clock = Clock::set_to(Time::from_unix_ms(NOON));
+        let vault = Vault::open(&folder.path().join("keys"), &own, &[], clock.now()).unwrap();
+        let journal = Journal::new(Arc::clone(&rows), vault.clone(), clock.clone());
+        let post_box =
+            PostBox::new(Arc::clone(&rows), Arc::clone(&bodies), vault.clone(), journal.clone(), clock.clone());
+        let taken = Arc::new(Taken::default());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let deps = Deps {
+            post_box: post_box.clone(),
+            answers: Arc::clone(&taken) as Arc<dyn AnswerIntake>,
+            electronic_id: Arc::new(Credulous(Mutex::default())),
+            visitors: Arc::new(Remembered(Mutex::default(), clock.clone())),
+            tls,
+            metrics: Metrics::default(),
+            clock: clock.clone(),
+        };
+        let server = Server::bind(settings(), deps).await.unwrap();
+        let base = format!("{scheme}://localhost:{}", server.local_address().unwrap().port());
+        let shutdown = Shutdown::new();
+        tokio::spawn(server.run(shutdown.clone()));
+        let deposited = Mutex::new(0);
+        Self { _folder: folder, post_box, rows, bodies, vault, journal, clock, taken, base, shutdown, deposited }
+    }
+
+    /// Puts a message into a post box: its link's token and its id.
+    async fn deposit(&self, to: &str, number: Option<&str>, message: &[u8]) -> (String, StoredId) {
+        let mut upload = self.post_box.upload().unwrap();
+        upload.write(message).await.unwrap();
+        let mut body = upload.finish().await.unwrap();
+        let count = {
+            let mut deposited = self.deposited.lock().unwrap();
+            *deposited += 1;
+            *deposited
+        };
+        let address: Address = to.parse().unwrap();
+        let stored = Stored {
+            address,
+            sender: Some("anna.berg@sundby.example".parse().unwrap()),
+            author: "Anna Berg".into(),
+            return_mailbox: "bygg@sundby.example".parse().unwrap(),
+            department: Some("Bygglov".into()),
+            subject: "Komplettering av bygglov för Storgatan 1".into(),
+            message_id: None,
+            references: Vec::new(),
+            language: Language::Sv,
+            number: number.map(str::to_owned),
+            head: b"X-Head: ours\r\n".to_vec(),
+            skip: 0,
+            body: body.body_ref().clone(),
+        };
+        let id = StoredId { message: QueueId::from_parts(count, [1; 10]), place: 0 };
+        let now = self.clock.now();
+        let deposit = Deposit { id, now, expires: now.after(30 * DAY), person: None, stored };
+        let prepared = self.post_box.prepare(deposit).unwrap();
+        let token = prepared.token().to_string();
+        let change = move |tx: &mut dyn Transaction| {
+            body.record(tx)?;
+            prepared.write(tx)
+        };
+        self.rows.commit(Box::new(change)).await.unwrap();
+        (token, id)
+    }
+
+    fn browser(&self) -> Browser {
+        let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = plain.danger_accept_invalid_certs(true).build().unwrap();
+        Browser { client, base: self.base.clone(), cookies: BTreeMap::new() }
+    }
+
+    fn events(&self) -> Vec<(String, String)> {
+        let all = self.journal.from(0, 1_000).unwrap();
+        all.into_iter().map(|event| (event.kind.as_str().to_owned(), event.detail)).collect()
+    }
+
+    fn is_open(&self, id: StoredId) -> bool {
+        self.post_box.find(id).unwrap().unwrap().milestones.opened.is_some()
+    }
+
+    async fn plain(&self, body: &sealgate::mailboxes::DraftFile) -> Vec<u8> {
+        let locked = self.bodies.read_whole(&body.body, 1 << 30).await.unwrap();
+        self.vault.unlock(body.body.epoch, &locked).unwrap().to_vec()
+    }
+}
+
+fn settings() -> PortalSettings {
+    PortalSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        url: "https://sakra.sundby.example".into(),
+        organisation: Owner {
+            name: "Sundby kommun".into(),
+            contact: Some("Kontaktcenter 0000-720 00".into()),
+            website: Some("https://www.sundby.example/sakra-meddelanden".into()),
+        },
+        language: Language::Sv,
+        zone: Zone::default(),
+        retention: 30 * DAY,
+        max_upload: 1_000_000,
+        trusted_proxies: Vec::new(),
+        providers: vec![
+            ProviderName { id: "bankid".into(), name: "BankID".into(), help: Some("https://bankid.example/".into()) },
+            ProviderName { id: "freja".into(), name: "Freja+".into(), help: None },
+        ],
+        max_connections: 100,
+    }
+}
+
+struct Browser {
+    client: reqwest::Client,
+    base: String,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    async fn ask(&mut self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> Response {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request = request.header("cookie", cookies.join("; "));
+        }
+        if let Some((media_type, octets)) = body {
+            request = request.header("content-type", media_type).body(octets);
+        }
+        let response = request.send().await.unwrap();
+        for field in response.headers().get_all("set-cookie") {
+            let field = field.to_str().unwrap();
+            assert!(field.starts_with("__Host-"), "{field}");
+            assert!(field.contains("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{field}");
+            let (name, value) = field.split(';').next().unwrap().split_once('=').unwrap();
+            match value {
+                "" => drop(self.cookies.remove(name)),
+                _ => drop(self.cookies.insert(name.to_owned(), value.to_owned())),
+            }
+        }
+        response
+    }
+
+    async fn get(&mut self, path: &str) -> Response {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn page(&mut self, path: &str) -> String {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.text().await.unwrap()
+    }
+
+    async fn post(&mut self, path: &str, form: &str) -> Response {
+        self.ask(Method::POST, path, Some(("application/x-www-form-urlencoded".into(), form.into()))).await
+    }
+
+    /// Logs in through a link, as a browser would be led; the last answer.
+    async fn log_in(&mut self, query: &str, name: &str) -> Response {
+        let away = self.get(&format!("/login/bankid{query}")).await;
+        assert_eq!(away.status(), StatusCode::SEE_OTHER);
+        let state = away.headers()["location"].to_str().unwrap().rsplit('=').next().unwrap().to_owned();
+        self.get(&format!("/callback/bankid?code={name}&state={state}&iss=https://op.example")).await
+    }
+
+    fn csrf(&self) -> String {
+        format!("csrf-{}", self.cookies["__Host-session"])
+    }
+
+    async fn answer(&mut self, path: &str, fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Response {
+        let mut body = Vec::new();
+        let token = self.csrf();
+        for (name, value) in [("csrf", token.as_str())].iter().chain(fields) {
+            body.extend_from_slice(
+                format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").as_bytes(),
+            );
+        }
+        for (name, octets) in files {
+            body.extend_from_slice(
+                format!("--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/html\r\n\r\n").as_bytes(),
+            );
+            body.extend_from_slice(octets);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--XX--\r\n");
+        self.ask(Method::POST, path, Some(("multipart/form-data; boundary=XX".into(), body))).await
+    }
+}
+
+fn location(response: &Response) -> &str {
+    response.headers()["location"].to_str().unwrap()
+}
+
+const LETTER: &str = "From: anna.berg@sundby.example\r\nMIME-Version: 1.0\r\n\
+Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n\
+--a\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHej Åsa!\r\n\r\nVi behöver en ritning till.\r\n\r\n> Tidigare fråga\r\n--a\r\n\
+Content-Type: text/html; charset=utf-8\r\n\r\n<p>Hej <b>Åsa</b>!</p><script>alert(1)</script><img src=\"https://spy.example/x.png\">\
+<p>Vi behöver en ritning till. <a href=\"https://www.sundby.example/bygglov\">Läs mer</a>.</p>\r\n--a--\r\n\
+--m\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename*=utf-8''Situationsplan%20%C3%A5r%201.pdf\r\n\
+Content-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjcK\r\n--m\r\nContent-Type: text/html; name=sida.html\r\n\
+Content-Disposition: attachment; filename=sida.html\r\n\r\n<script>alert(2)</script>\r\n--m--\r\n";
+
+#[tokio::test]
+async fn a_notices_link_is_a_locator_and_never_a_key() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut scanner = house.browser();
+    let known = scanner.page(&format!("/m/{token}")).await;
+    assert_eq!(scanner.ask(Method::HEAD, &format!("/m/{token}"), None).await.status(), StatusCode::OK);
+    let unknown = scanner.page("/m/aaaaaaaaaaaaaaaaaaaaaaaaaa").await;
+    assert_eq!(known.replace(&token, "T"), unknown.replace("aaaaaaaaaaaaaaaaaaaaaaaaaa", "T"));
+    assert!(known.contains("Sundby kommun") && known.contains(&format!("/login/bankid?m={token}")));
+    assert!(!known.contains("Storgatan") && !known.contains("Anna"));
+    assert!(scanner.cookies.is_empty() && house.events().is_empty() && !house.is_open(id));
+    assert_eq!(scanner.get("/m/short").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_first_e_id_through_the_link_may_read_and_nobody_else() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let link = format!("?m={token}");
+    let mut eva = house.browser();
+    let arrived = eva.log_in(&link, "Eva").await;
+    assert_eq!((arrived.status(), location(&arrived)), (StatusCode::SEE_OTHER, &*format!("/messages/{id}")));
+    assert_eq!(eva.ask(Method::HEAD, &format!("/messages/{id}"), None).await.status(), StatusCode::OK);
+    assert!(!house.is_open(id), "a look ahead is no reading");
+    let inbox = eva.page("/inbox").await;
+    assert!(inbox.contains("Oläst") && inbox.contains("Storgatan 1") && inbox.contains("24 december 2026 kl. 13.00"));
+    let page = eva.page(&format!("/messages/{id}")).await;
+    assert!(house.is_open(id));
+    assert!(page.contains("Hej Åsa!") && page.contains("<blockquote>&#62; Tidigare fråga"), "{page}");
+    assert!(!eva.page("/inbox").await.contains("Oläst"));
+
+    // Another person, an unknown link, an expired message and a wrong number look the same.
+    let mut pages = Vec::new();
+    let (numbered, _) = house.deposit("ove@live.example", Some("se-personnummer 198501012382"), b"A: b\r\n\r\nc").await;
+    for (link, name) in [(token.as_str(), "Mallory"), ("aaaaaaaaaaaaaaaaaaaaaaaaaa", "Mallory"), (&numbered, "number1")] {
+        let mut stranger = house.browser();
+        let refused = stranger.log_in(&format!("?m={link}"), name).await;
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+        pages.push(refused.text().await.unwrap());
+        let other = stranger.get(&format!("/messages/{id}")).await;
+        assert_eq!(other.status(), StatusCode::NOT_FOUND);
+    }
+    house.clock.advance(31 * DAY);
+    let late = house.browser().log_in(&link, "Mallory").await;
+    assert_eq!(late.status(), StatusCode::NOT_FOUND);
+    pages.push(late.text().await.unwrap());
+    let same: Vec<String> = pages.iter().map(|page| page.split("?code=").next().unwrap().to_owned()).collect();
+    assert!(same.windows(2).all(|pair| pair[0] == pair[1]));
+    let reasons: Vec<String> =
+        house.events().into_iter().filter(|(kind, _)| kind == "login-refused").map(|(_, detail)| detail).collect();
+    let said = |reason: &str| reasons.iter().filter(|said| said.contains(reason)).count();
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert_eq!([said("another person"), said("leads to no"), said("number"), said("expired")], [1, 1, 1, 1]);
+    assert_eq!(eva.get(&format!("/messages/{id}")).await.status(), StatusCode::NOT_FOUND, "retention is over");
+}
+
+#[tokio::test]
+async fn mail_is_shown_without_its_teeth() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let html = eva.get(&format!("/messages/{id}/html")).await;
+    let policy = html.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("sandbox ") && policy.contains("default-src 'none'") && !policy.contains("allow-scripts"));
+    let html = html.text().await.unwrap();
+    assert!(html.contains("<b>Åsa</b>") && !html.contains("script") && !html.contains("spy.example"), "{html}");
+
+    let pdf = eva.get(&format!("/messages/{id}/attachments/1")).await;
+    let header = |name: &str| pdf.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "application/pdf");
+    assert!(header("content-disposition").ends_with("filename*=UTF-8''Situationsplan%20%C3%A5r%201.pdf"));
+    assert!(header("content-disposition").starts_with("attachment; "));
+    assert!(header("content-security-policy").starts_with("sandbox;"));
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert_eq!(pdf.bytes().await.unwrap(), &b"%PDF-1.7\n"[..]);
+    let page = eva.get(&format!("/messages/{id}/attachments/2")).await;
+    assert_eq!(page.headers()["content-type"], "application/octet-stream");
+    assert_eq!(eva.get(&format!("/messages/{id}/attachments/3")).await.status(), StatusCode::NOT_FOUND);
+    let original = eva.get(&format!("/messages/{id}/original")).await.bytes().await.unwrap();
+    assert_eq!(original, [b"X-Head: ours\r\n", LETTER.as_bytes()].concat());
+    assert!(house.events().iter().filter(|(kind, _)| kind == "fetched").count() == 3);
+}
+
+#[tokio::test]
+async fn a_large_file_streams_and_broken_mail_is_offered_as_it_stands() {
+    let house = House::open().await;
+    let file: Vec<u8> = (0..3_000_000_u32).map(|place| b'a' + (place % 23) as u8).collect();
+    let lines: Vec<&[u8]> = file.chunks(75).collect();
+    let head = b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Disposition: attachment; filename=\"../x.bin\"\r\n\r\n";
+    let message = [&head[..], &lines.join(&b"\r\n"[..]), b"\r\n--m--\r\n"].concat();
+    let (token, id) = house.deposit("eva@live.example", None, &message).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let got = eva.get(&format!("/messages/{id}/attachments/1")).await;
+    assert!(got.headers()["content-disposition"].to_str().unwrap().contains("\"x.bin\""));
+    assert!(got.bytes().await.unwrap() == lines.join(&b"\r\n"[..]));
+    let broken = b"Content-Type: text/plain; charset=nonsense\r\nContent-Transfer-Encoding: base64\r\n\r\n!!\0\xff not base64";
+    let (token, id) = house.deposit("eva@live.example", None, broken).await;
+    let csrf = eva.csrf();
+    let opened = eva.post(&format!("/m/{token}"), &format!("csrf={csrf}")).await;
+    assert_eq!(location(&opened), format!("/messages/{id}"));
+    let page = eva.page(&format!("/messages/{id}")).await;
+    assert!(page.contains("kan inte visas") && page.contains("/original"), "{page}");
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_until_it_is_taken() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    let form = eva.page(&path).await;
+    assert!(form.contains("value=\"SV: Komplettering av bygglov") && form.contains("&#62; Hej Åsa!"), "{form}");
+    assert!(form.contains("Den 24 november 2026 kl. 13.00 skrev Anna Berg:"));
+
+    let text = [("subject", "SV: Ritning"), ("text", "Här är den.\r\nEva"), ("action", "save")];
+    let saved = eva.answer(&path, &text, &[("C:\\x\\plan.pdf", b"%PDF-1.7\n"), ("", b"")]).await;
+    assert_eq!(location(&saved), format!("{path}?saved=1"));
+    let person = house.post_box.find(id).unwrap().unwrap().person.unwrap();
+    let draft = house.post_box.draft(person, id).unwrap().unwrap();
+    assert_eq!((draft.text.as_str(), draft.files[0].name.as_str()), ("Här är den.\nEva", "plan.pdf"));
+    assert_eq!(draft.files[0].media_type, "application/pdf");
+    assert_eq!(house.plain(&draft.files[0]).await, b"%PDF-1.7\n");
+    assert!(eva.page("/drafts").await.contains("SV: Ritning"));
+
+    // Too large: the text is kept, the file is not.
+    let text = [("subject", "SV: Ritning"), ("text", "Ny text"), ("action", "send")];
+    let large = eva.answer(&path, &text, &[("stor.bin", &vec![0; 1_000_000])]).await;
+    assert_eq!(large.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(large.text().await.unwrap().contains("1\u{a0}MB"));
+    let draft = house.post_box.draft(person, id).unwrap().unwrap();
+    assert_eq!((draft.text.as_str(), draft.files.len()), ("Ny text", 1));
+
+    *house.taken.1.lock().unwrap() = true;
+    let text = [("subject", ""), ("text", "Sista"), ("action", "send")];
+    assert_eq!(eva.answer(&path, &text, &[]).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(house.post_box.draft(person, id).unwrap().unwrap().text, "Sista");
+    *house.taken.1.lock().unwrap() = false;
+    let sent = eva.answer(&path, &text, &[]).await;
+    assert_eq!(location(&sent), format!("/messages/{id}/sent"));
+    assert!(eva.page(&format!("/messages/{id}/sent")).await.contains("Bygglov, Sundby kommun"));
+    let taken = house.taken.0.lock().unwrap().clone();
+    let [answer] = &taken[..] else { panic!("{taken:?}") };
+    assert_eq!((answer.message, answer.recipient, answer.author.as_str()), (id.message, 0, "Eva"));
+    assert_eq!(answer.subject, "SV: Komplettering av bygglov för Storgatan 1");
+    assert_eq!((answer.attachments[0].file_name.as_str(), answer.number_verified), ("plan.pdf", false));
+
+    let remove = format!("remove-{:032x}", answer.attachments[0].body.id);
+    eva.answer(&path, &[("text", "Sista"), ("action", &remove)], &[]).await;
+    assert!(house.post_box.draft(person, id).unwrap().unwrap().files.is_empty());
+    eva.answer(&path, &[("text", ""), ("action", "discard")], &[]).await;
+    assert!(house.post_box.draft(person, id).unwrap().is_none());
+    let nothing = eva.answer(&path, &[("text", "\n> citat"), ("action", "send")], &[]).await;
+    assert_eq!(nothing.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn forms_need_their_token_and_pages_a_login() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    let first = eva.get(&format!("/messages/{id}")).await;
+    assert_eq!(location(&first), format!("/login?back=/messages/{id}"));
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    let forged = eva.ask(
+        Method::POST,
+        &path,
+        Some(("multipart/form-data; boundary=X".into(), b"--X\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nwrong\r\n--X--\r\n".to_vec())),
+    );
+    assert_eq!(forged.await.status(), StatusCode::FORBIDDEN);
+    for form in ["/logout", "/stay", &format!("/m/{token}")] {
+        assert_eq!(eva.post(form, "csrf=wrong").await.status(), StatusCode::FORBIDDEN, "{form}");
+    }
+    assert_eq!(location(&eva.post("/stay", &format!("csrf={}&back=//evil.example", eva.csrf())).await), "/inbox");
+    let old = eva.cookies.clone();
+    let out = eva.post("/logout", &format!("csrf={}", eva.csrf())).await;
+    assert_eq!(out.headers()["clear-site-data"], "\"cache\", \"cookies\", \"storage\"");
+    assert!(eva.cookies.is_empty());
+    eva.cookies = old;
+    assert_eq!(location(&eva.get("/inbox").await), "/login?back=/inbox", "the login ended on the server");
+
+    let mut other = house.browser();
+    other.get("/login/bankid").await;
+    other.cookies.clear();
+    let stolen = other.get("/callback/bankid?code=Eva&state=state1").await;
+    assert_eq!(stolen.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(other.get("/login/nobody").await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() {
+    let house = House::open().await;
+    let mut browser = house.browser();
+    for path in ["/", "/login", "/nowhere", "/m/x", "/accessibility", "/inbox", "/login/bankid"] {
+        let response = browser.get(path).await;
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(header("strict-transport-security"), "max-age=63072000; includeSubDomains", "{path}");
+        assert!(!header("content-security-policy").contains("unsafe"), "{path}");
+        assert_eq!(header("cache-control"), "no-store");
+        assert_eq!(header("referrer-policy"), "same-origin");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+    }
+    let page = browser.page("/login?back=/inbox&lang=da").await;
+    assert!(page.contains("<html lang=\"da\">") && page.contains("href=\"/login?back=/inbox&#38;lang=en\""), "{page}");
+    assert!(browser.page("/accessibility").await.contains("Tilgængelighed"), "the choice is remembered");
+    let css = page.split("href=\"").find(|part| part.starts_with("/static/")).unwrap().split('"').next().unwrap();
+    let sheet = browser.get(css).await;
+    assert!(sheet.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    let mut last = StatusCode::OK;
+    for _ in 0..70 {
+        last = browser.get("/login").await.status();
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn behind_tls_both_http_versions_are_spoken_and_the_end_is_orderly() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let tls = ServerTls::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes()).unwrap();
+    let house = House::open_with(Some(tls)).await;
+    let mut browser = house.browser();
+    let response = browser.get("/login").await;
+    assert_eq!((response.status(), response.version()), (StatusCode::OK, reqwest::Version::HTTP_2));
+    let old = reqwest::Client::builder().http1_only().danger_accept_invalid_certs(true).build().unwrap();
+    let response = old.get(format!("{}/login", house.base)).send().await.unwrap();
+    assert_eq!(response.version(), reqwest::Version::HTTP_11);
+    house.shutdown.begin();
+    assert!(house.shutdown.finished(Duration::from_secs(10)).await);
+
+    let elsewhere = PortalSettings { listen: "0.0.0.0:0".parse().unwrap(), ..settings() };
+    let deps = Deps {
+        post_box: house.post_box.clone(),
+        answers: Arc::clone(&house.taken) as Arc<dyn AnswerIntake>,
+        electronic_id: Arc::new(Credulous(Mutex::default())),
+        visitors: Arc::new(Remembered(Mutex::default(), house.clock.clone())),
+        tls: None,
+        metrics: Metrics::default(),
+        clock: house.clock.clone(),
+    };
+    assert!(Server::bind(elsewhere, deps).await.is_err(), "no plain HTTP off loopback");
+}
