@@ -6,8 +6,18 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{Cli, Verb};
+use crate::cli::audit;
+use crate::cli::check;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{audit, check, explain, init, key, message, print, queue, recipient, run, settings};
+use crate::cli::explain;
+use crate::cli::init;
+use crate::cli::key;
+use crate::cli::message;
+use crate::cli::print;
+use crate::cli::queue;
+use crate::cli::recipient;
+use crate::cli::run;
+use crate::cli::settings;
 use crate::config;
 
 /// Reads the words, does what they say, tells how it ended.

@@ -6,8 +6,6 @@ use crate::control::Refusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All well.
-    Ok = 0,
     /// EX_USAGE: the words are off.
     Usage = 64,
     /// EX_DATAERR: the input is not what it should be.
@@ -18,8 +16,6 @@ pub enum Exit {
     Software = 70,
     /// EX_CANTCREAT: a file cannot be made.
     CannotCreate = 73,
-    /// EX_TEMPFAIL: try again.
-    TryAgain = 75,
     /// EX_CONFIG: the configuration has faults.
     Config = 78,
 }

@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use zeroize::Zeroizing;
 
 use crate::config::{
     ChannelName, ChoosableBy, Condition as Written, Content, Inbound, Outbound, ProtectionName, Provider, Reveal,
     Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
+use crate::fault::Secret;
 use crate::flow;
+use crate::identity::{self, ClaimNames, Oidc};
 use crate::mail::Address;
+use crate::net::Clock;
 use crate::notify;
 use crate::policy::{
     Channel, Chooser, Condition, Departments, Grant, Pattern, Protection, Rule, Rules, RulesBuilder, Search,
 };
+use crate::portal::{Owner, PortalSettings, ProviderName};
 use crate::smtpd::{DoorSettings, RequiredHeader, Requirement};
 
 /// The rules, compiled.
@@ -204,6 +209,75 @@ pub fn house(settings: &Settings) -> anyhow::Result<notify::House> {
             zone: settings.organisation.timezone.zone().clone(),
         },
     })
+}
+
+/// What the web door is told.
+#[must_use]
+pub fn portal(settings: &Settings, door: &crate::config::Portal) -> PortalSettings {
+    let name = |provider: &Provider| ProviderName {
+        id: provider.id.clone(),
+        name: provider.name.clone(),
+        help: provider.help.as_ref().map(ToString::to_string),
+    };
+    PortalSettings {
+        listen: door.listen,
+        url: door.url.to_string().trim_end_matches('/').to_owned(),
+        organisation: Owner {
+            name: settings.organisation.name.clone(),
+            contact: settings.organisation.contact.clone(),
+            website: settings.organisation.website.as_ref().map(ToString::to_string),
+        },
+        language: settings.organisation.language,
+        zone: settings.organisation.timezone.zone().clone(),
+        retention: door.retention,
+        max_upload: door.max_upload.0,
+        trusted_proxies: door.trusted_proxies.clone(),
+        providers: settings.identity.provider.iter().map(name).collect(),
+        max_connections: count(door.max_connections.get()),
+    }
+}
+
+/// The e-ID providers, with their secrets read.
+///
+/// # Errors
+/// A secret cannot be read, or a provider would be spoken to in the clear.
+pub fn electronic_id(settings: &Settings, url: &str, clock: &Clock) -> anyhow::Result<Oidc> {
+    let mut providers = Vec::new();
+    for written in &settings.identity.provider {
+        let secret = Zeroizing::new(
+            read_secret(&written.client_secret)
+                .with_context(|| format!("identity.provider.{}.client_secret", written.id))?,
+        );
+        let secret = Zeroizing::new(String::from_utf8_lossy(&secret).trim().to_owned());
+        providers.push(identity::Provider {
+            id: written.id.clone(),
+            issuer: written.issuer.to_string(),
+            client_id: written.client_id.clone(),
+            client_secret: secret,
+            scopes: written.scopes.clone(),
+            acr_values: written.acr_values.clone(),
+            accept_acr: written.accept_acr.clone(),
+            claims: ClaimNames {
+                number: written.claims.number.clone(),
+                name: written.claims.name.clone(),
+                level: written.claims.level.clone(),
+            },
+            number_type: written.number_type,
+        });
+    }
+    Ok(Oidc::new(providers, url, clock.clone())?)
+}
+
+/// A secret from its file or systemd credential.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_secret(secret: &Secret) -> anyhow::Result<Vec<u8>> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
+    let path = secret
+        .path(credentials.as_deref())
+        .context("no $CREDENTIALS_DIRECTORY: this credential is given by systemd")?;
+    std::fs::read(&path).with_context(|| path.display().to_string())
 }
 
 /// What the outbound door is told.

@@ -7,12 +7,13 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::config::Settings;
-use crate::daemon::bind::{flow_settings, house, inbound, outbound};
+use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
 use crate::delivery::{Relay, Worker as DeliveryWorker};
-use crate::fault::Secret;
 use crate::flow::{Answers, Carrier, Desk as ServiceDesk, House, Worker as FlowWorker};
+use crate::identity::Sessions;
 use crate::net::{Clock, ServerTls, Shutdown};
+use crate::portal::{Deps, Server as Portal};
 use crate::queue::{Backoff, Reception};
 use crate::records::{Event, EventKind};
 use crate::smtpd::{Server as Door, SettingsHandle};
@@ -26,6 +27,7 @@ pub struct Daemon {
     outbound: Option<SettingsHandle>,
     inbound: Option<SettingsHandle>,
     health: Option<TcpListener>,
+    portal: Option<Portal>,
     relay: Arc<Relay>,
     delivery: DeliveryWorker,
     carrier: Carrier,
@@ -84,6 +86,10 @@ impl Daemon {
             inbound_handle = Some(server.settings());
             doors.push(("inbound", server));
         }
+        let portal = match &settings.portal {
+            Some(door) => Some(open_portal(settings, door, &kept, tls.clone(), &metrics, &clock).await?),
+            None => None,
+        };
         let health = match settings.control.listen {
             Some(listen) => Some(TcpListener::bind(listen).await.with_context(|| format!("control.listen: {listen}"))?),
             None => None,
@@ -94,6 +100,7 @@ impl Daemon {
             outbound: outbound_handle,
             inbound: inbound_handle,
             health,
+            portal,
             relay,
             delivery,
             carrier,
@@ -113,6 +120,12 @@ impl Daemon {
     #[must_use]
     pub fn inbound_address(&self) -> Option<SocketAddr> {
         self.door("inbound")
+    }
+
+    /// Where the portal listens.
+    #[must_use]
+    pub fn portal_address(&self) -> Option<SocketAddr> {
+        self.portal.as_ref().and_then(|portal| portal.local_address().ok())
     }
 
     fn door(&self, wanted: &str) -> Option<SocketAddr> {
@@ -156,6 +169,12 @@ impl Daemon {
                     tracing::error!(%fault, "the health page cannot be served");
                 }
             });
+        }
+        if let Some(portal) = self.portal {
+            if let Ok(address) = portal.local_address() {
+                tracing::info!(door = "portal", %address, "listening");
+            }
+            shutdown.spawn(portal.run(shutdown.clone()));
         }
         for (name, door) in self.doors {
             if let Ok(address) = door.local_address() {
@@ -233,9 +252,29 @@ fn carrier(kept: &Kept, backoff: Backoff, metrics: &Metrics) -> Carrier {
     }
 }
 
+async fn open_portal(
+    settings: &Settings,
+    door: &crate::config::Portal,
+    kept: &Kept,
+    tls: Option<ServerTls>,
+    metrics: &Metrics,
+    clock: &Clock,
+) -> anyhow::Result<Portal> {
+    let told = portal(settings, door);
+    let deps = Deps {
+        post_box: kept.post_box.clone(),
+        answers: Arc::new(answers(kept, metrics)),
+        electronic_id: Arc::new(electronic_id(settings, &told.url, clock)?),
+        visitors: Arc::new(Sessions::new(door.session_idle, door.session_lifetime, clock.clone())),
+        tls,
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+    };
+    Portal::bind(told, deps).await.with_context(|| format!("portal.listen: {}", door.listen))
+}
+
 /// Who takes answers from the portal.
-#[must_use]
-pub fn answers(kept: &Kept, metrics: &Metrics) -> Answers {
+fn answers(kept: &Kept, metrics: &Metrics) -> Answers {
     Answers {
         settings: kept.settings.clone(),
         rows: Arc::clone(&kept.rows),
@@ -255,13 +294,4 @@ fn read_tls(tls: &crate::config::Tls) -> anyhow::Result<ServerTls> {
         .with_context(|| format!("tls.certificate: {}", tls.certificate.path.display()))?;
     let key = zeroize::Zeroizing::new(read_secret(&tls.key).context("tls.key")?);
     Ok(ServerTls::from_pem(&chain, &key)?)
-}
-
-/// A secret from its file or systemd credential.
-pub fn read_secret(secret: &Secret) -> anyhow::Result<Vec<u8>> {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
-    let path = secret
-        .path(credentials.as_deref())
-        .context("no $CREDENTIALS_DIRECTORY: this credential is given by systemd")?;
-    std::fs::read(&path).with_context(|| path.display().to_string())
 }

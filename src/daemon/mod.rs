@@ -8,7 +8,7 @@ mod build;
 mod run;
 
 pub use bind::{flow_settings, rules};
-pub use build::{Daemon, answers, read_secret};
+pub use build::Daemon;
 pub use judge::{explain, read_message, run_expectations};
 pub use kept::Kept;
 pub use run::{RunFault, run};

@@ -104,9 +104,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_the_same() {
         let long = "Bygglov för en mycket lång subjektrad som behöver flera kodade ord åäö ".repeat(4);
-        for text in
-            ["", "Hej", "Bygglov för Eva Rätt", long.trim(), "a =?x b", &"ascii word ".repeat(30).trim_end().to_owned()]
-        {
+        for text in ["", "Hej", "Bygglov för Eva Rätt", long.trim(), "a =?x b", "ascii word ".repeat(30).trim_end()] {
             let field = unstructured("Subject", text);
             assert_eq!(Header::new(field.clone()).text("Subject").unwrap(), text);
             assert!(String::from_utf8(field).unwrap().split("\r\n").all(|line| line.len() <= 78 && line.is_ascii()));

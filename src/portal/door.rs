@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::identity::{ElectronicId, Visitors};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, ServerTls};
 use crate::portal::config::PortalSettings;
-use crate::portal::electronic_id::{ElectronicId, Visitors};
 use crate::portal::pace::Pace;
 use crate::queue::AnswerIntake;
 use crate::telemetry::{Labels, Metrics};

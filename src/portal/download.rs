@@ -14,9 +14,9 @@ const POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 /// Something that gives octets until it is at its end.
 pub(crate) enum Source {
     /// A whole message.
-    Original(Octets),
+    Original(Box<Octets>),
     /// One file of it.
-    File(FileStream),
+    File(Box<FileStream>),
 }
 
 impl Source {

@@ -6,11 +6,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use crate::identity::{LoginFault, WayBack};
 use crate::mailboxes::Identified;
 use crate::portal::config::ProviderName;
 use crate::portal::cookie;
 use crate::portal::door::{Portal, Shared};
-use crate::portal::electronic_id::{LoginFault, WayBack};
 use crate::portal::frame::{Frame, page};
 use crate::portal::refusal::Refusal;
 use crate::portal::visit::{Reader, Visit, way_back};

@@ -64,7 +64,7 @@ impl Frame {
             csrf: visitor.csrf.clone(),
             ends: zone.moment(visit.language, end_of(visitor.ends, visitor.ends_at_last).unix_ms()),
         });
-        let left = |visitor: &crate::portal::electronic_id::Visitor| {
+        let left = |visitor: &crate::identity::Visitor| {
             end_of(visitor.ends, visitor.ends_at_last).unix_seconds() - now.unix_seconds()
         };
         Self {

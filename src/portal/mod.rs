@@ -10,7 +10,6 @@
 //! what was written is kept.
 
 mod config;
-mod electronic_id;
 mod pace;
 mod cookie;
 mod client;
@@ -32,5 +31,4 @@ mod server;
 
 pub use config::{Owner, PortalSettings, ProviderName};
 pub use door::Deps;
-pub use electronic_id::{Begun, ElectronicId, Finished, LoginFault, Visitor, Visitors, WayBack};
 pub use server::Server;

@@ -79,7 +79,7 @@ pub(crate) async fn original(
     let (found, stored) = theirs(&portal, &reader, &id)?;
     let octets = portal.deps.post_box.octets(&stored).await?;
     fetched(&portal, &reader, &found, "the original").await?;
-    Ok(download(Source::Original(octets), &format!("{}.eml", found.id), "application/octet-stream"))
+    Ok(download(Source::Original(Box::new(octets)), &format!("{}.eml", found.id), "application/octet-stream"))
 }
 
 /// `GET /messages/ID/attachments/N`.
@@ -92,7 +92,7 @@ pub(crate) async fn attachment(
     let opened = FileStream::open(&portal.deps.post_box, &stored, number).await?;
     let (file, stream) = opened.ok_or(Refusal::NotFound)?;
     fetched(&portal, &reader, &found, &format!("attachment {number}")).await?;
-    Ok(download(Source::File(stream), &file.name, &file.media_type))
+    Ok(download(Source::File(Box::new(stream)), &file.name, &file.media_type))
 }
 
 /// The message with this id, if it is the reader's and can be read now.

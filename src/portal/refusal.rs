@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::identity::LoginFault;
 use crate::mailboxes::MailboxError;
-use crate::portal::electronic_id::LoginFault;
 
 /// What a page refuses with. The page itself is made once for all, where every answer passes.
 #[derive(Debug, Clone)]

@@ -7,10 +7,10 @@ use axum::http::header;
 use axum::http::request::Parts;
 use subtle::ConstantTimeEq;
 
+use crate::identity::Visitor;
 use crate::portal::client::{Peer, client};
 use crate::portal::cookie;
 use crate::portal::door::Portal;
-use crate::portal::electronic_id::Visitor;
 use crate::portal::refusal::Refusal;
 use crate::texts::Language;
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::store::error::StoreError;
 use crate::store::migration::{self, VERSION};
-use crate::store::rows::{Change, Rows, Table, Transaction};
+use crate::store::rows::{Change, Row, Rows, Table, Transaction};
 
 /// Octets redb may keep in memory.
 const CACHE_OCTETS: usize = 64 << 20;
@@ -24,7 +24,6 @@ const GROUP: usize = 256;
 const WAITING: usize = 1_024;
 
 type Definition<'t> = TableDefinition<'t, &'static [u8], &'static [u8]>;
-type Row = (Vec<u8>, Vec<u8>);
 
 /// Rows in one file. Dropped, it closes the file when the last change is done.
 pub struct Embedded {
@@ -207,12 +206,12 @@ fn collect<R>(rows: &R, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> R
 where
     R: ReadableTable<&'static [u8], &'static [u8]>,
 {
-    let range = rows.range::<&[u8]>((from, to)).map_err(medium_fault)?;
-    let row = |row: Result<
-        (redb::AccessGuard<'_, &'static [u8]>, redb::AccessGuard<'_, &'static [u8]>),
-        redb::StorageError,
-    >| { row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).map_err(medium_fault) };
-    range.take(limit).map(row).collect()
+    let mut found = Vec::new();
+    for row in rows.range::<&[u8]>((from, to)).map_err(medium_fault)?.take(limit) {
+        let (key, value) = row.map_err(medium_fault)?;
+        found.push((key.value().to_vec(), value.value().to_vec()));
+    }
+    Ok(found)
 }
 
 fn definition(table: Table) -> Definition<'static> {

@@ -11,6 +11,9 @@ use crate::store::error::StoreError;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Table(pub &'static str);
 
+/// A row: its key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// What one durable transaction does, as a function over the rows.
 ///
 /// It may read and write; it runs at most once, on the store's own thread, so it must be quick and must not
@@ -29,13 +32,7 @@ pub trait Transaction {
     ///
     /// # Errors
     /// [`StoreError`] if the medium fails.
-    fn range(
-        &self,
-        table: Table,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError>;
 
     /// Writes a row, over the one that stood there.
     ///
@@ -63,19 +60,13 @@ pub trait Rows: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`] if the medium fails.
-    fn range(
-        &self,
-        table: Table,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError>;
 
     /// The last row of a table, by key.
     ///
     /// # Errors
     /// [`StoreError`] if the medium fails.
-    fn last(&self, table: Table) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn last(&self, table: Table) -> Result<Option<Row>, StoreError>;
 
     /// Runs a change and returns when it is on the disk and synced: all of it, or nothing of it.
     ///

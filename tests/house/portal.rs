@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{Method, Response, StatusCode};
+use sealgate::identity::{Begun, ElectronicId, Finished, LoginFault, Visitor, Visitors, WayBack};
 use sealgate::mail::{Address, QueueId};
 use sealgate::mailboxes::{Deposit, Identified, PersonId, PostBox, Stored, StoredId};
 use sealgate::net::{Clock, ServerTls, Shutdown, Time};
-use sealgate::portal::{
-    Begun, Deps, ElectronicId, Finished, LoginFault, Owner, PortalSettings, ProviderName, Server, Visitor, Visitors,
-    WayBack,
-};
+use sealgate::portal::{Deps, Owner, PortalSettings, ProviderName, Server};
 use sealgate::queue::{Answer, AnswerIntake, ReceptionError};
 use sealgate::records::Journal;
 use sealgate::store::{Bodies, Embedded, Files, RowsHandle, Transaction};
@@ -347,7 +345,8 @@ async fn the_first_e_id_through_the_link_may_read_and_nobody_else() {
     // Another person, an unknown link, an expired message and a wrong number look the same.
     let mut pages = Vec::new();
     let (numbered, _) = house.deposit("ove@live.example", Some("se-personnummer 198501012382"), b"A: b\r\n\r\nc").await;
-    for (link, name) in [(token.as_str(), "Mallory"), ("aaaaaaaaaaaaaaaaaaaaaaaaaa", "Mallory"), (&numbered, "number1")] {
+    for (link, name) in [(token.as_str(), "Mallory"), ("aaaaaaaaaaaaaaaaaaaaaaaaaa", "Mallory"), (&numbered, "number1")]
+    {
         let mut stranger = house.browser();
         let refused = stranger.log_in(&format!("?m={link}"), name).await;
         assert_eq!(refused.status(), StatusCode::NOT_FOUND);
@@ -377,7 +376,9 @@ async fn mail_is_shown_without_its_teeth() {
     eva.log_in(&format!("?m={token}"), "Eva").await;
     let html = eva.get(&format!("/messages/{id}/html")).await;
     let policy = html.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    assert!(policy.starts_with("sandbox ") && policy.contains("default-src 'none'") && !policy.contains("allow-scripts"));
+    assert!(
+        policy.starts_with("sandbox ") && policy.contains("default-src 'none'") && !policy.contains("allow-scripts")
+    );
     let html = html.text().await.unwrap();
     assert!(html.contains("<b>Åsa</b>") && !html.contains("script") && !html.contains("spy.example"), "{html}");
 
@@ -410,7 +411,8 @@ async fn a_large_file_streams_and_broken_mail_is_offered_as_it_stands() {
     let got = eva.get(&format!("/messages/{id}/attachments/1")).await;
     assert!(got.headers()["content-disposition"].to_str().unwrap().contains("\"x.bin\""));
     assert!(got.bytes().await.unwrap() == lines.join(&b"\r\n"[..]));
-    let broken = b"Content-Type: text/plain; charset=nonsense\r\nContent-Transfer-Encoding: base64\r\n\r\n!!\0\xff not base64";
+    let broken =
+        b"Content-Type: text/plain; charset=nonsense\r\nContent-Transfer-Encoding: base64\r\n\r\n!!\0\xff not base64";
     let (token, id) = house.deposit("eva@live.example", None, broken).await;
     let csrf = eva.csrf();
     let opened = eva.post(&format!("/m/{token}"), &format!("csrf={csrf}")).await;
@@ -483,7 +485,10 @@ async fn forms_need_their_token_and_pages_a_login() {
     let forged = eva.ask(
         Method::POST,
         &path,
-        Some(("multipart/form-data; boundary=X".into(), b"--X\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nwrong\r\n--X--\r\n".to_vec())),
+        Some((
+            "multipart/form-data; boundary=X".into(),
+            b"--X\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nwrong\r\n--X--\r\n".to_vec(),
+        )),
     );
     assert_eq!(forged.await.status(), StatusCode::FORBIDDEN);
     for form in ["/logout", "/stay", &format!("/m/{token}")] {
