@@ -49,6 +49,15 @@ pub enum Verb {
         #[arg(long, default_value = "sundby.example")]
         domain: String,
     },
+    /// The whole loop on this machine, no configuration needed
+    Demo {
+        /// Walk the loop once and exit: 0 only if every step held
+        #[arg(long)]
+        once: bool,
+        /// Keep everything here [default: a directory of its own, removed afterwards]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Mail we have promised to carry
     #[command(subcommand)]
     Queue(Queue),

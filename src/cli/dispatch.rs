@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser};
 use crate::cli::args::{Cli, Verb};
 use crate::cli::audit;
 use crate::cli::check;
+use crate::cli::demo;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::explain;
 use crate::cli::init;
@@ -53,6 +54,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Check { no_files } => check::check(&path, no_files, json),
         Verb::Explain(words) => explain::explain(&path, &words, json),
         Verb::Init { dir, name, domain } => init::init(&dir, &name, &domain),
+        Verb::Demo { once, dir } => demo::demo(once, dir).await,
         Verb::Queue(verb) => queue::queue(&path, &verb, json).await,
         Verb::Message(verb) => message::message(&path, &verb, json).await,
         Verb::Recipient(verb) => recipient::recipient(&path, &verb, json).await,

@@ -8,6 +8,7 @@ mod run;
 mod check;
 mod explain;
 mod init;
+mod demo;
 mod queue;
 mod message;
 mod recipient;

@@ -1,5 +1,6 @@
 //! Building the whole in dependency order, running it, reloading it, stopping it.
 
+mod found;
 mod bind;
 mod judge;
 mod kept;
@@ -9,6 +10,7 @@ mod run;
 
 pub use bind::{flow_settings, rules};
 pub use build::Daemon;
+pub use found::{Foundation, found};
 pub use judge::{explain, read_message, run_expectations};
 pub use kept::Kept;
 pub use run::{RunFault, run};

@@ -73,6 +73,7 @@ impl Sweeper {
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
+                () = self.post_box.has_news() => {}
                 () = shutdown.begun() => {}
             }
         }

@@ -3,6 +3,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::mail::{Address, QueueId};
 use crate::mailboxes::error::MailboxError;
 use crate::mailboxes::person::{Binding, Identified, PersonId};
@@ -29,6 +31,7 @@ pub struct PostBox {
     pub(crate) vault: Vault,
     pub(crate) journal: Journal,
     pub(crate) clock: Clock,
+    bell: Arc<Notify>,
 }
 
 /// A message about to be put into a post box: locked, with the token its notice will carry.
@@ -60,7 +63,7 @@ impl PostBox {
     /// Post boxes over these rows and bodies.
     #[must_use]
     pub fn new(rows: RowsHandle, bodies: Arc<Bodies>, vault: Vault, journal: Journal, clock: Clock) -> Self {
-        Self { rows, bodies, vault, journal, clock }
+        Self { rows, bodies, vault, journal, clock, bell: Arc::new(Notify::new()) }
     }
 
     /// Locks a message for a post box and makes the token of its notice. Nothing is written yet.
@@ -210,7 +213,14 @@ impl PostBox {
             tx.put(NEWS, &[&id.key()[..], &[OPENED]].concat(), &[])?;
             entry.write(tx)
         };
-        Ok(self.rows.commit(Box::new(change)).await?)
+        self.rows.commit(Box::new(change)).await?;
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Returns when there is news for a sender.
+    pub async fn has_news(&self) {
+        self.bell.notified().await;
     }
 
     /// Writes an event of the portal on its own.
