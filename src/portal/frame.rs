@@ -62,7 +62,7 @@ impl Frame {
         let bar = visit.visitor.as_ref().map(|visitor| Bar {
             name: visitor.who.name.clone(),
             csrf: visitor.csrf.clone(),
-            ends: zone.moment(visit.language, end_of(visitor.ends, visitor.ends_at_last).unix_ms()),
+            ends: hour(&zone, visit.language, end_of(visitor.ends, visitor.ends_at_last)),
         });
         let left = |visitor: &crate::identity::Visitor| {
             end_of(visitor.ends, visitor.ends_at_last).unix_seconds() - now.unix_seconds()
@@ -119,6 +119,11 @@ impl Frame {
         size(self.language, *octets)
     }
 
+    /// What kind of file a media type means.
+    pub(crate) fn kind<'m>(&self, media_type: &'m str) -> &'m str {
+        kind(media_type)
+    }
+
     /// The style sheet's address.
     pub(crate) fn css(&self) -> &'static str {
         &CSS_PATH
@@ -133,6 +138,28 @@ impl Frame {
     pub(crate) fn refresh(&self) -> Option<HeaderValue> {
         let warn_in = self.warn_in?;
         HeaderValue::from_str(&format!("{warn_in}; url=/still-there?back={}", self.path)).ok()
+    }
+}
+
+/// The moment without its day: it is never far away.
+fn hour(zone: &Zone, language: Language, time: Time) -> String {
+    let (moment, day) = (zone.moment(language, time.unix_ms()), zone.day(language, time.unix_ms()));
+    moment.strip_prefix(&day).unwrap_or(&moment).trim_start().to_owned()
+}
+
+/// What kind of file that is, in the word people have for it.
+pub(crate) fn kind(media_type: &str) -> &str {
+    match media_type {
+        "application/pdf" => "PDF",
+        "application/msword" | "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "Word",
+        "application/vnd.ms-excel" | "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "Excel",
+        "application/vnd.oasis.opendocument.text" => "OpenDocument",
+        "application/zip" => "ZIP",
+        "image/jpeg" => "JPEG",
+        "image/png" => "PNG",
+        "text/plain" => "TXT",
+        "text/html" => "HTML",
+        other => other,
     }
 }
 

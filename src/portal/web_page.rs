@@ -45,7 +45,7 @@ pub(crate) fn web_page(language: Language, title: &str, html: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <style>html{{background:#fff;color:#1c2126}}body{{margin:0;padding:16px;font:16px/1.5 system-ui,'Segoe UI',\
-         Helvetica,Arial,sans-serif;overflow-wrap:anywhere}}img,table{{max-width:100%}}a{{color:#14506e}}\
+         Helvetica,Arial,sans-serif;overflow-wrap:anywhere}}img,table{{max-width:100%}}img:not([src]){{display:none}}a{{color:#14506e}}\
          blockquote{{margin:0 0 0 4px;padding-left:12px;border-left:3px solid #cbd3d8}}</style>\n</head>\n<body>\n\
          <main>\n{safe}\n</main>\n</body>\n</html>\n"
     )
