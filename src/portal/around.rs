@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -42,6 +42,7 @@ struct RefusedPage<'f> {
 pub(crate) async fn around(State(portal): State<Shared>, mut request: Request, next: Next) -> Response {
     let visit = Visit::of(&portal, &request);
     let path = request.uri().path();
+    let method = request.method().clone();
     let is_knock = ["/m/", "/login", "/callback/"].iter().any(|knock| path.starts_with(knock));
     let mut response = if is_knock && !portal.pace.allows(visit.client, portal.deps.clock.now()) {
         Refusal::TooOften.into_response()
@@ -49,7 +50,8 @@ pub(crate) async fn around(State(portal): State<Shared>, mut request: Request, n
         request.extensions_mut().insert(visit.clone());
         next.run(request).await
     };
-    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+    let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| unreadable(&response, &method));
+    if let Some(refusal) = refusal {
         let cookies: Vec<HeaderValue> = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
         response = refused(&portal, &visit, &refusal);
         for cookie in cookies {
@@ -63,6 +65,18 @@ pub(crate) async fn around(State(portal): State<Shared>, mut request: Request, n
     }
     always(response.headers_mut());
     response
+}
+
+/// A request that was refused before any page looked at it, with words for programs: people get a page.
+fn unreadable(response: &Response, method: &Method) -> Option<Refusal> {
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let is_for_programs = media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/plain"));
+    match response.status() {
+        status if !status.is_client_error() || !is_for_programs => None,
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Refusal::TooLarge),
+        _ if method == Method::POST => Some(Refusal::FormIsStale),
+        _ => Some(Refusal::NotFound),
+    }
 }
 
 fn refused(portal: &Portal, visit: &Visit, refusal: &Refusal) -> Response {

@@ -66,7 +66,10 @@ pub(crate) async fn html(
     if letter.html.is_empty() {
         return Err(Refusal::NotFound);
     }
-    let mut response = Html(web_page(reader.visit.language, &stored.subject, &letter.html)).into_response();
+    // Large HTML takes its time, which other visitors should not have to wait.
+    let language = reader.visit.language;
+    let made = tokio::task::spawn_blocking(move || web_page(language, &stored.subject, &letter.html)).await;
+    let mut response = Html(made.map_err(|_| Refusal::Unavailable)?).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Ok(response)
 }

@@ -93,6 +93,8 @@ pub(crate) async fn post(
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
     let (action, fault) = (written.action.clone(), written.fault);
+    // Uploads take a while: what another window saved meanwhile must not be lost.
+    let kept = post_box.draft(reader.visitor.person, found.id)?.map(|draft| draft.files).unwrap_or_default();
     let draft = save(&portal, &reader, &found, kept, written).await?;
     let unsent = match fault {
         Some(fault) => Unsent::Form(fault),

@@ -107,4 +107,13 @@ mod tests {
             assert!(page.contains(kept), "{kept}: {page}");
         }
     }
+
+    #[test]
+    fn html_that_is_made_to_hurt_does_not() {
+        let page = sanitised(&"<div>".repeat(20_000));
+        assert!(page.len() < 1_000_000);
+        sanitised(&"<b><i><p>".repeat(3_000));
+        sanitised(&"<table><tr><td>".repeat(3_000));
+        sanitised(&"&#x".repeat(50_000));
+    }
 }

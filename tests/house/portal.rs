@@ -515,6 +515,13 @@ async fn forms_need_their_token_and_pages_a_login() {
     for form in ["/logout", "/stay", &format!("/m/{token}")] {
         assert_eq!(eva.post(form, "csrf=wrong").await.status(), StatusCode::FORBIDDEN, "{form}");
     }
+    for form in ["", "csrf=%ff", &"x".repeat(100_000)] {
+        let unreadable = eva.post("/stay", form).await;
+        assert!(unreadable.status().is_client_error());
+        assert!(unreadable.text().await.unwrap().contains("<h1>"), "people get a page");
+    }
+    let unreadable = eva.get(&format!("/messages/{id}/attachments/first")).await;
+    assert_eq!(unreadable.status(), StatusCode::NOT_FOUND);
     assert_eq!(location(&eva.post("/stay", &format!("csrf={}&back=//evil.example", eva.csrf())).await), "/inbox");
     let old = eva.cookies.clone();
     let out = eva.post("/logout", &format!("csrf={}", eva.csrf())).await;
