@@ -21,6 +21,10 @@ mod delivery_real;
 mod scripted_peer;
 #[path = "house/dovecot.rs"]
 mod dovecot;
+#[path = "house/running.rs"]
+mod running;
+#[path = "house/crash.rs"]
+mod crash;
 #[path = "house/mail_sink.rs"]
 mod mail_sink;
 

@@ -1,0 +1,135 @@
+//! The daemon as its own process: founded in a folder, started, killed, asked through its command line.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sealgate::daemon::{Foundation, found};
+
+/// How long anything may take before the test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that is free now.
+pub fn free() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Waits until a condition holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not come about in {PATIENCE:?}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// A gateway founded in a folder; its process may run or not.
+pub struct Gateway {
+    pub folder: PathBuf,
+    pub outbound: SocketAddr,
+    pub inbound: SocketAddr,
+    pub portal: SocketAddr,
+    pub control: SocketAddr,
+    /// Put into the environment of the process.
+    pub environment: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Gateway {
+    /// Founds a gateway that hands outside mail to `internet` and inside mail to `mail_server`.
+    pub fn found(folder: &Path, internet: SocketAddr, mail_server: SocketAddr, issuer: &str) -> Self {
+        let foundation = Foundation {
+            outbound: free(),
+            inbound: free(),
+            portal: free(),
+            control: free(),
+            internet,
+            mail_server,
+            issuer: issuer.to_owned(),
+            department: Some(("bygg".into(), "Bygglov".into(), "bygg@sundby.example".into())),
+            ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
+        };
+        found(folder, &foundation).unwrap();
+        Self {
+            folder: folder.to_owned(),
+            outbound: foundation.outbound,
+            inbound: foundation.inbound,
+            portal: foundation.portal,
+            control: foundation.control,
+            environment: Vec::new(),
+            child: None,
+        }
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("sealgate.toml")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Starts the process and waits until it takes mail.
+    pub fn start(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+        command.arg("run").arg("--config").arg(self.config()).envs(self.environment.iter().cloned());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        wait_until("the outbound door", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the daemon ended: {status}\n{}", std::fs::read_to_string(self.folder.join("log")).unwrap());
+            }
+            TcpStream::connect(self.outbound).is_ok()
+        });
+        self.child = Some(child);
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks the command line; its standard output as JSON.
+    pub fn ask(&self, words: &[&str]) -> serde_json::Value {
+        let output = self.command(words).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "sealgate {words:?}: {}\n{told}", output.status);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The command line, about to be run.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+        command.args(words).arg("--json").arg("--config").arg(self.config());
+        command
+    }
+
+    /// Files below the data folder in which one of these can be read.
+    pub fn readable(&self, words: &[&str]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.data()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    let octets = std::fs::read(&path).unwrap();
+                    let stands = |word: &&&str| octets.windows(word.len()).any(|window| window == word.as_bytes());
+                    found.extend(words.iter().filter(stands).map(|word| format!("{word} in {}", path.display())));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
