@@ -60,3 +60,33 @@ pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
     hash.copy_from_slice(digest::digest(&digest::SHA256, octets).as_ref());
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::identity::attempts::*;
+
+    fn attempt(began: Time) -> Attempt {
+        Attempt {
+            provider: "one".into(),
+            nonce: String::new(),
+            verifier: String::new(),
+            binding: [0; 32],
+            return_to: String::new(),
+            began,
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_is_forgotten_and_each_is_taken_once() {
+        let (attempts, now) = (Attempts::default(), Time::from_unix_ms(0));
+        for place in 0..=AT_ONCE {
+            attempts.begin(place.to_string(), attempt(now));
+        }
+        assert!(attempts.take("0", now).is_none());
+        assert!(attempts.take("1", now).is_some());
+        assert!(attempts.take("1", now).is_none());
+        assert_eq!(attempts.inside.lock().unwrap().0.len(), AT_ONCE - 1);
+        assert_eq!(attempts.inside.lock().unwrap().1.len(), AT_ONCE - 1);
+        assert!(attempts.take("2", now.after(LASTS)).is_none());
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn checked(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Res
     let claims = signed(token, keys)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let seconds = |name: &str| claims.get(name).and_then(Value::as_f64);
-    if text("iss").map(|iss| iss.trim_end_matches('/')) != Some(expected.issuer.trim_end_matches('/')) {
+    if text("iss") != Some(expected.issuer) {
         return Err(refused("the ID token is of another issuer"));
     }
     let audience: Vec<&str> = match claims.get("aud") {

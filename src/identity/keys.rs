@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
+use crate::fault::Url;
 use crate::identity::login::LoginFault;
 use crate::net::{Clock, Time};
 
@@ -14,6 +15,8 @@ use crate::net::{Clock, Time};
 const LASTS: Duration = Duration::from_secs(3_600);
 /// How soon keys may be fetched again because one is not known.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long a provider that failed is left alone: whoever comes meanwhile is told at once, not after waiting in line.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// Octets of any answer.
 const ANSWER_OCTETS: usize = 256 * 1024;
 /// How long a provider may take.
@@ -37,8 +40,8 @@ pub(crate) struct Description {
 /// One provider's description and keys, as fetched last.
 #[derive(Default)]
 pub(crate) struct Remembered {
-    description: Mutex<Option<(Time, Description)>>,
-    keys: Mutex<Option<(Time, JwkSet)>>,
+    description: Mutex<Option<(Time, Result<Description, LoginFault>)>>,
+    keys: Mutex<Option<(Time, Result<JwkSet, LoginFault>)>>,
 }
 
 /// The way to providers: no redirects, no waiting for ever, no endless answers.
@@ -62,11 +65,17 @@ impl BackChannel {
     pub(crate) async fn description(&self, issuer: &str, remembered: &Remembered) -> Result<Description, LoginFault> {
         let mut known = remembered.description.lock().await;
         let now = self.clock.now();
-        if let Some((fetched, description)) = known.as_ref()
-            && now < fetched.after(LASTS)
+        if let Some((fetched, outcome)) = known.as_ref()
+            && now < fetched.after(if outcome.is_ok() { LASTS } else { LEFT_ALONE })
         {
-            return Ok(description.clone());
+            return outcome.clone();
         }
+        let outcome = self.describe(issuer).await;
+        *known = Some((self.clock.now(), outcome.clone()));
+        outcome
+    }
+
+    async fn describe(&self, issuer: &str) -> Result<Description, LoginFault> {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let description: Description = self.read(self.http.get(url)).await?;
         // The description must be of who was asked (Discovery §4.3), or another could answer for it.
@@ -76,7 +85,6 @@ impl BackChannel {
         for url in [&description.authorization_endpoint, &description.token_endpoint, &description.jwks_uri] {
             check_url(url)?;
         }
-        *known = Some((now, description.clone()));
         Ok(description)
     }
 
@@ -92,16 +100,20 @@ impl BackChannel {
         let fits = |keys: &JwkSet| -> Vec<Jwk> {
             keys.keys.iter().filter(|key| kid.is_none() || key.common.key_id.as_deref() == kid).cloned().collect()
         };
-        if let Some((fetched, keys)) = known.as_ref() {
-            let found = fits(keys);
-            if (!found.is_empty() && now < fetched.after(LASTS)) || now < fetched.after(AGAIN) {
-                return Ok(found);
+        match known.as_ref() {
+            Some((fetched, Ok(keys))) => {
+                let found = fits(keys);
+                if (!found.is_empty() && now < fetched.after(LASTS)) || now < fetched.after(AGAIN) {
+                    return Ok(found);
+                }
             }
+            Some((fetched, Err(fault))) if now < fetched.after(LEFT_ALONE) => return Err(fault.clone()),
+            Some((_, Err(_))) | None => {}
         }
-        let keys: JwkSet = self.read(self.http.get(&description.jwks_uri)).await?;
-        let found = fits(&keys);
-        *known = Some((now, keys));
-        Ok(found)
+        let outcome: Result<JwkSet, LoginFault> = self.read(self.http.get(&description.jwks_uri)).await;
+        let found = outcome.as_ref().map(fits).map_err(Clone::clone);
+        *known = Some((self.clock.now(), outcome));
+        found
     }
 
     /// Sends a request and reads its answer, within bounds.
@@ -118,7 +130,9 @@ impl BackChannel {
         }
         if !status.is_success() {
             let told: String = String::from_utf8_lossy(&octets).chars().filter(|c| !c.is_control()).take(200).collect();
-            return Err(LoginFault::Refused(format!("the provider answered {status}: {told}")));
+            let told = format!("the provider answered {status}: {told}");
+            let is_theirs = status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS;
+            return Err(if is_theirs { LoginFault::Unavailable(told) } else { LoginFault::Refused(told) });
         }
         serde_json::from_slice(&octets)
             .map_err(|fault| LoginFault::Unavailable(format!("the provider's answer cannot be read: {fault}")))
@@ -127,11 +141,10 @@ impl BackChannel {
 
 /// Secrets go over TLS; in the clear only on this machine.
 pub(crate) fn check_url(url: &str) -> Result<(), LoginFault> {
-    let local = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
-    let is_local = local
-        .iter()
-        .any(|prefix| url.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])));
-    if url.starts_with("https://") || is_local {
+    let parsed: Result<Url, _> = url.parse();
+    let serves =
+        |url: &Url| url.login.is_none() && (url.scheme == "https" || (url.scheme == "http" && url.host.is_loopback()));
+    if parsed.as_ref().is_ok_and(serves) {
         return Ok(());
     }
     Err(LoginFault::Unavailable("the provider would be spoken to in the clear".to_owned()))

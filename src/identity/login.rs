@@ -1,13 +1,15 @@
 //! What the portal asks of those who know who someone is, and of those who remember it for a while.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use crate::mailboxes::{Identified, PersonId};
 use crate::net::Time;
 use crate::texts::Language;
 
-/// A login that has begun.
-#[derive(Debug, Clone)]
+/// A login that has begun. Does not print.
+#[derive(Clone)]
 pub struct Begun {
     /// Where the browser goes: the provider's own page.
     pub location: String,
@@ -15,8 +17,8 @@ pub struct Begun {
     pub binding: String,
 }
 
-/// What the browser brings back from the provider (RFC 6749 §4.1.2, RFC 9207).
-#[derive(Debug, Clone, Default)]
+/// What the browser brings back from the provider (RFC 6749 §4.1.2, RFC 9207). Does not print.
+#[derive(Clone, Default)]
 pub struct WayBack {
     /// `code`.
     pub code: Option<String>,
@@ -51,6 +53,35 @@ pub enum LoginFault {
     Unavailable(String),
 }
 
+impl LoginFault {
+    /// Whether trying again later may help: the provider was not to be reached.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::NoSuchProvider | Self::Refused(_) => false,
+        }
+    }
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun …")
+    }
+}
+
+impl fmt::Debug for WayBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WayBack …")
+    }
+}
+
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Visitor …")
+    }
+}
+
 /// The e-ID providers.
 #[async_trait]
 pub trait ElectronicId: Send + Sync + 'static {
@@ -67,8 +98,8 @@ pub trait ElectronicId: Send + Sync + 'static {
     async fn finish(&self, provider: &str, back: WayBack, binding: &str) -> Result<Finished, LoginFault>;
 }
 
-/// A login as it stands.
-#[derive(Debug, Clone)]
+/// A login as it stands. Does not print.
+#[derive(Clone)]
 pub struct Visitor {
     /// Who is there.
     pub who: Identified,

@@ -235,7 +235,7 @@ impl ElectronicId for Oidc {
         let description = self.channel.description(&provider.issuer, remembered).await?;
         // RFC 9207: who answered must be who was asked.
         match &back.iss {
-            Some(iss) if iss.trim_end_matches('/') != description.issuer.trim_end_matches('/') => {
+            Some(iss) if *iss != description.issuer => {
                 return Err(refused("another issuer answered"));
             }
             None if description.authorization_response_iss_parameter_supported => {
