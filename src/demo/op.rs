@@ -73,17 +73,20 @@ struct Inside {
     client_id: String,
     client_secret: String,
     persons: Vec<Person>,
-    key: EcdsaKeyPair,
     other_key: EcdsaKeyPair,
     clock: Clock,
     changing: Mutex<Changing>,
 }
 
-#[derive(Default)]
 struct Changing {
     codes: HashMap<String, Granted>,
     tokens: HashMap<String, String>,
     misdeed: Misdeed,
+    key: EcdsaKeyPair,
+    /// The key's id: how many there have been.
+    key_id: u32,
+    /// Keys it publishes beside its own.
+    strange_keys: Vec<Value>,
 }
 
 struct Granted {
@@ -127,10 +130,16 @@ impl Op {
             client_id: client.0.to_owned(),
             client_secret: client.1.to_owned(),
             persons,
-            key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
             other_key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
             clock,
-            changing: Mutex::default(),
+            changing: Mutex::new(Changing {
+                codes: HashMap::new(),
+                tokens: HashMap::new(),
+                misdeed: Misdeed::None,
+                key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
+                key_id: 1,
+                strange_keys: Vec::new(),
+            }),
         };
         let op = Self { inside: Arc::new(inside) };
         let pages = Router::new()
@@ -161,12 +170,30 @@ impl Op {
         self.changing().misdeed = misdeed;
     }
 
+    /// From now on it signs with a new key, and publishes that one alone.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn change_key(&self) -> anyhow::Result<()> {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+        let mut changing = self.changing();
+        changing.key = key;
+        changing.key_id += 1;
+        Ok(())
+    }
+
+    /// From now on it publishes these keys (RFC 7517) beside its own.
+    pub fn add_keys(&self, keys: Vec<Value>) {
+        self.changing().strange_keys.extend(keys);
+    }
+
     fn changing(&self) -> std::sync::MutexGuard<'_, Changing> {
         self.inside.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn id_token(&self, granted: &Granted, person: &Person) -> anyhow::Result<String> {
-        let misdeed = self.changing().misdeed;
+        let changing = self.changing();
+        let misdeed = changing.misdeed;
         let now = self.inside.clock.now().unix_seconds();
         let or =
             |lie: Misdeed, truth: &str, lied: &str| if misdeed == lie { lied.to_owned() } else { truth.to_owned() };
@@ -183,14 +210,14 @@ impl Op {
         let head = if misdeed == Misdeed::Unsigned {
             json!({ "alg": "none" })
         } else {
-            json!({ "alg": "ES256", "kid": "1", "typ": "JWT" })
+            json!({ "alg": "ES256", "kid": changing.key_id.to_string(), "typ": "JWT" })
         };
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(head.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         if misdeed == Misdeed::Unsigned {
             return Ok(format!("{signed}."));
         }
-        let key = if misdeed == Misdeed::OtherKey { &self.inside.other_key } else { &self.inside.key };
+        let key = if misdeed == Misdeed::OtherKey { &self.inside.other_key } else { &changing.key };
         let signature = key.sign(&SystemRandom::new(), signed.as_bytes())?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())))
     }
@@ -214,12 +241,16 @@ async fn description(State(op): State<Op>) -> Json<Value> {
 }
 
 async fn jwks(State(op): State<Op>) -> Json<Value> {
+    let changing = op.changing();
     // An uncompressed point: 4, then both coordinates.
-    let point = op.inside.key.public_key().as_ref();
+    let point = changing.key.public_key().as_ref();
     let coordinate = |from: usize| URL_SAFE_NO_PAD.encode(point.get(from..from + 32).unwrap_or_default());
-    Json(
-        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "1", "use": "sig", "alg": "ES256", "x": coordinate(1), "y": coordinate(33) }] }),
-    )
+    let own = json!({
+        "kty": "EC", "crv": "P-256", "kid": changing.key_id.to_string(), "use": "sig", "alg": "ES256",
+        "x": coordinate(1), "y": coordinate(33),
+    });
+    let keys: Vec<Value> = changing.strange_keys.iter().cloned().chain([own]).collect();
+    Json(json!({ "keys": keys }))
 }
 
 /// The page on which somebody is picked, and the way back when one was.
