@@ -23,6 +23,10 @@ mod scripted_peer;
 mod dovecot;
 #[path = "house/running.rs"]
 mod running;
+#[path = "house/postfix.rs"]
+mod postfix;
+#[path = "house/route.rs"]
+mod route;
 #[path = "house/crash.rs"]
 mod crash;
 #[path = "house/mail_sink.rs"]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sealgate::daemon::{Foundation, found};
 
 /// How long anything may take before the test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A port that is free now.
 pub fn free() -> SocketAddr {

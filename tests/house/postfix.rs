@@ -1,0 +1,97 @@
+//! Postfix as the organisation's mail server: clerks hand it their mail, it routes outside mail to the gateway and
+//! inside mail to the mailboxes.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::running::{free, wait_until};
+
+/// The services of the package, without chroot.
+const SERVICES: &str = "\
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+";
+
+/// Postfix, running until dropped.
+pub struct Postfix {
+    pub address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Postfix {
+    /// Starts it: mail for `sundby.example` goes to `mailboxes` by LMTP, all else to `gateway`.
+    pub fn start(gateway: SocketAddr, mailboxes: SocketAddr) -> Self {
+        assert!(std::fs::exists("/usr/sbin/postfix").unwrap(), "PEER MISSING: postfix; tests/run installs it");
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        for name in ["etc", "spool", "data"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        let owner = Command::new("id").args(["-u", "postfix"]).output().unwrap();
+        let owner: u32 = String::from_utf8(owner.stdout).unwrap().trim().parse().unwrap();
+        chown(path("data"), Some(owner), None).unwrap();
+        let address = free();
+        let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{SERVICES}", address.port());
+        std::fs::write(path("etc/master.cf"), master).unwrap();
+        let main = format!(
+            "compatibility_level = 3.6\nqueue_directory = {0}/spool\ndata_directory = {0}/data\nmaillog_file = {0}/mail.log\nmaillog_file_prefixes = {0}\n\
+             myhostname = mail.sundby.example\nmydestination =\ninet_interfaces = loopback-only\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
+             relay_domains = sundby.example\nparent_domain_matches_subdomains =\nrelay_transport = lmtp:inet:{1}\nrelayhost = [127.0.0.1]:{2}\n\
+             smtp_dns_support_level = disabled\nsmtp_host_lookup = native\nalias_maps =\nalias_database =\nmessage_size_limit = 209715200\n",
+            folder.path().display(),
+            mailboxes,
+            gateway.port()
+        );
+        std::fs::write(path("etc/main.cf"), main).unwrap();
+        let postfix = Self { address, folder };
+        postfix.command("check");
+        postfix.command("start");
+        wait_until("Postfix", || std::net::TcpStream::connect(address).is_ok());
+        postfix
+    }
+
+    fn command(&self, verb: &str) {
+        let output =
+            Command::new("/usr/sbin/postfix").arg("-c").arg(self.folder.path().join("etc")).arg(verb).output().unwrap();
+        assert!(output.status.success(), "postfix {verb}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What it wrote into its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("mail.log")).unwrap_or_default()
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("spool/pid/master.pid")
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        if let Ok(pid) = std::fs::read_to_string(self.pid_file()) {
+            let _ = Command::new("kill").arg(pid.trim()).status();
+        }
+    }
+}
