@@ -15,4 +15,4 @@ pub use client::{ask, is_running};
 pub use desk::Desk;
 pub use health::{Readiness, serve_health};
 pub use protocol::{Answer, Refusal, Request};
-pub use server::serve;
+pub use server::Server;

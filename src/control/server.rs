@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,29 +17,49 @@ use crate::net::Shutdown;
 /// How long a peer may take for its line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves the socket until the end begins, then removes it.
-///
-/// # Errors
-/// The socket cannot be made: another file stands there, or the folder cannot be written.
-pub async fn serve(path: &Path, desk: Arc<Desk>, shutdown: Shutdown) -> io::Result<()> {
-    if path.exists() && UnixStream::connect(path).await.is_err() {
-        std::fs::remove_file(path)?; // left behind by a crash: nobody listens there
+/// The control socket, listening.
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Server {
+    /// Makes the socket; one that a crash left behind is replaced.
+    ///
+    /// # Errors
+    /// Another daemon listens there, another file stands there, or the folder cannot be written.
+    pub async fn bind(path: &Path) -> io::Result<Self> {
+        if path.exists() && UnixStream::connect(path).await.is_err() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path: path.to_owned() })
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
-            () = shutdown.begun() => break,
-        };
-        let desk = Arc::clone(&desk);
-        shutdown.spawn(async move {
-            if let Err(fault) = one_request(stream, &desk).await {
-                tracing::debug!(%fault, "a control connection broke");
-            }
-        });
+
+    /// Takes requests until the end begins, then removes the socket.
+    pub async fn run(self, desk: Arc<Desk>, shutdown: Shutdown) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = shutdown.begun() => break,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Too many open files, most likely: others end soon.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let desk = Arc::clone(&desk);
+            shutdown.spawn(async move {
+                if let Err(fault) = one_request(stream, &desk).await {
+                    tracing::debug!(%fault, "a control connection broke");
+                }
+            });
+        }
+        if let Err(fault) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%fault, "the control socket could not be removed");
+        }
     }
-    std::fs::remove_file(path)
 }
 
 async fn one_request(stream: UnixStream, desk: &Desk) -> io::Result<()> {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::config::Settings;
+use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
 use crate::delivery::{Relay, Worker as DeliveryWorker};
@@ -32,7 +33,7 @@ pub struct Daemon {
     delivery: DeliveryWorker,
     carrier: Carrier,
     tls: Option<ServerTls>,
-    socket: std::path::PathBuf,
+    control: ControlSocket,
     metrics: Metrics,
 }
 
@@ -90,6 +91,9 @@ impl Daemon {
             Some(door) => Some(open_portal(settings, door, &kept, tls.clone(), &metrics, &clock).await?),
             None => None,
         };
+        let socket = settings.control_socket();
+        let control =
+            ControlSocket::bind(&socket).await.with_context(|| format!("control.socket: {}", socket.display()))?;
         let health = match settings.control.listen {
             Some(listen) => Some(TcpListener::bind(listen).await.with_context(|| format!("control.listen: {listen}"))?),
             None => None,
@@ -105,7 +109,7 @@ impl Daemon {
             delivery,
             carrier,
             tls,
-            socket: settings.control_socket(),
+            control,
             metrics,
         })
     }
@@ -155,13 +159,7 @@ impl Daemon {
             .spawn(FlowWorker { carrier: self.carrier, schedule: self.kept.schedule.clone() }.run(shutdown.clone()));
         shutdown.spawn(self.delivery.run(shutdown.clone()));
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
-        let desk = Arc::new(self.kept.desk());
-        let (socket, end) = (self.socket, shutdown.clone());
-        shutdown.spawn(async move {
-            if let Err(fault) = crate::control::serve(&socket, desk, end).await {
-                tracing::error!(%fault, socket = %socket.display(), "the control socket cannot be served");
-            }
-        });
+        shutdown.spawn(self.control.run(Arc::new(self.kept.desk()), shutdown.clone()));
         if let Some(listener) = self.health {
             let (kept, metrics, end) = (Arc::new(self.kept.clone()), self.metrics.clone(), shutdown.clone());
             shutdown.spawn(async move {

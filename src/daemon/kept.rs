@@ -61,6 +61,12 @@ impl Kept {
         let rows: RowsHandle = Arc::new(Embedded::open(&folder.join("rows.redb")).context("the row store")?);
         let files = Files::open(&folder.join("bodies")).context("the bodies")?;
         let bodies = Arc::new(Bodies::new(Arc::clone(&rows), Arc::new(files)));
+        // What was made anew must have its name after a power cut: each folder that names something is synced.
+        for named in [folder.as_path(), &folder.join("bodies")] {
+            std::fs::File::open(named)
+                .and_then(|folder| folder.sync_all())
+                .with_context(|| named.display().to_string())?;
+        }
         let journal = Journal::new(Arc::clone(&rows), vault.clone(), clock.clone());
         let spool = Spool::new(Arc::clone(&bodies), vault.clone());
         let settlement =

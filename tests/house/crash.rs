@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -42,8 +42,11 @@ fn send(reader: &mut BufReader<TcpStream>, number: u64) -> std::io::Result<bool>
     Ok(true)
 }
 
-/// Sends until the connection breaks; every acknowledged number goes to `acknowledged`.
-fn load(address: SocketAddr, next: &AtomicU64, acknowledged: &mpsc::Sender<u64>) {
+/// Set by nobody: the load of a crash ends with the process.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Sends until the connection breaks or it is told to stop; every acknowledged number goes to `acknowledged`.
+pub fn load(address: SocketAddr, next: &AtomicU64, acknowledged: &mpsc::Sender<u64>, stop: &AtomicBool) {
     let Ok(stream) = TcpStream::connect(address) else { return };
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut reader = BufReader::new(stream);
@@ -56,7 +59,7 @@ fn load(address: SocketAddr, next: &AtomicU64, acknowledged: &mpsc::Sender<u64>)
     if reader.read_line(&mut greeting).unwrap_or(0) == 0 {
         return;
     }
-    loop {
+    while !stop.load(Ordering::SeqCst) {
         let number = next.fetch_add(1, Ordering::SeqCst);
         match send(&mut reader, number) {
             Ok(true) => _ = acknowledged.send(number),
@@ -73,7 +76,7 @@ fn round(gateway: &mut Gateway, next: &AtomicU64, acknowledged: &mut BTreeSet<u6
     std::thread::scope(|scope| {
         for _ in 0..SENDERS {
             let sender = sender.clone();
-            scope.spawn(move || load(address, next, &sender));
+            scope.spawn(move || load(address, next, &sender, &NEVER));
         }
         drop(sender);
         let wanted = chance % 40;
@@ -93,7 +96,7 @@ fn round(gateway: &mut Gateway, next: &AtomicU64, acknowledged: &mut BTreeSet<u6
 }
 
 /// How often each recipient's mail reached the sink.
-fn delivered(sink: &Sink) -> BTreeMap<String, usize> {
+pub fn delivered(sink: &Sink) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for message in sink.messages() {
         let text = String::from_utf8_lossy(&message);

@@ -62,6 +62,24 @@ impl Gateway {
         }
     }
 
+    /// The same gateway at another place, with nothing kept yet, handing all mail to `hop`.
+    pub fn at(&self, place: &Path, hop: SocketAddr) -> Self {
+        for folder in ["keys", "certs"] {
+            std::fs::create_dir(place.join(folder)).unwrap();
+            for file in std::fs::read_dir(self.folder.join(folder)).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), place.join(folder).join(file.file_name())).unwrap();
+            }
+        }
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        let told = |line: &str| match line.split_once(" = \"smtp://") {
+            Some((key, _)) => format!("{key} = \"smtp://{hop}\""),
+            None => line.to_owned(),
+        };
+        std::fs::write(place.join("sealgate.toml"), text.lines().map(told).collect::<Vec<_>>().join("\n")).unwrap();
+        Self { folder: place.to_owned(), environment: Vec::new(), child: None, ..*self }
+    }
+
     pub fn config(&self) -> PathBuf {
         self.folder.join("sealgate.toml")
     }
