@@ -29,6 +29,8 @@ mod postfix;
 mod route;
 #[path = "house/crash.rs"]
 mod crash;
+#[path = "house/operator.rs"]
+mod operator;
 #[path = "house/powercut.rs"]
 mod powercut;
 #[path = "house/mail_sink.rs"]

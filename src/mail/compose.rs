@@ -20,6 +20,8 @@ pub struct Letter {
     pub from: (String, Address),
     /// To whom.
     pub to: Address,
+    /// Where an answer goes, if not to `from`.
+    pub reply_to: Option<Address>,
     /// One line.
     pub subject: String,
     /// Lines ended by LF.
@@ -54,6 +56,9 @@ impl Letter {
     pub(crate) fn header(&self) -> Vec<u8> {
         let mut fields = mailbox("From", &self.from.0, &self.from.1);
         fields.extend(mailbox("To", "", &self.to));
+        if let Some(reply_to) = &self.reply_to {
+            fields.extend(mailbox("Reply-To", "", reply_to));
+        }
         fields.extend(unstructured("Subject", &self.subject));
         fields.extend(structured("Date", &rfc5322(self.date_unix_ms)));
         fields.extend(structured("Message-ID", &self.message_id));
@@ -183,6 +188,7 @@ mod tests {
         Letter {
             from: ("Sundby kommun".into(), "noreply@sundby.example".parse().unwrap()),
             to: "eva@live.example".parse().unwrap(),
+            reply_to: None,
             subject: "Du har fått ett säkert meddelande".into(),
             text: "Hej å ä ö\nRad två\n".into(),
             html: Some("<p>Hej å ä ö</p>\n".into()),

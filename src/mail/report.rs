@@ -141,6 +141,7 @@ mod tests {
         let letter = Letter {
             from: ("Sundby".into(), "noreply@sundby.example".parse().unwrap()),
             to: "anna@sundby.example".parse().unwrap(),
+            reply_to: None,
             subject: "Kunde inte levereras".into(),
             text: "Tyvärr.\n".into(),
             html: None,

@@ -179,6 +179,11 @@ impl Mailer {
         let letter = Letter {
             from: (house.sender.name.clone(), house.sender.address.clone()),
             to: post.to.clone(),
+            // An answer to a notice must reach us, whatever address of the organisation it is from.
+            reply_to: format!("noreply@{}", house.sender.hostname)
+                .parse()
+                .ok()
+                .filter(|_| post.kind == FixedKind::Notice),
             subject: post.sheet.subject.clone(),
             text: post.sheet.text.clone(),
             html: Some(post.sheet.html.clone()),

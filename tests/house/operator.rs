@@ -1,0 +1,187 @@
+//! The operator's day: held, released, dropped, refused, explained, reloaded, erased.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+
+use crate::mail_sink::Sink;
+use crate::running::{Gateway, wait_until};
+
+const RULES: &str = r#"
+
+[policy]
+number_domains = { "cpr.sundby.example" = "dk-cpr" }
+
+[[rule]]
+name = "a person decides about budgets"
+if.any = [{ subject = "(?i)budget" }]
+protect = "hold"
+
+[[rule]]
+name = "nothing goes to rivals"
+if.any = [{ to_domain = ["rival.example"] }]
+protect = "refuse"
+text = "mail to rivals is not allowed"
+"#;
+
+struct Scene {
+    outside: Sink,
+    inside: Sink,
+    gateway: Gateway,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn raise() -> Self {
+        let (outside, inside) = (Sink::start(true, &[]).await, Sink::start(true, &[]).await);
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+        let config = std::fs::read_to_string(gateway.config()).unwrap();
+        std::fs::write(gateway.config(), config + RULES).unwrap();
+        gateway.start();
+        Self { outside, inside, gateway, _folder: folder }
+    }
+
+    /// Hands the gateway a message; the answer to the final dot.
+    fn send(&self, to: &[&str], subject: &str) -> String {
+        send(self.gateway.outbound, to, subject)
+    }
+
+    fn queue(&self) -> Vec<serde_json::Value> {
+        self.gateway.ask(&["queue", "list"]).as_array().unwrap().clone()
+    }
+
+    fn inside_has(&self, words: &[&str]) -> bool {
+        self.inside.messages().iter().any(|message| {
+            let text = String::from_utf8_lossy(message).into_owned();
+            words.iter().all(|word| text.contains(word))
+        })
+    }
+}
+
+fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
+    let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
+    let mut told = String::new();
+    reader.read_line(&mut told).unwrap();
+    let mut lines = vec!["HELO client.example".to_owned(), "MAIL FROM:<anna@sundby.example>".to_owned()];
+    lines.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
+    lines.extend(["DATA".to_owned(), format!("From: anna@sundby.example\r\nSubject: {subject}\r\nX-Sealgate-Origin: forged\r\nX-Sealgate-Message: forged\r\n\r\ntext\r\n.")]);
+    for line in lines {
+        reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        told.clear();
+        reader.read_line(&mut told).unwrap();
+    }
+    told.trim().to_owned()
+}
+
+fn id_in(reply: &str) -> String {
+    assert!(reply.starts_with("250 2.0.0 queued as "), "{reply}");
+    reply.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_holds_releases_drops_and_finds_the_story() {
+    let scene = Scene::raise().await;
+
+    let held = id_in(&scene.send(&["eva@live.example"], "Budget 2027"));
+    wait_until("the hold", || scene.queue().iter().any(|item| item["stage"] == "held"));
+    assert_eq!(scene.queue()[0]["recipients"][0]["state"], "held");
+    assert!(scene.outside.messages().is_empty());
+    wait_until("the receipt that says so", || scene.inside_has(&["Kvitto", "Budget 2027"]));
+    scene.gateway.ask(&["queue", "release", &held]);
+    wait_until("the released message", || scene.outside.messages().len() == 1);
+    let released = String::from_utf8_lossy(&scene.outside.messages()[0]).into_owned();
+    assert!(!released.contains("forged"), "forged marks are taken off: {released}");
+    wait_until("an empty queue", || scene.queue().is_empty());
+
+    let dropped = id_in(&scene.send(&["eva@live.example"], "Budget 2028"));
+    wait_until("the second hold", || scene.queue().iter().any(|item| item["stage"] == "held"));
+    assert!(
+        !scene.gateway.command(&["queue", "drop", &dropped]).output().unwrap().status.success(),
+        "drop needs --notify"
+    );
+    scene.gateway.ask(&["queue", "drop", &dropped, "--notify"]);
+    wait_until("the report to the sender", || scene.inside_has(&["multipart/report", "Action: failed", "5.7.1"]));
+    wait_until("an empty queue again", || scene.queue().is_empty());
+    assert_eq!(scene.outside.messages().len(), 1);
+
+    let events: Vec<String> = scene.gateway.ask(&["message", "trace", &held])["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["event"].as_str().unwrap().to_owned())
+        .collect();
+    for event in ["promised", "held", "released", "delivered"] {
+        assert!(events.contains(&event.to_owned()), "{event} in {events:?}");
+    }
+
+    let number = id_in(&scene.send(&["2110625629@cpr.sundby.example"], "Afgørelse"));
+    wait_until("the unreachable number", || scene.queue().iter().any(|item| item["stage"] == "held"));
+    assert!(scene.queue()[0]["recipients"][0]["last_reply"].as_str().unwrap().contains("säker väg"));
+    scene.gateway.ask(&["queue", "drop", &number, "--notify"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_said_at_the_final_dot_or_reported() {
+    let scene = Scene::raise().await;
+    let refused = scene.send(&["boss@rival.example"], "Hej");
+    assert!(refused.starts_with("550 5.7.1") && refused.contains("mail to rivals is not allowed"), "{refused}");
+    id_in(&scene.send(&["boss@rival.example", "eva@live.example"], "Hej"));
+    wait_until("the one that passes", || scene.outside.messages().len() == 1);
+    wait_until("the report about the other", || scene.inside_has(&["multipart/report", "boss@rival.example", "5.7.1"]));
+    let two = scene.send(&["a@live.example", "b@live.example"], "[id: 19850101-2382] Hej");
+    assert!(two.starts_with("550") && two.contains("one person"), "{two}");
+    wait_until("an empty queue", || scene.queue().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_swaps_the_rules_and_a_faulty_file_changes_nothing() {
+    let scene = Scene::raise().await;
+    let pid = scene.gateway.pid().to_string();
+    let reload = || assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let log = || std::fs::read_to_string(scene.gateway.folder.join("log")).unwrap();
+    let config = std::fs::read_to_string(scene.gateway.config()).unwrap();
+
+    std::fs::write(scene.gateway.config(), config.replace("protect = \"refuse\"", "protect = \"refus\"")).unwrap();
+    reload();
+    wait_until("the word that nothing was changed", || log().contains("nothing was changed"));
+    assert!(scene.send(&["boss@rival.example"], "Hej").starts_with("550"));
+
+    std::fs::write(scene.gateway.config(), config.replace("rival.example", "enemy.example")).unwrap();
+    reload();
+    wait_until("the new rules", || log().contains("was read again"));
+    id_in(&scene.send(&["boss@rival.example"], "Hej"));
+    assert!(scene.send(&["boss@enemy.example"], "Hej").starts_with("550"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recalled_and_expired_messages_are_gone_and_an_export_opens_with_age() {
+    let scene = Scene::raise().await;
+    let id = id_in(&scene.send(&["eva@live.example"], "[sikker] Hej"));
+    wait_until("the deposit", || !scene.gateway.ask(&["message", "list"]).as_array().unwrap().is_empty());
+    let file = scene.gateway.folder.join("message.age");
+    let exported = scene.gateway.ask(&["message", "export", &id, "--locked", file.to_str().unwrap()]);
+    assert!(std::fs::read(&file).unwrap().starts_with(b"age-encryption.org/v1\n"));
+    assert_eq!(exported["sha256"].as_str().unwrap().len(), 64);
+    let age = |identity: &std::path::Path, locked: &std::path::Path| {
+        let output =
+            Command::new("age").args(["-d", "-i"]).arg(identity).arg(locked).output().expect("PEER MISSING: age");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let keys = scene.gateway.folder.join("exported");
+    let written = scene.gateway.command(&["key", "export", keys.to_str().unwrap()]).status().unwrap();
+    assert!(written.success());
+    let epoch = scene.gateway.folder.join("epoch.key");
+    std::fs::write(&epoch, age(&scene.gateway.folder.join("keys/vault.key"), &keys.join("0001.age"))).unwrap();
+    assert!(String::from_utf8_lossy(&age(&epoch, &file)).contains("Subject: [sikker] Hej"));
+
+    scene.gateway.ask(&["message", "recall", &id]);
+    assert_eq!(scene.gateway.ask(&["message", "show", &id])["recipients"][0]["state"], "recalled");
+    wait_until("the word that it was recalled", || scene.inside_has(&["=?utf-8?B?", "multipart/alternative"]));
+    assert!(!scene.gateway.command(&["message", "recall", &id]).output().unwrap().status.success(), "once is enough");
+    assert!(
+        !scene.gateway.command(&["message", "export", &id, "--locked", "/dev/null"]).output().unwrap().status.success(),
+        "nothing is left to export"
+    );
+}
