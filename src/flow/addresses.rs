@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mail::{Address, Domain, LocalPart, QueueId};
 use crate::store::{RowsHandle, StoreError, Table, Transaction};
-use crate::vault::{Epoch, Locker, Token, Vault, VaultError};
+use crate::vault::{Epoch, Token, Vault, VaultError};
 
 /// Keyed hash of a token → what it stands for, locked.
 const TOKENS: Table = Table("flow.tokens");
@@ -102,7 +102,7 @@ impl Tokens {
     /// [`VaultError`] if the lock cannot be made.
     pub fn mint(&self, bearing: &Bearing) -> Result<(Token, TokenRow), VaultError> {
         let token = Token::random()?;
-        let locker: Locker = self.vault.locker();
+        let locker = self.vault.row_locker();
         let locked = locker.lock(&serde_json::to_vec(bearing).unwrap_or_default())?;
         let row = [&locker.epoch().number().to_be_bytes()[..], locked.as_bytes()].concat();
         Ok((token.clone(), TokenRow { key: self.key(&token), row }))
@@ -117,7 +117,7 @@ impl Tokens {
         let Some((epoch, locked)) = row.split_first_chunk::<4>() else {
             return Err(StoreError::Damaged("a token's row".into()));
         };
-        let plain = self.vault.unlock(Epoch::from_number(u32::from_be_bytes(*epoch)), locked);
+        let plain = self.vault.unlock_row(Epoch::from_number(u32::from_be_bytes(*epoch)), locked);
         Ok(plain.ok().and_then(|plain| serde_json::from_slice(&plain).ok()))
     }
 

@@ -12,6 +12,8 @@ use crate::policy::text::Stripper;
 
 /// Octets by which a file is recognised.
 const MAGIC_OCTETS: usize = 8;
+/// Octets of text that are read at a time.
+const TEXT_OCTETS: usize = 16 * 1024;
 /// Names of attachments, and media types, that are remembered.
 const NAMES: usize = 2_000;
 
@@ -62,13 +64,20 @@ enum Part {
     /// Its first octets say what it is.
     Unknown(Vec<u8>),
     /// Text in a charset, perhaps with markup.
-    Text { decoder: Decoder, markup: Option<Stripper> },
+    Text(Text),
     /// Octets as they are.
     Raw,
     /// A file that has to be whole to be read.
     File(Vec<u8>),
     /// A file past its bound.
     TooLarge,
+}
+
+/// A part of text. Its octets come line by line, and are read many lines at a time: that is several times as quick.
+struct Text {
+    decoder: Decoder,
+    markup: Option<Stripper>,
+    pending: Vec<u8>,
 }
 
 impl Reader {
@@ -150,9 +159,7 @@ impl PartSink for Notes {
             Part::Skipped | Part::Raw => {}
             Part::TooLarge => self.unreadable = true,
             Part::Unknown(first) => self.raw(&first),
-            Part::Text { mut decoder, mut markup } => {
-                self.text(&mut decoder, markup.as_mut(), b"", true);
-            }
+            Part::Text(mut text) => self.text(&mut text, true),
             Part::File(octets) => {
                 let scanner = &mut self.scanner;
                 let read = text_of(&octets, &mut |text| scanner.push(text));
@@ -176,9 +183,12 @@ impl Notes {
                 self.raw(octets);
                 Part::Raw
             }
-            Part::Text { mut decoder, mut markup } => {
-                self.text(&mut decoder, markup.as_mut(), octets, false);
-                Part::Text { decoder, markup }
+            Part::Text(mut text) => {
+                text.pending.extend_from_slice(octets);
+                if text.pending.len() >= TEXT_OCTETS {
+                    self.text(&mut text, false);
+                }
+                Part::Text(text)
             }
             Part::Unknown(mut first) => {
                 first.extend_from_slice(octets);
@@ -204,10 +214,12 @@ impl Notes {
         }
     }
 
-    fn text(&mut self, decoder: &mut Decoder, markup: Option<&mut Stripper>, octets: &[u8], last: bool) {
-        let mut text = String::with_capacity(decoder.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len()));
-        let _ = decoder.decode_to_string(octets, &mut text, last);
-        match markup {
+    fn text(&mut self, part: &mut Text, last: bool) {
+        let room = part.decoder.max_utf8_buffer_length(part.pending.len()).unwrap_or(part.pending.len());
+        let mut text = String::with_capacity(room);
+        let _ = part.decoder.decode_to_string(&part.pending, &mut text, last);
+        part.pending.clear();
+        match &mut part.markup {
             None => self.scanner.push(&text),
             Some(stripper) => {
                 let mut stripped = String::with_capacity(text.len());
@@ -238,7 +250,7 @@ impl Part {
         let decoder = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_without_bom_handling();
         let has_markup =
             matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
-        Self::Text { decoder, markup: has_markup.then(Stripper::default) }
+        Self::Text(Text { decoder, markup: has_markup.then(Stripper::default), pending: Vec::new() })
     }
 }
 

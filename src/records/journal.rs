@@ -56,7 +56,7 @@ impl Journal {
     /// # Errors
     /// [`VaultError`] if the lock cannot be made.
     pub fn entry(&self, event: Event) -> Result<Entry, VaultError> {
-        let locker = self.vault.locker();
+        let locker = self.vault.row_locker();
         let locked = if event.told.is_empty() {
             Vec::new()
         } else {
@@ -145,7 +145,7 @@ impl Journal {
         if locked.is_empty() {
             return Some(Told::default());
         }
-        let plain = self.vault.unlock(Epoch::from_number(record.epoch), locked).ok()?;
+        let plain = self.vault.unlock_row(Epoch::from_number(record.epoch), locked).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 }

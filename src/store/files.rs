@@ -6,15 +6,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
-use object_store::{GetResult, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::net::Time;
 use crate::store::error::StoreError;
 
 /// Octets of one part of an upload.
 const PART_OCTETS: usize = 1 << 20;
+
+/// Octets of one read.
+const READ_OCTETS: u64 = 512 * 1024;
 
 /// A store of large locked bodies, by name.
 #[async_trait]
@@ -86,9 +88,13 @@ struct FileWriter {
     folder: PathBuf,
 }
 
+/// Reads by ranges: the library's own stream goes to another thread for every 8 KiB.
 struct FileReader {
-    octets: BoxStream<'static, Result<Bytes, object_store::Error>>,
+    store: Arc<LocalFileSystem>,
+    place: object_store::path::Path,
     pending: Bytes,
+    next: u64,
+    length: u64,
 }
 
 impl Files {
@@ -120,8 +126,9 @@ impl Blobs for Files {
     }
 
     async fn read(&self, name: &str) -> Result<Box<dyn BlobReader>, StoreError> {
-        let found: GetResult = self.store.get(&Self::place(name)).await.map_err(object_fault)?;
-        Ok(Box::new(FileReader { octets: found.into_stream(), pending: Bytes::new() }))
+        let place = Self::place(name);
+        let length = self.store.head(&place).await.map_err(object_fault)?.size;
+        Ok(Box::new(FileReader { store: Arc::clone(&self.store), place, pending: Bytes::new(), next: 0, length }))
     }
 
     async fn remove(&self, name: &str) -> Result<(), StoreError> {
@@ -188,11 +195,10 @@ impl BlobWriter for FileWriter {
 #[async_trait]
 impl BlobReader for FileReader {
     async fn next(&mut self, limit: usize) -> Result<Vec<u8>, StoreError> {
-        while self.pending.is_empty() {
-            match self.octets.next().await {
-                None => return Ok(Vec::new()),
-                Some(octets) => self.pending = octets.map_err(object_fault)?,
-            }
+        if self.pending.is_empty() && self.next < self.length {
+            let end = self.length.min(self.next + READ_OCTETS);
+            self.pending = self.store.get_range(&self.place, self.next..end).await.map_err(object_fault)?;
+            self.next = end;
         }
         Ok(self.pending.split_to(limit.min(self.pending.len())).to_vec())
     }

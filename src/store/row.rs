@@ -12,7 +12,7 @@ use crate::vault::{Epoch, Vault, VaultError};
 pub struct LockedValue {
     /// The epoch's number, for the clear part of the row.
     pub epoch: u32,
-    /// The age file.
+    /// The locked row.
     pub octets: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ pub fn decode_row<C: DeserializeOwned>(row: &[u8]) -> Result<(C, &[u8]), StoreEr
 /// [`LockedValueFault`] if the lock cannot be made.
 pub fn lock_value<T: Serialize>(vault: &Vault, value: &T) -> Result<LockedValue, LockedValueFault> {
     let plain = Zeroizing::new(serde_json::to_vec(value).map_err(|_| LockedValueFault::AnotherForm)?);
-    let locker = vault.locker();
+    let locker = vault.row_locker();
     Ok(LockedValue { epoch: locker.epoch().number(), octets: locker.lock(&plain)?.into_bytes() })
 }
 
@@ -64,6 +64,6 @@ pub fn lock_value<T: Serialize>(vault: &Vault, value: &T) -> Result<LockedValue,
 /// # Errors
 /// [`LockedValueFault`]: the epoch is destroyed, or the row was changed.
 pub fn unlock_value<T: DeserializeOwned>(vault: &Vault, epoch: u32, locked: &[u8]) -> Result<T, LockedValueFault> {
-    let plain = vault.unlock(Epoch::from_number(epoch), locked)?;
+    let plain = vault.unlock_row(Epoch::from_number(epoch), locked)?;
     serde_json::from_slice(&plain).map_err(|_| LockedValueFault::AnotherForm)
 }

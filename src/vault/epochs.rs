@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ use crate::vault::key_file::{erase, file_fault, make_folder, write_new, write_ov
 use crate::vault::locker::{Epoch, Locker};
 use crate::vault::open::{Plain, UnlockingStream, open_with};
 use crate::vault::random::random_octets;
+use crate::vault::rows::{RowKeys, RowLocker};
 
 const INDEX_FILE: &str = "index.age";
 const CREATED: &str = "# created: ";
@@ -32,11 +33,13 @@ struct Inside {
     keepers: Vec<Recipient>,
     index: IndexKey,
     epochs: RwLock<Epochs>,
+    row_keys: Mutex<RowKeys>,
 }
 
 struct Epochs {
     known: BTreeMap<u32, Known>,
     locker: Locker,
+    row_locker: RowLocker,
 }
 
 struct Known {
@@ -73,14 +76,21 @@ impl Vault {
             known.insert(number, found_epoch(folder, number, &keepers, now)?);
         }
         let locker = newest(&known)?;
-        let epochs = RwLock::new(Epochs { known, locker });
-        Ok(Self { inside: Arc::new(Inside { folder: folder.to_owned(), keepers, index, epochs }) })
+        let epochs = RwLock::new(Epochs { known, row_locker: RowLocker::new(locker.clone()), locker });
+        let row_keys = Mutex::default();
+        Ok(Self { inside: Arc::new(Inside { folder: folder.to_owned(), keepers, index, epochs, row_keys }) })
     }
 
     /// Locks to the newest epoch.
     #[must_use]
     pub fn locker(&self) -> Locker {
         self.read().locker.clone()
+    }
+
+    /// Locks rows to the newest epoch.
+    #[must_use]
+    pub fn row_locker(&self) -> RowLocker {
+        self.read().row_locker.clone()
     }
 
     /// The key of all keyed hashes.
@@ -95,6 +105,16 @@ impl Vault {
     /// [`VaultError`]: the epoch is destroyed or unknown, or the octets were changed.
     pub fn unlock(&self, epoch: Epoch, locked: &[u8]) -> Result<Plain, VaultError> {
         open_with(&[self.identity(epoch)?], locked)
+    }
+
+    /// Unlocks a row.
+    ///
+    /// # Errors
+    /// [`VaultError`]: the epoch is destroyed or unknown, or the row was changed.
+    pub fn unlock_row(&self, epoch: Epoch, locked: &[u8]) -> Result<Plain, VaultError> {
+        let mut keys = self.inside.row_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock: a key that is opened while its epoch is destroyed would stay behind.
+        keys.unlock(epoch, &self.identity(epoch)?, locked)
     }
 
     /// Begins to unlock octets that come bit by bit.
@@ -136,6 +156,7 @@ impl Vault {
         let founded = found_epoch(&self.inside.folder, number, &self.inside.keepers, now)?;
         epochs.known.insert(number, founded);
         epochs.locker = newest(&epochs.known)?;
+        epochs.row_locker = RowLocker::new(epochs.locker.clone());
         Ok(Epoch::from_number(number))
     }
 
@@ -154,6 +175,8 @@ impl Vault {
         // The tombstone comes first: after a crash between the two, the next start removes the identity again.
         write_over(&gone, format!("{CREATED}{}\n", known.created.unix_ms()).as_bytes())?;
         known.identity = None;
+        drop(epochs);
+        self.inside.row_keys.lock().unwrap_or_else(PoisonError::into_inner).forget(epoch);
         erase(&epoch_path(&self.inside.folder, epoch.number()))
     }
 

@@ -135,6 +135,12 @@ impl UnlockingStream {
     }
 }
 
+impl From<Zeroizing<Vec<u8>>> for Plain {
+    fn from(octets: Zeroizing<Vec<u8>>) -> Self {
+        Self(octets)
+    }
+}
+
 impl Deref for Plain {
     type Target = [u8];
 
