@@ -76,11 +76,12 @@ impl Scene {
         );
     }
 
-    /// What has left to this recipient, decoded where it is a notice of ours.
+    /// What has left to this recipient, oldest first. The sink ends each whole message with an empty line: what it is
+    /// still writing does not count yet.
     fn left_for(&self, address: &str) -> Vec<String> {
         let wanted = format!("X-Rcpt-Args: <{address}>");
         let all = self.outside.messages().into_iter().map(|octets| String::from_utf8_lossy(&octets).into_owned());
-        all.filter(|text| text.contains(&wanted)).collect()
+        all.filter(|text| text.contains(&wanted) && text.ends_with("\n\n")).collect()
     }
 
     fn notices(&self) -> Vec<String> {
