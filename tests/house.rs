@@ -21,6 +21,8 @@ mod delivery_real;
 mod scripted_peer;
 #[path = "house/dovecot.rs"]
 mod dovecot;
+#[path = "house/leaks.rs"]
+mod leaks;
 #[path = "house/running.rs"]
 mod running;
 #[path = "house/postfix.rs"]

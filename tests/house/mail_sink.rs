@@ -55,10 +55,11 @@ impl Sink {
         panic!("smtp-sink does not listen at {}", self.address);
     }
 
-    /// What it has taken: envelope as header fields, then the message, lines ended by LF.
+    /// What it has taken, oldest first: envelope as header fields, then the message, lines ended by LF.
     pub fn messages(&self) -> Vec<Vec<u8>> {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
-        let files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        files.sort_by_key(|file| std::fs::metadata(file).unwrap().modified().unwrap());
         files.iter().map(|file| std::fs::read(file).unwrap()).collect()
     }
 

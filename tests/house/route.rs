@@ -12,11 +12,16 @@ use sealgate::mail::Header;
 use serde_json::{Value, json};
 
 use crate::dovecot::Dovecot;
+use crate::leaks::found_in;
 use crate::mail_sink::Sink;
 use crate::postfix::Postfix;
 use crate::running::{Gateway, free, wait_until};
 
-const WORDS: [&str; 4] = ["HEMLIGÄRENDE", "HEMLIGTEXT", "HEMLIGBILAGA", "HEMLIGSVAR"];
+/// What stands in subjects, texts and files: none of it may leave or lie about.
+const SECRETS: [&str; 4] = ["HEMLIGÄRENDE", "HEMLIGTEXT", "HEMLIGBILAGA", "HEMLIGSVAR"];
+
+const ANNA: &str = "anna.berg@sundby.example";
+const BYGG: &str = "bygg@sundby.example";
 
 /// The e-ID: a node process that ends when dropped.
 struct OpenIdProvider {
@@ -41,8 +46,9 @@ struct Scene {
 
 impl Scene {
     async fn raise() -> Self {
+        miss_no_peer();
         let outside = Sink::start(true, &[]).await;
-        let mailboxes = Dovecot::start(&["anna.berg@sundby.example", "bygg@sundby.example"]).await;
+        let mailboxes = Dovecot::start(&[ANNA, BYGG]).await;
         let folder = tempfile::tempdir().unwrap();
         let e_id_at = free();
         let mut gateway = Gateway::found(folder.path(), outside.address, mailboxes.lmtp, &format!("http://{e_id_at}"));
@@ -76,15 +82,21 @@ impl Scene {
         );
     }
 
-    /// What has left to this recipient, decoded where it is a notice of ours.
+    /// What has left to this recipient, oldest first. The sink ends each whole message with an empty line: what it is
+    /// still writing does not count yet.
     fn left_for(&self, address: &str) -> Vec<String> {
         let wanted = format!("X-Rcpt-Args: <{address}>");
         let all = self.outside.messages().into_iter().map(|octets| String::from_utf8_lossy(&octets).into_owned());
-        all.filter(|text| text.contains(&wanted)).collect()
+        all.filter(|text| text.contains(&wanted) && text.ends_with("\n\n")).collect()
     }
 
     fn notices(&self) -> Vec<String> {
         self.left_for("eva@live.example").into_iter().filter(|text| text.contains("bounce+")).collect()
+    }
+
+    fn mails_to_anna(&self, subject: &str) -> Vec<String> {
+        let mailbox = self.mailboxes.mailbox(ANNA);
+        mailbox.into_iter().filter(|mail| subject_of(mail).starts_with(subject)).collect()
     }
 
     fn citizen(&self, asked: Value) -> Value {
@@ -97,16 +109,23 @@ impl Scene {
         child.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "the browser failed; see above");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(seen["violations"], json!([]), "accessibility");
+        seen
     }
+}
+
+/// A peer that is not there is a failure, told at once and by name.
+fn miss_no_peer() {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/node_modules");
+    for module in ["oidc-provider", "playwright-core", "axe-core"] {
+        assert!(modules.join(module).exists(), "PEER MISSING: npm {module}; tests/run installs it");
+    }
+    assert!(Path::new("/usr/bin/chromium").exists(), "PEER MISSING: chromium; tests/run installs it");
 }
 
 fn start_e_id(address: SocketAddr, portal: SocketAddr, folder: &Path) -> OpenIdProvider {
     let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
-    assert!(
-        peers.join("node_modules/oidc-provider").exists(),
-        "PEER MISSING: npm oidc-provider; tests/run installs it"
-    );
     let secret = std::fs::read_to_string(folder.join("keys/op-secret")).unwrap();
     let callback = format!("https://localhost:{}/callback/eid", portal.port());
     let mut child = Command::new("node")
@@ -160,25 +179,30 @@ fn subject_of(message: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confidential_mail_goes_all_the_way_and_comes_home() {
     let scene = Scene::raise().await;
-    let attachment = scene._folder.path().join("beslut.txt");
-    std::fs::write(&attachment, "HEMLIGBILAGA åäö\n").unwrap();
-    let at = format!("@{}", attachment.display());
 
-    a_tagged_mail_leaves_only_a_notice(&scene, &at);
-    the_citizen_reads_and_answers(&scene);
-    let answer = the_answer_is_in_the_departments_mailbox(&scene);
+    let answer = a_tagged_mail_leaves_only_a_notice_and_the_answer_comes_home(&scene);
     the_departments_reply_stays_in_the_thread(&scene, &answer);
     a_stranger_sees_the_one_error_page(&scene);
     an_untagged_mail_passes_byte_identical(&scene);
     a_bounced_notice_tells_the_sender(&scene);
     an_answer_to_the_notice_is_not_lost(&scene);
-    nothing_readable_lies_on_the_disk_or_left(&scene);
+    nothing_readable_left(&scene);
+    nothing_readable_lies_on_the_disk(&scene);
 }
 
-fn a_tagged_mail_leaves_only_a_notice(scene: &Scene, attachment: &str) {
+fn a_tagged_mail_leaves_only_a_notice_and_the_answer_comes_home(scene: &Scene) -> Header {
+    let attachment = scene._folder.path().join("beslut.txt");
+    std::fs::write(&attachment, "HEMLIGBILAGA åäö\n").unwrap();
+    only_a_notice_leaves(scene, &format!("@{}", attachment.display()));
+    nothing_readable_left(scene);
+    the_citizen_reads_and_answers(scene);
+    the_answer_is_in_the_departments_mailbox(scene)
+}
+
+fn only_a_notice_leaves(scene: &Scene, attachment: &str) {
     scene.swaks(&[
         "--from",
-        "anna.berg@sundby.example",
+        ANNA,
         "--to",
         "eva@live.example",
         "--h-From",
@@ -196,9 +220,11 @@ fn a_tagged_mail_leaves_only_a_notice(scene: &Scene, attachment: &str) {
     assert_eq!(scene.outside.messages().len(), 1, "nothing but the notice left");
     let notice = scene.notices().remove(0);
     assert!(decoded(&notice).contains("Sundby kommun"));
-    assert!(header_of(&notice).text("Auto-Submitted").is_none_or(|value| value == "auto-generated"));
-    wait_until("the receipt", || !scene.mailboxes.mailbox("anna.berg@sundby.example").is_empty());
-    let receipt = scene.mailboxes.mailbox("anna.berg@sundby.example").remove(0);
+    assert!(header_of(&notice).text("Auto-Submitted").is_some_and(|value| value == "auto-generated"));
+    assert!(notice.contains("X-Mail-Args: <bounce+"), "{notice}");
+    wait_until("the receipt", || !scene.mailboxes.mailbox(ANNA).is_empty());
+    assert_eq!(scene.mailboxes.mailbox(ANNA).len(), 1);
+    let receipt = scene.mailboxes.mailbox(ANNA).remove(0);
     assert!(subject_of(&receipt).starts_with("Kvitto: HEMLIG"), "{}", subject_of(&receipt));
     assert!(decoded(&receipt).contains("Svar kommer till bygg@sundby.example"), "{}", decoded(&receipt));
 }
@@ -207,9 +233,13 @@ fn the_citizen_reads_and_answers(scene: &Scene) {
     let link = link_in(&scene.notices()[0]);
     let file = STANDARD.encode("HEMLIGSVAR i fil\n");
     let seen = scene.citizen(json!({ "link": link, "person": "eva", "answer": "HEMLIGSVAR från Eva", "file": { "name": "ritning.txt", "octets": file } }));
-    assert_eq!(seen["violations"], json!([]), "accessibility");
+    for page in ["/messages/", "/reply", "/drafts", "/inbox", "/outbox", "/accessibility"] {
+        let pages = seen["pages"].as_array().unwrap();
+        assert!(pages.iter().any(|seen| seen.as_str().unwrap().contains(page)), "{page}: {pages:?}");
+    }
     assert!(seen["text"].as_str().unwrap().contains("HEMLIGTEXT till dig"), "{seen}");
     let attachments = seen["attachments"].as_object().unwrap();
+    assert_eq!(attachments.len(), 1);
     let octets = STANDARD.decode(attachments.values().next().unwrap().as_str().unwrap()).unwrap();
     assert_eq!(String::from_utf8(octets).unwrap(), "HEMLIGBILAGA åäö\n");
     assert!(STANDARD.decode(seen["pdf"].as_str().unwrap()).unwrap().starts_with(b"%PDF-"));
@@ -217,11 +247,13 @@ fn the_citizen_reads_and_answers(scene: &Scene) {
     // The same on a phone and without any script: reading again is no second first reading.
     let again = scene.citizen(json!({ "link": link, "person": "eva", "scripts": false, "width": 390 }));
     assert!(again["text"].as_str().unwrap().contains("HEMLIGTEXT till dig"));
+    assert_eq!(again["attachments"], seen["attachments"]);
 }
 
 fn the_answer_is_in_the_departments_mailbox(scene: &Scene) -> Header {
-    wait_until("the answer", || !scene.mailboxes.mailbox("bygg@sundby.example").is_empty());
-    let answer = scene.mailboxes.mailbox("bygg@sundby.example").remove(0);
+    wait_until("the answer", || !scene.mailboxes.mailbox(BYGG).is_empty());
+    assert_eq!(scene.mailboxes.mailbox(BYGG).len(), 1);
+    let answer = scene.mailboxes.mailbox(BYGG).remove(0);
     let header = header_of(&answer);
     assert_eq!(header.message_ids("In-Reply-To"), ["<original@sundby.example>"]);
     assert_eq!(header.message_ids("References"), ["<original@sundby.example>"]);
@@ -233,33 +265,31 @@ fn the_answer_is_in_the_departments_mailbox(scene: &Scene) -> Header {
     assert!(header.text("X-Sealgate-Message").is_some());
     let text = answer.replace("\r\n", "\n");
     assert!(text.contains(&STANDARD.encode("HEMLIGSVAR i fil\n")), "the file came through");
-    wait_until("the word that it was read", || {
-        scene.mailboxes.mailbox("anna.berg@sundby.example").iter().any(|mail| subject_of(mail).starts_with("Läst"))
-    });
+    assert!(found_in(answer.as_bytes(), &["HEMLIGSVAR från Eva"]).len() == 1, "{answer}");
+    wait_until("the word that it was read", || !scene.mails_to_anna("Läst").is_empty());
+    assert_eq!(scene.mails_to_anna("Läst").len(), 1, "read twice, told once");
     header
 }
 
 fn the_departments_reply_stays_in_the_thread(scene: &Scene, answer: &Header) {
-    let before = scene.outside.messages().len();
     let _dump = Dump(&scene.gateway, &scene.mail_server);
     let (_, thread) = answer.addresses("Reply-To").remove(0);
-    let id = answer.message_ids("Message-ID").remove(0);
-    let in_reply_to = format!("In-Reply-To: {id}");
-    scene.swaks(&[
-        "--from",
-        "bygg@sundby.example",
-        "--to",
-        &thread.to_string(),
-        "--header",
-        "Subject: Sv: ritning",
-        "--header",
-        &in_reply_to,
-        "--body",
-        "HEMLIGTEXT två",
-    ]);
-    wait_until("the second notice", || scene.outside.messages().len() > before);
-    let seen = scene.citizen(json!({ "link": link_in(&scene.notices()[0]), "person": "eva", "scripts": false }));
-    assert!(seen["inbox"].as_str().unwrap().contains("Sv: ritning"), "{}", seen["inbox"]);
+    let thread = thread.to_string();
+    let in_reply_to = format!("In-Reply-To: {}", answer.message_ids("Message-ID").remove(0));
+    // Neither the department's clerk nor the first sender tags the reply: the address alone keeps it inside.
+    for (from, subject) in [(BYGG, "Sv: ritning"), (ANNA, "Sv: ritning igen")] {
+        let before = (scene.notices().len(), scene.outside.messages().len());
+        let subject_field = format!("Subject: {subject}");
+        let headers = ["--header", &subject_field, "--header", &in_reply_to, "--body", "HEMLIGTEXT två"];
+        scene.swaks(&[["--from", from, "--to", &thread].as_slice(), &headers].concat());
+        wait_until("another notice", || scene.notices().len() > before.0);
+        assert_eq!(scene.outside.messages().len(), before.1 + 1, "only another notice left");
+        let link = link_in(scene.notices().last().unwrap());
+        let seen = scene.citizen(json!({ "link": link, "person": "eva", "scripts": false }));
+        assert!(seen["text"].as_str().unwrap().contains("HEMLIGTEXT två"), "{}", seen["text"]);
+        assert!(seen["inbox"].as_str().unwrap().contains(subject), "{}", seen["inbox"]);
+    }
+    nothing_readable_left(scene);
 }
 
 fn a_stranger_sees_the_one_error_page(scene: &Scene) {
@@ -267,33 +297,72 @@ fn a_stranger_sees_the_one_error_page(scene: &Scene) {
     let unknown = format!("{}/m/{}", link.split("/m/").next().unwrap(), "a".repeat(26));
     let adam = scene.citizen(json!({ "link": link, "person": "adam", "refused": true }));
     let nobody = scene.citizen(json!({ "link": unknown, "person": "adam", "refused": true }));
-    assert_eq!(adam["violations"], json!([]), "accessibility");
-    assert_eq!(adam["refused"], nobody["refused"], "one and the same page");
-    assert!(!adam["refused"].as_str().unwrap().contains("HEMLIG"));
+    assert_eq!((&adam["refused"], &adam["status"]), (&nobody["refused"], &nobody["status"]), "one and the same page");
+    assert_eq!(adam["status"], 404);
+    let page = adam["refused"].as_str().unwrap();
+    assert!(
+        !page.is_empty() && found_in(page.as_bytes(), &["HEMLIG", "Eva", "eva@", "Sv: ritning"]).is_empty(),
+        "{page}"
+    );
 }
 
 fn an_untagged_mail_passes_byte_identical(scene: &Scene) {
-    scene.swaks(&[
-        "--from",
-        "anna.berg@sundby.example",
-        "--to",
-        "ole@live.example",
-        "--header",
-        "Subject: Lunch",
-        "--header",
-        "X-Odd:   two  blanks",
-        "--body",
-        "Vi ses\\n.\\nensam punkt",
-    ]);
-    wait_until("the untagged mail", || scene.left_for("ole@live.example").len() == 1);
-    let arrived = scene.left_for("ole@live.example").remove(0);
-    // Below our own trace field stands what Postfix handed over, its own trace field first.
-    let (_, handed_over) = arrived.split_once("by gw.sundby.example (sealgate)").unwrap();
-    let (_, handed_over) = handed_over.split_once("\nReceived: ").unwrap();
-    assert!(handed_over.starts_with("from client.example"), "{handed_over}");
-    assert!(handed_over.contains("\nX-Odd:   two  blanks\n"), "{handed_over}");
-    assert!(handed_over.contains("\n\nVi ses\n.\nensam punkt\n"), "{handed_over}");
-    assert_eq!(arrived.matches("(sealgate)").count(), 1);
+    let sent = untagged();
+    let file = scene._folder.path().join("untagged.eml");
+    // swaks ends the last line itself.
+    std::fs::write(&file, sent.strip_suffix(b"\r\n").unwrap()).unwrap();
+    let data = format!("@{}", file.display());
+    // Straight to the gateway no other program can have changed anything; by Postfix is how it will be.
+    let straight = ["--from", ANNA, "--to", "per@live.example", "--data", &data];
+    scene.swaks_at(scene.gateway.outbound, &straight);
+    scene.swaks(&["--from", ANNA, "--to", "ole@live.example", "--data", &data]);
+    for (to, hops) in [("per@live.example", 2), ("ole@live.example", 3)] {
+        let wanted = format!("X-Rcpt-Args: <{to}>");
+        let left = || scene.outside.messages().into_iter().find(|mail| found_in(mail, &[&wanted]).len() == 1);
+        wait_until("the untagged mail", || left().is_some_and(|mail| mail.ends_with(b"\n\n")));
+        let (added, arrived) = behind_the_traces(&left().unwrap());
+        // The sink ends lines by LF, and the whole message by an empty line.
+        let sent = String::from_utf8(sent.clone()).unwrap().replace("\r\n", "\n") + "\n";
+        assert_eq!(String::from_utf8(arrived).unwrap(), sent, "to {to}");
+        let traces = added.iter().filter(|field| field.starts_with("Received:")).count();
+        assert_eq!(traces, hops, "one trace field of each hop: {added:#?}");
+        assert_eq!(added.iter().filter(|field| field.contains("(sealgate)")).count(), 1, "{added:#?}");
+    }
+}
+
+/// A mail with everything that a well-meaning program would tidy up.
+fn untagged() -> Vec<u8> {
+    let long = "ö".repeat(490);
+    format!(
+        "From: Anna Berg <{ANNA}>\r\nTo: ole@live.example\r\nSubject:   Lunch\r\n\t=?iso-8859-1?Q?p=E5?=  torsdag \r\n\
+         Date: Tue, 24 Nov 2026 12:00:00 +0100\r\nMessage-Id: <untagged@sundby.example>\r\nx-ODD:two  blanks  \r\n\
+         X-Odd:\tagain\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Transfer-Encoding: 8bit\r\n\r\n\r\nVi ses på måndag \t\r\n.\r\n..\r\n. ensam punkt\r\n\
+         From the start\r\n-- \r\n{long}\r\n\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The header fields that each hop put on top, and all below them.
+fn behind_the_traces(mail: &[u8]) -> (Vec<String>, Vec<u8>) {
+    let mut added: Vec<String> = Vec::new();
+    let mut length = 0;
+    for line in mail.split_inclusive(|octet| *octet == b'\n') {
+        let text = String::from_utf8_lossy(line).into_owned();
+        match added.last_mut() {
+            Some(field) if text.starts_with(['\t', ' ']) => field.push_str(&text),
+            _ if text.starts_with("Received:") || is_the_sinks(&text) => added.push(text),
+            _ => break,
+        }
+        length += line.len();
+    }
+    (added, mail[length..].to_vec())
+}
+
+fn is_the_sinks(line: &str) -> bool {
+    ["X-Client-Addr:", "X-Client-Proto:", "X-Helo-Args:", "X-Mail-Args:", "X-Rcpt-Args:"]
+        .iter()
+        .any(|name| line.starts_with(name))
 }
 
 fn a_bounced_notice_tells_the_sender(scene: &Scene) {
@@ -304,13 +373,9 @@ fn a_bounced_notice_tells_the_sender(scene: &Scene) {
     std::fs::write(&report, "Subject: failure\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.live.example\r\n\r\nFinal-Recipient: rfc822; eva@live.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n--b--\r\n").unwrap();
     let data = format!("@{}", report.display());
     scene.swaks_at(scene.gateway.inbound, &["--from", "<>", "--to", bounce, "--data", &data]);
-    wait_until("the word that the notice came back", || {
-        scene
-            .mailboxes
-            .mailbox("anna.berg@sundby.example")
-            .iter()
-            .any(|mail| subject_of(mail).starts_with("Kunde inte aviseras") && decoded(mail).contains("no such user"))
-    });
+    wait_until("the word that the notice came back", || !scene.mails_to_anna("Kunde inte aviseras").is_empty());
+    let told = scene.mails_to_anna("Kunde inte aviseras").remove(0);
+    assert!(decoded(&told).contains("no such user"), "{told}");
 }
 
 fn an_answer_to_the_notice_is_not_lost(scene: &Scene) {
@@ -335,25 +400,32 @@ fn an_answer_to_the_notice_is_not_lost(scene: &Scene) {
     wait_until("the word how to answer safely", || {
         scene.left_for("eva@live.example").iter().any(|mail| mail.contains("auto-replied"))
     });
-    wait_until("the word that somebody tried", || {
-        scene
-            .mailboxes
-            .mailbox("anna.berg@sundby.example")
-            .iter()
-            .any(|mail| subject_of(mail).starts_with("Försök att svara"))
-    });
-    let told = scene.mailboxes.mailbox("anna.berg@sundby.example").join("\n");
-    assert!(!decoded(&told).contains("HEMLIGSVAR i klartext"), "the text was passed on");
+    wait_until("the word that somebody tried", || !scene.mails_to_anna("Försök att svara").is_empty());
+    for mailbox in [ANNA, BYGG] {
+        for mail in scene.mailboxes.mailbox(mailbox) {
+            assert!(found_in(mail.as_bytes(), &["HEMLIGSVAR i klartext"]).is_empty(), "the text was passed on: {mail}");
+        }
+    }
 }
 
-fn nothing_readable_lies_on_the_disk_or_left(scene: &Scene) {
-    let mut words = WORDS.to_vec();
-    words.extend(["eva@", "anna.berg", "live.example", "Rätt", "ritning", "beslut"]);
-    assert_eq!(scene.gateway.readable(&words), Vec::<String>::new());
+fn nothing_readable_left(scene: &Scene) {
+    let mut words = SECRETS.to_vec();
+    words.extend(["HEMLIG", "ritning", "beslut"]);
     for message in scene.outside.messages() {
-        let text = decoded(&String::from_utf8_lossy(&message));
-        assert!(!text.contains("HEMLIG"), "{text}");
+        assert!(found_in(&message, &words).is_empty(), "{}", String::from_utf8_lossy(&message));
     }
+}
+
+fn nothing_readable_lies_on_the_disk(scene: &Scene) {
+    let mut words = SECRETS.to_vec();
+    words.extend(["eva@", "anna.berg", "Anna Berg", "live.example", "Eva Rätt", "Rätt", "ritning", "beslut"]);
+    words.extend(["198501012382", "8501012382", "original@sundby", "Adam Fel"]);
+    // What a search can find it does find: the same word, laid there by us.
+    let planted = scene.gateway.data().join("planted");
+    std::fs::write(&planted, STANDARD.encode("xx HEMLIGTEXT")).unwrap();
+    assert_eq!(scene.gateway.readable(&words).len(), 1);
+    std::fs::remove_file(planted).unwrap();
+    assert_eq!(scene.gateway.readable(&words), Vec::<String>::new());
     let health = std::process::Command::new("curl")
         .args(["-s", &format!("http://{}/readyz", scene.gateway.control)])
         .output()

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use sealgate::daemon::{Foundation, found};
 
+use crate::leaks::found_in;
+
 /// How long anything may take before the test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -131,9 +133,10 @@ impl Gateway {
         command
     }
 
-    /// Files below the data folder in which one of these can be read.
+    /// Files below the data folder, and the log, in which one of these can be read.
     pub fn readable(&self, words: &[&str]) -> Vec<String> {
-        let mut found = Vec::new();
+        let log = std::fs::read(self.folder.join("log")).unwrap();
+        let mut found: Vec<String> = found_in(&log, words).iter().map(|word| format!("{word} in the log")).collect();
         let mut folders = vec![self.data()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -142,8 +145,8 @@ impl Gateway {
                     folders.push(path);
                 } else if path.is_file() {
                     let octets = std::fs::read(&path).unwrap();
-                    let stands = |word: &&&str| octets.windows(word.len()).any(|window| window == word.as_bytes());
-                    found.extend(words.iter().filter(stands).map(|word| format!("{word} in {}", path.display())));
+                    let words = found_in(&octets, words);
+                    found.extend(words.iter().map(|word| format!("{word} in {}", path.display())));
                 }
             }
         }

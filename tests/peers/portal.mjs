@@ -25,11 +25,13 @@ async function check() {
   const client = await context.newCDPSession(page);
   const { frameTree } = await client.send('Page.getFrameTree');
   const { executionContextId } = await client.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
-  const run = "axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], iframes: false }).then(r => JSON.stringify(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target).join(' | '))))";
+  const run = "axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], iframes: false }).then(r => JSON.stringify({ passes: r.passes.length, violations: r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target).join(' | ')) }))";
   await client.send('Runtime.evaluate', { expression: axe, contextId: executionContextId });
   const found = await client.send('Runtime.evaluate', { expression: run, contextId: executionContextId, awaitPromise: true });
   if (found.exceptionDetails) throw new Error(JSON.stringify(found.exceptionDetails));
-  for (const violation of JSON.parse(found.result.value)) seen.violations.push(`${new URL(page.url()).pathname}: ${violation}`);
+  const { passes, violations } = JSON.parse(found.result.value);
+  if (passes < 5) throw new Error(`the checker looked at nothing on ${page.url()}`);
+  for (const violation of violations) seen.violations.push(`${new URL(page.url()).pathname}: ${violation}`);
 }
 
 const main = async () => (await page.textContent('main')).replace(/\s+/g, ' ');
@@ -37,8 +39,11 @@ const main = async () => (await page.textContent('main')).replace(/\s+/g, ' ');
 await page.goto(asked.link);
 await check();
 await page.click('a[href^="/login/"]');
+let answered = null;
+page.on('response', (response) => { if (response.request().isNavigationRequest()) answered = response; });
 await page.click(`#${asked.person}`);
 await page.waitForLoadState();
+seen.status = answered.status();
 await check();
 if (asked.refused) {
   seen.refused = await main();
@@ -71,7 +76,7 @@ if (asked.refused) {
   await page.click('form[action="/logout"] button');
   await page.waitForLoadState();
   await check();
-  seen.status = (await page.goto(new URL('/inbox', asked.link).href)).status();
+  await page.goto(new URL('/inbox', asked.link).href);
   seen.afterLogout = page.url();
 }
 await browser.close();
