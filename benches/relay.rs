@@ -354,7 +354,12 @@ fn main() {
         "{:<8} {:<22} {:>10} {:>10} {:>12} {:>12}   against Postfix: rate, CPU",
         "size", "system", "msg/s", "p99 ms", "CPU ms/msg", "peak MiB"
     );
+    // `cargo bench --bench relay -- "1 MiB"` measures that size alone.
+    let sizes: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     for (size_name, size, messages) in LOADS {
+        if !sizes.is_empty() && !sizes.iter().any(|size| size == size_name) {
+            continue;
+        }
         let mut figures: Vec<(&str, Vec<Figures>)> = vec![
             ("straight to the sink", vec![]),
             ("Postfix, relay", vec![]),

@@ -18,6 +18,8 @@ const NEARBY: usize = 40;
 const LONGEST: usize = 24;
 /// Octets a compiled regular expression may take.
 const REGEX_OCTETS: usize = 1 << 20;
+/// Octets looked at together for a digit.
+const BLOCK: usize = 64;
 /// Words that make ten bare digits a Danish number. In lower case.
 const WORDS: [&str; 4] = ["cpr", "personn", "person-n", "p.nr"];
 
@@ -137,7 +139,7 @@ fn has_number(text: &str, kind: NumberType, year: u16, last: bool) -> bool {
     let octets = text.as_bytes();
     let end = if last { octets.len() } else { octets.len().saturating_sub(LONGEST + NEARBY) };
     let mut place = 0;
-    while let Some(next) = octets.get(place..end).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
+    while let Some(next) = octets.get(place..end).and_then(first_digit) {
         place += next;
         let before = place.checked_sub(1).and_then(|before| octets.get(before)).copied().unwrap_or(b' ');
         if !before.is_ascii_alphanumeric() && number_at(text, place, kind, year) {
@@ -147,6 +149,13 @@ fn has_number(text: &str, kind: NumberType, year: u16, last: bool) -> bool {
         place += octets.get(place..).map_or(1, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count().max(1));
     }
     false
+}
+
+/// Where the first digit stands. Whole blocks without one are passed over, which the processor does many octets at a time.
+fn first_digit(octets: &[u8]) -> Option<usize> {
+    let has_digit = |block: &&[u8]| block.iter().fold(false, |found, octet| found | octet.is_ascii_digit());
+    let passed = octets.chunks(BLOCK).take_while(|block| !has_digit(block)).count() * BLOCK;
+    octets.get(passed..)?.iter().position(u8::is_ascii_digit).map(|place| passed + place)
 }
 
 /// The shapes of a kind: runs of digits with at most one separator between them.
