@@ -64,7 +64,7 @@ enum Part {
     /// Its first octets say what it is.
     Unknown(Vec<u8>),
     /// Text in a charset, perhaps with markup.
-    Text(Text),
+    Text(Box<Text>),
     /// Octets as they are.
     Raw,
     /// A file that has to be whole to be read.
@@ -250,7 +250,7 @@ impl Part {
         let decoder = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_without_bom_handling();
         let has_markup =
             matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
-        Self::Text(Text { decoder, markup: has_markup.then(Stripper::default), pending: Vec::new() })
+        Self::Text(Box::new(Text { decoder, markup: has_markup.then(Stripper::default), pending: Vec::new() }))
     }
 }
 

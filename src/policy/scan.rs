@@ -14,6 +14,10 @@ const OVERLAP: usize = 512;
 const WINDOW: usize = 32 * 1024;
 /// Octets around a bare Danish number in which a word for it counts.
 const NEARBY: usize = 40;
+/// Digits of the longest run a number begins with.
+const LONGEST_RUN: usize = 12;
+/// Digits a Finnish number begins with.
+const HETU_RUN: usize = 6;
 /// Octets a number with its separators may take.
 const LONGEST: usize = 24;
 /// Octets a compiled regular expression may take.
@@ -104,13 +108,16 @@ impl Scanner {
 
     fn search(&mut self, last: bool) {
         let text = std::mem::take(&mut self.pending);
+        let mut numbers: Vec<(NumberType, &mut bool)> = Vec::new();
         for (search, found) in Arc::clone(&self.searches).iter().zip(&mut self.found) {
-            if !*found {
-                *found = match search {
-                    Search::Text(regex) => regex.is_match(&text),
-                    Search::Number(kind) => has_number(&text, *kind, self.year, last),
-                };
+            match search {
+                _ if *found => {}
+                Search::Text(regex) => *found = regex.is_match(&text),
+                Search::Number(kind) => numbers.push((*kind, found)),
             }
+        }
+        if !numbers.is_empty() {
+            look_for_numbers(&text, &mut numbers, self.year, last);
         }
         if !last {
             let kept = text.floor_char_boundary(text.len().saturating_sub(OVERLAP));
@@ -134,21 +141,30 @@ fn normalize(text: &str, out: &mut String) {
     }));
 }
 
-/// Whether a number of this kind begins anywhere. Near the end of a piece that is not the last, it is left to the next.
-fn has_number(text: &str, kind: NumberType, year: u16, last: bool) -> bool {
+/// Notes the kinds of which a number begins anywhere. Near the end of a piece that is not the last, it is left to the next.
+fn look_for_numbers(text: &str, wanted: &mut [(NumberType, &mut bool)], year: u16, last: bool) {
     let octets = text.as_bytes();
     let end = if last { octets.len() } else { octets.len().saturating_sub(LONGEST + NEARBY) };
     let mut place = 0;
     while let Some(next) = octets.get(place..end).and_then(first_digit) {
         place += next;
         let before = place.checked_sub(1).and_then(|before| octets.get(before)).copied().unwrap_or(b' ');
-        if !before.is_ascii_alphanumeric() && number_at(text, place, kind, year) {
-            return true;
+        let run = digits(octets.get(place..).unwrap_or_default());
+        let after = octets.get(place + run).copied().unwrap_or(b' ');
+        // Only a Finnish number has a letter behind its first digits.
+        let may_begin = run <= LONGEST_RUN && (!after.is_ascii_alphabetic() || run == HETU_RUN);
+        if may_begin && !before.is_ascii_alphanumeric() {
+            for (kind, found) in wanted.iter_mut().filter(|(_, found)| !**found) {
+                **found = number_at(text, place, *kind, year);
+            }
         }
         // On to the end of this run of digits: a number never begins within one.
-        place += octets.get(place..).map_or(1, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count().max(1));
+        place += run.max(1);
     }
-    false
+}
+
+fn digits(octets: &[u8]) -> usize {
+    octets.iter().take_while(|octet| octet.is_ascii_digit()).count()
 }
 
 /// Where the first digit stands. Whole blocks without one are passed over, which the processor does many octets at a time.
@@ -203,8 +219,7 @@ fn matches(octets: &[u8], shape: &[usize]) -> Option<usize> {
                 return None;
             }
         }
-        let digits = octets.get(length..)?.iter().take_while(|b| b.is_ascii_digit()).count();
-        if digits != *run {
+        if digits(octets.get(length..)?) != *run {
             return None;
         }
         length += run;
