@@ -24,14 +24,14 @@ pub fn settings(path: &Path) -> Result<Settings, Failure> {
 pub async fn request(path: &Path, request: Request) -> Result<Answer, Failure> {
     let settings = settings(path)?;
     let socket = settings.control_socket();
-    if is_running(&socket).await {
-        return Ok(ask(&socket, &request).await?);
-    }
-    if !settings.data_dir.path.exists() {
+    if !is_running(&socket).await && !settings.data_dir.path.exists() {
         let text = format!("nothing is kept at {} and no daemon runs", settings.data_dir.path.display());
         return Err(Failure::new(Exit::Unavailable, text));
     }
-    let kept =
-        Kept::open(&settings, Clock::System).map_err(|fault| Failure::new(Exit::Unavailable, format!("{fault:#}")))?;
-    Ok(kept.desk().answer(request).await?)
+    // A daemon that starts holds the store before it can answer, one that stops holds it after.
+    let kept = Kept::open_in_turn(&settings, Clock::System, async || is_running(&socket).await).await;
+    match kept.map_err(|fault| Failure::new(Exit::Unavailable, format!("{fault:#}")))? {
+        Some(kept) => Ok(kept.desk().answer(request).await?),
+        None => Ok(ask(&socket, &request).await?),
+    }
 }

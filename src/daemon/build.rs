@@ -52,7 +52,9 @@ impl Daemon {
     /// What could not be opened or bound, and why.
     pub async fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
-        let kept = Kept::open(settings, clock.clone())?;
+        let Some(kept) = Kept::open_in_turn(settings, clock.clone(), async || false).await? else {
+            anyhow::bail!("another process serves what is kept")
+        };
         let relay = Arc::new(Relay::new(settings.delivery.for_delivery(&settings.hostname)).context("delivery")?);
         let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
         let delivery = DeliveryWorker {

@@ -1,6 +1,7 @@
 //! What is kept, opened: rows, bodies, keys. The daemon and the command line without a daemon both begin here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -12,8 +13,13 @@ use crate::net::Clock;
 use crate::notify::{Mailer, Reporter};
 use crate::queue::{Inspector, Schedule, Settlement, Spool};
 use crate::records::Journal;
-use crate::store::{Bodies, Embedded, Files, RowsHandle};
+use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
 use crate::vault::Vault;
+
+/// How often, and how long apart, a store that another process holds is tried again: a command holds it for moments,
+/// a daemon that stops for as long as its last sessions take.
+const TURNS: u32 = 200;
+const TURN: Duration = Duration::from_millis(50);
 
 /// Everything that stands on the disk, and what reads and writes it.
 #[derive(Clone)]
@@ -100,6 +106,30 @@ impl Kept {
             rows,
             clock,
         })
+    }
+
+    /// Opens what is kept; where another process has it open, waits up to ten seconds for it. `served` is asked
+    /// before every try: once somebody serves what is kept, nothing is opened, and the answer is `None`.
+    ///
+    /// # Errors
+    /// As [`Kept::open`]; so also when the other process does not end.
+    pub async fn open_in_turn(
+        settings: &Settings,
+        clock: Clock,
+        served: impl AsyncFn() -> bool,
+    ) -> anyhow::Result<Option<Self>> {
+        for _ in 1..TURNS {
+            if served().await {
+                return Ok(None);
+            }
+            match Self::open(settings, clock.clone()) {
+                Err(fault) if matches!(fault.downcast_ref(), Some(StoreError::OpenElsewhere)) => {
+                    tokio::time::sleep(TURN).await;
+                }
+                opened => return opened.map(Some),
+            }
+        }
+        Self::open(settings, clock).map(Some)
     }
 
     /// Who does what time brings.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Files};
 use crate::daemon::build::{Daemon, Reload};
@@ -37,6 +37,7 @@ pub async fn run(path: &Path) -> Result<(), RunFault> {
     for warning in loaded.warnings.iter() {
         tracing::warn!("{warning}");
     }
+    let mut signals = Signals::listen().context("signals")?;
     let daemon = Daemon::build(&loaded.settings, Clock::System).await?;
     let shutdown = Shutdown::new();
     let reload = daemon.reload_handle();
@@ -45,7 +46,7 @@ pub async fn run(path: &Path) -> Result<(), RunFault> {
     notify(&[NotifyState::Ready, NotifyState::Status("taking mail")]);
     shutdown.spawn(watchdog(shutdown.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "sealgate runs");
-    until_told_to_stop(path, &reload).await?;
+    signals.until_told_to_stop(path, &reload).await;
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping: running sessions finish within {} s", PATIENCE.as_secs());
     shutdown.begin();
@@ -59,15 +60,29 @@ pub async fn run(path: &Path) -> Result<(), RunFault> {
     Ok(())
 }
 
-async fn until_told_to_stop(path: &Path, reload: &Reload) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => reload_from(path, reload),
+/// What the daemon hears from outside. Listened for before anything is opened: unheard, each of them would kill it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn until_told_to_stop(&mut self, path: &Path, reload: &Reload) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload_from(path, reload),
+            }
         }
     }
 }
