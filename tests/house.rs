@@ -33,6 +33,8 @@ mod route;
 mod crash;
 #[path = "house/operator.rs"]
 mod operator;
+#[path = "house/erasure.rs"]
+mod erasure;
 #[path = "house/powercut.rs"]
 mod powercut;
 #[path = "house/mail_sink.rs"]

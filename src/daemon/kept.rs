@@ -144,6 +144,7 @@ impl Kept {
             reporter: self.reporter.clone(),
             journal: self.journal.clone(),
             schedule: self.schedule.clone(),
+            tokens: self.tokens.clone(),
             clock: self.clock.clone(),
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::mail::{Address, Domain, LocalPart, QueueId};
-use crate::store::{RowsHandle, StoreError, Table, Transaction};
+use crate::store::{RowsHandle, StoreError, Table, Transaction, pages};
 use crate::vault::{Epoch, Token, Vault, VaultError};
 
 /// Keyed hash of a token → what it stands for, locked.
@@ -102,10 +102,7 @@ impl Tokens {
     /// [`VaultError`] if the lock cannot be made.
     pub fn mint(&self, bearing: &Bearing) -> Result<(Token, TokenRow), VaultError> {
         let token = Token::random()?;
-        let locker = self.vault.row_locker();
-        let locked = locker.lock(&serde_json::to_vec(bearing).unwrap_or_default())?;
-        let row = [&locker.epoch().number().to_be_bytes()[..], locked.as_bytes()].concat();
-        Ok((token.clone(), TokenRow { key: self.key(&token), row }))
+        Ok((token.clone(), TokenRow { key: self.key(&token), row: self.lock(bearing)? }))
     }
 
     /// What a token stands for; `None` if nobody minted it or its epoch's key is destroyed.
@@ -114,16 +111,56 @@ impl Tokens {
     /// [`StoreError`] if the medium fails.
     pub fn bearing(&self, token: &Token) -> Result<Option<Bearing>, StoreError> {
         let Some(row) = self.rows.get(TOKENS, &self.key(token))? else { return Ok(None) };
-        let Some((epoch, locked)) = row.split_first_chunk::<4>() else {
-            return Err(StoreError::Damaged("a token's row".into()));
+        let (epoch, locked) = parts(&row)?;
+        Ok(self.unlock(epoch, locked))
+    }
+
+    /// Before an epoch ends: locks its threads to the newest one, so that a clerk's answer to an old answer still finds
+    /// its way, and forgets what could bounce.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails or the lock cannot be made.
+    pub async fn move_on(&self, from: Epoch) -> Result<(), StoreError> {
+        let (mut threads, mut over) = (Vec::new(), Vec::new());
+        for page in pages(&*self.rows, TOKENS) {
+            for (key, row) in page? {
+                let (epoch, locked) = parts(&row)?;
+                match self.unlock(epoch, locked) {
+                    _ if epoch != from => {}
+                    Some(thread @ Bearing::Thread { .. }) => {
+                        let row = self.lock(&thread).map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
+                        threads.push((key, row));
+                    }
+                    Some(Bearing::Bounce { .. }) | None => over.push(key),
+                }
+            }
+        }
+        let change = move |tx: &mut dyn Transaction| {
+            threads.iter().try_for_each(|(key, row)| tx.put(TOKENS, key, row))?;
+            over.iter().try_for_each(|key| tx.delete(TOKENS, key))
         };
-        let plain = self.vault.unlock_row(Epoch::from_number(u32::from_be_bytes(*epoch)), locked);
-        Ok(plain.ok().and_then(|plain| serde_json::from_slice(&plain).ok()))
+        self.rows.commit(Box::new(change)).await
+    }
+
+    fn lock(&self, bearing: &Bearing) -> Result<Vec<u8>, VaultError> {
+        let locker = self.vault.row_locker();
+        let locked = locker.lock(&serde_json::to_vec(bearing).unwrap_or_default())?;
+        Ok([&locker.epoch().number().to_be_bytes()[..], locked.as_bytes()].concat())
+    }
+
+    fn unlock(&self, epoch: Epoch, locked: &[u8]) -> Option<Bearing> {
+        let plain = self.vault.unlock_row(epoch, locked).ok()?;
+        serde_json::from_slice(&plain).ok()
     }
 
     fn key(&self, token: &Token) -> [u8; 32] {
         self.vault.index().hash("service-address", token.to_string().as_bytes())
     }
+}
+
+fn parts(row: &[u8]) -> Result<(Epoch, &[u8]), StoreError> {
+    let (epoch, locked) = row.split_first_chunk::<4>().ok_or_else(|| StoreError::Damaged("a token's row".into()))?;
+    Ok((Epoch::from_number(u32::from_be_bytes(*epoch)), locked))
 }
 
 impl TokenRow {

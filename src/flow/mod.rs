@@ -10,6 +10,7 @@ mod service;
 mod carry;
 mod answers;
 mod sweep;
+mod erase;
 mod worker;
 
 pub use addresses::{Bearing, ServiceAddress, TokenRow, Tokens};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::flow::addresses::Tokens;
 use crate::flow::fault::{of_mailbox, to_mailbox};
 use crate::flow::settings::Current;
 use crate::mail::QueueId;
@@ -41,6 +42,8 @@ pub struct Sweeper {
     pub journal: Journal,
     /// Who is rung.
     pub schedule: Schedule,
+    /// What service addresses stand for.
+    pub tokens: Tokens,
     /// What time it is.
     pub clock: Clock,
 }
@@ -193,9 +196,12 @@ impl Sweeper {
                 Err(fault) => tracing::error!(%fault, "no new epoch could be begun"),
             }
         }
+        if let Err(fault) = self.erase(now).await {
+            tracing::error!(%fault, "old epochs could not be ended; it is tried again");
+        }
     }
 
-    async fn note(&self, event: Event) {
+    pub(crate) async fn note(&self, event: Event) {
         if let Err(fault) = self.journal.write(event).await {
             tracing::error!(%fault, "an event could not be written");
         }

@@ -69,7 +69,7 @@ impl PostBox {
     /// stand in it no more.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails.
+    /// [`MailboxError`] if a file of it is gone meanwhile, or the medium fails.
     pub async fn save_draft(
         &self,
         person: PersonId,
@@ -82,7 +82,11 @@ impl PostBox {
         let locked = lock_value(&self.vault, &draft)?;
         let row = encode_row(&locked.epoch, &locked.octets)?;
         let bodies = self.bodies.clone();
+        let new: Vec<u128> = added.iter().map(|body| body.body_ref().id).collect();
+        let kept: Vec<BodyRef> = draft.files.into_iter().map(|file| file.body).collect();
         let change = move |tx: &mut dyn Transaction| {
+            // Another window, or the end of an epoch, may have put other bodies in their place.
+            kept.iter().filter(|body| !new.contains(&body.id)).try_for_each(|body| bodies.is_there(tx, body))?;
             for mut body in added {
                 body.record(tx)?;
             }

@@ -14,6 +14,7 @@ mod claim;
 mod draft;
 mod content;
 mod expiry;
+mod erasure;
 
 pub use claim::{Claim, ClaimRefused};
 pub use content::{Octets, Upload};

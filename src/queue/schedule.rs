@@ -1,6 +1,6 @@
 //! Who is due: hands out leases, oldest due first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,11 @@ use crate::queue::error::QueueError;
 use crate::queue::lease::{ConsignmentLease, Guard, IncomingLease, Leases};
 use crate::queue::settle::Settlement;
 use crate::queue::table::{
-    CONSIGNMENTS, DUE, INCOMING, ITEMS, consignment_key, open_consignment, open_item, parse_due,
+    CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, consignment_key, open_consignment, open_item,
+    parse_due,
 };
-use crate::store::{RowsHandle, StoreError, Table};
-use crate::vault::Vault;
+use crate::store::{RowsHandle, StoreError, Table, decode_row, pages};
+use crate::vault::{Epoch, Vault};
 
 /// Keys read ahead in one look at a table.
 const AHEAD: usize = 128;
@@ -54,6 +55,26 @@ impl Schedule {
     #[must_use]
     pub fn new(rows: RowsHandle, vault: Vault, clock: Clock, settlement: Settlement) -> Self {
         Self { rows, vault, clock, settlement, incoming: Line::of(INCOMING), due: Line::of(DUE) }
+    }
+
+    /// Epochs to which something in the queue is locked.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails or a row cannot be read.
+    pub fn epochs_in_use(&self) -> Result<BTreeSet<Epoch>, QueueError> {
+        let mut in_use = BTreeSet::new();
+        for page in pages(&*self.rows, ITEMS) {
+            for (_, row) in page? {
+                let (clear, _): (ItemRow, _) = decode_row(&row)?;
+                in_use.extend([Epoch::from_number(clear.epoch), clear.body.epoch]);
+            }
+        }
+        for page in pages(&*self.rows, CONSIGNMENTS) {
+            for (_, row) in page? {
+                in_use.insert(Epoch::from_number(decode_row::<ConsignmentRow>(&row)?.0.epoch));
+            }
+        }
+        Ok(in_use)
     }
 
     /// Something was promised or changed: look again.

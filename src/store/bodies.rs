@@ -113,6 +113,14 @@ impl Bodies {
         put_row(tx, body, &row)
     }
 
+    /// Whether this body is still there, in the transaction that names it anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the body is gone, or another if the medium fails.
+    pub fn is_there(&self, tx: &mut dyn Transaction, body: &BodyRef) -> Result<(), StoreError> {
+        body_row(tx, body).map(drop)
+    }
+
     /// One owner less. The last one's release takes the row out; a file is removed by the next sweep.
     ///
     /// # Errors

@@ -13,4 +13,4 @@ pub use embedded::Embedded;
 pub use error::StoreError;
 pub use files::{BlobReader, BlobWriter, Blobs, Files};
 pub use row::{LockedValue, LockedValueFault, decode_row, encode_row, lock_value, unlock_value};
-pub use rows::{Change, Row, Rows, RowsHandle, Table, Transaction};
+pub use rows::{Change, Row, Rows, RowsHandle, Table, Transaction, pages};

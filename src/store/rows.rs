@@ -75,5 +75,26 @@ pub trait Rows: Send + Sync + 'static {
     async fn commit(&self, change: Change) -> Result<(), StoreError>;
 }
 
+/// Rows of a page.
+const PAGE: usize = 1_000;
+
+/// Every row of a table, a page at a time: what is read while others write, and however many there are.
+pub fn pages(rows: &dyn Rows, table: Table) -> impl Iterator<Item = Result<Vec<Row>, StoreError>> {
+    let mut after: Option<Vec<u8>> = None;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let page = rows.range(table, from, Bound::Unbounded, PAGE);
+        match page.as_ref().ok().and_then(|page| page.last()) {
+            Some((last, _)) => after = Some(last.clone()),
+            None => ended = true,
+        }
+        page.map_or_else(|fault| Some(Err(fault)), |page| (!page.is_empty()).then_some(Ok(page)))
+    })
+}
+
 /// The row store as everybody holds it.
 pub type RowsHandle = Arc<dyn Rows>;

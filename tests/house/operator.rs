@@ -59,7 +59,8 @@ impl Scene {
     }
 }
 
-fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
+/// Hands a gateway a message; the answer to the final dot.
+pub fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
     let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
     let mut told = String::new();
     reader.read_line(&mut told).unwrap();
@@ -74,7 +75,8 @@ fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
     told.trim().to_owned()
 }
 
-fn id_in(reply: &str) -> String {
+/// The id in the answer to a final dot.
+pub fn id_in(reply: &str) -> String {
     assert!(reply.starts_with("250 2.0.0 queued as "), "{reply}");
     reply.rsplit(' ').next().unwrap().to_owned()
 }

@@ -1,0 +1,111 @@
+//! The end of an epoch: its identity goes when nobody can read anything of it any more; what outlives it moves on.
+
+use std::time::Duration;
+
+use sealgate::config::{self, Files, Settings};
+use sealgate::daemon::Kept;
+use sealgate::flow::Bearing;
+use sealgate::mailboxes::{Draft, DraftFile, Identified};
+use sealgate::net::{Clock, Time};
+use sealgate::vault::Token;
+
+use crate::mail_sink::Sink;
+use crate::operator::{id_in, send};
+use crate::running::{Gateway, wait_until};
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is kept, opened without a daemon at a moment of our choosing.
+fn open(settings: &Settings, clock: &Clock) -> Kept {
+    Kept::open(settings, clock.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_ends_after_its_last_message_and_takes_everything_but_ties_threads_and_drafts() {
+    let (outside, inside) = (Sink::start(true, &[]).await, Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let id = id_in(&send(gateway.outbound, &["eva@live.example"], "[sikker] Hej"));
+    wait_until("notice and receipt", || outside.messages().len() == 1 && !inside.messages().is_empty());
+    wait_until("an empty queue", || gateway.ask(&["queue", "list"]).as_array().unwrap().is_empty());
+    gateway.kill();
+
+    let settings = config::load(&gateway.config(), Files::Start).unwrap().settings;
+    let now = Clock::System.now();
+    let set = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(now.unix_ms()));
+    let clock = Clock::Set(std::sync::Arc::clone(&set));
+    let at = |time: Time| set.store(time.unix_ms(), std::sync::atomic::Ordering::SeqCst);
+    let kept = open(&settings, &clock);
+    let first = kept.vault.locker().epoch();
+
+    // Eva comes by the link and begins an answer with a file; what she wrote could bounce, and be answered.
+    let notice = String::from_utf8_lossy(&outside.messages()[0]).replace("=\r\n", "");
+    let token: Token = notice.split("/m/").nth(1).unwrap()[..26].parse().unwrap();
+    let eva = Identified {
+        provider: "freja".into(),
+        issuer: "https://freja.example".into(),
+        subject: "eva".into(),
+        name: "Eva".into(),
+        level: "loa3".into(),
+        number: None,
+    };
+    let claim = kept.post_box.claim(&token, &eva).await.unwrap().unwrap();
+    let mut upload = kept.post_box.upload().unwrap();
+    let content = b"en bilaga ".repeat(40_000);
+    upload.write(&content).await.unwrap();
+    let file = upload.finish().await.unwrap();
+    let named = DraftFile { name: "a.txt".into(), media_type: "text/plain".into(), body: file.body_ref().clone() };
+    let draft = Draft { subject: "Sv: Hej".into(), text: "Tack".into(), files: vec![named], saved: 0 };
+    kept.post_box.save_draft(claim.person, claim.id, draft, vec![file], Vec::new()).await.unwrap();
+    let address = "eva@live.example".parse().unwrap();
+    let thread = Bearing::Thread {
+        about: claim.id.message,
+        place: claim.id.place,
+        recipient: address,
+        person: *claim.person.as_bytes(),
+    };
+    let bounce =
+        Bearing::Bounce { about: claim.id.message, recipient: None, sender: None, subject: "[sikker] Hej".into() };
+    let (thread_token, thread_row) = kept.tokens.mint(&thread).unwrap();
+    let (bounce_token, bounce_row) = kept.tokens.mint(&bounce).unwrap();
+    let write =
+        move |tx: &mut dyn sealgate::store::Transaction| thread_row.write(tx).and_then(|()| bounce_row.write(tx));
+    kept.rows.commit(Box::new(write)).await.unwrap();
+
+    // A new epoch alone ends nothing: the message can be read for thirty days.
+    let rotated = now.after(DAY);
+    at(rotated);
+    kept.vault.rotate(rotated).unwrap();
+    at(rotated.after(DAY * 20));
+    kept.sweeper().erase(clock.now()).await.unwrap();
+    assert!(!kept.vault.epochs()[0].destroyed);
+    let told = |kept: &Kept| kept.journal.trace(claim.id.message).unwrap()[0].told.clone();
+    assert!(told(&kept).is_some());
+
+    at(now.after(DAY * 31));
+    kept.sweeper().sweep().await.unwrap();
+    kept.sweeper().erase(clock.now()).await.unwrap();
+    assert!(kept.vault.epochs()[0].destroyed);
+    assert!(!gateway.data().join("keys/0001.age").exists());
+    drop(kept);
+
+    // Started anew: nothing of it opens any more, and what had to outlive it does.
+    let kept = open(&settings, &clock);
+    assert!(kept.vault.unlocking(first).is_err());
+    assert!(told(&kept).is_none(), "the personal part of an event ends with its epoch");
+    assert!(kept.journal.verify(None).unwrap().sound, "and the chain holds");
+    let ties = kept.post_box.bindings(10).unwrap();
+    assert_eq!(ties.iter().map(|tie| tie.address.as_str()).collect::<Vec<_>>(), ["eva@live.example"]);
+    assert_eq!(kept.tokens.bearing(&thread_token).unwrap(), Some(thread));
+    assert_eq!(kept.tokens.bearing(&bounce_token).unwrap(), None);
+    let draft = kept.post_box.draft(claim.person, claim.id).unwrap().unwrap();
+    assert_eq!(draft.text, "Tack");
+    assert_ne!(draft.files[0].body.epoch, first);
+    let locked = kept.bodies.read_whole(&draft.files[0].body, 1_000_000).await.unwrap();
+    assert_eq!(&*kept.vault.unlock(draft.files[0].body.epoch, &locked).unwrap(), content);
+    drop(kept);
+
+    let trace = gateway.command(&["message", "trace", &id]).output().unwrap();
+    assert!(trace.status.success(), "the help desk is told what is left: {}", String::from_utf8_lossy(&trace.stderr));
+}
