@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 use crate::mail_sink::Sink;
+use crate::route::decoded;
 use crate::running::{Gateway, wait_until};
 
 const RULES: &str = r#"
@@ -186,4 +187,33 @@ async fn recalled_and_expired_messages_are_gone_and_an_export_opens_with_age() {
         !scene.gateway.command(&["message", "export", &id, "--locked", "/dev/null"]).output().unwrap().status.success(),
         "nothing is left to export"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_mailbox_chosen_for_good_is_remembered_for_that_kind_of_recipient() {
+    let mut scene = Scene::raise().await;
+    scene.gateway.kill();
+    let config = std::fs::read_to_string(scene.gateway.config()).unwrap();
+    let clerks = "\n[[department]]\nid = \"kansli\"\nname = { sv = \"Kansli\", da = \"Kontor\", en = \"Office\" }\naddress = \"kansli@sundby.example\"\n";
+    std::fs::write(scene.gateway.config(), config + clerks).unwrap();
+    scene.gateway.start();
+    let said = std::cell::Cell::new(0);
+    let receipt = |subject: &str| {
+        let before = said.get();
+        id_in(&scene.send(&["eva@live.example"], subject));
+        wait_until("the receipt", || scene.inside.messages().len() > before);
+        said.set(scene.inside.messages().len());
+        decoded(&String::from_utf8_lossy(scene.inside.messages().last().unwrap()))
+    };
+    let names_it = |receipt: &str| receipt.contains("kansli@sundby.example");
+    let (citizen, business) = ("[sikker] Hej", "[id: se-organisationsnummer 212000-0142] Hej");
+
+    assert!(!names_it(&receipt(citizen)));
+    assert!(names_it(&receipt("[sikker] [svar: kansli] Hej")));
+    assert!(!names_it(&receipt(citizen)), "without the mark it was for that message alone");
+    assert!(names_it(&receipt("[sikker] [svar: kansli!] Hej")));
+    assert!(names_it(&receipt(citizen)), "with it, from now on");
+    assert!(!names_it(&receipt(business)), "for citizens, not for businesses");
+    assert!(names_it(&receipt("[svar: kansli!] [id: se-organisationsnummer 212000-0142] Hej")));
+    assert!(names_it(&receipt(business)));
 }

@@ -141,7 +141,7 @@ fn start_e_id(address: SocketAddr, portal: SocketAddr, folder: &Path) -> OpenIdP
 }
 
 /// Quoted-printable as text.
-fn decoded(message: &str) -> String {
+pub fn decoded(message: &str) -> String {
     let joined = message.replace("=\n", "");
     let mut octets = Vec::new();
     let mut rest = joined.as_bytes();
