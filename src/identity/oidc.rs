@@ -173,8 +173,19 @@ impl Oidc {
 
     fn number(&self, kind: NumberType, text: &str) -> Result<String, LoginFault> {
         let year = self.clock.now().rfc3339().get(..4).and_then(|year| year.parse().ok()).unwrap_or(2000);
-        let number = NationalId::parse(kind, text, year)
-            .map_err(|fault| refused(format!("the provider's number is no {kind}: {fault}")))?;
+        let number = NationalId::parse(kind, text, year).or_else(|fault| match kind {
+            // Swedish providers tell a coordination number in the same claim (BankID's `personalNumber`).
+            NumberType::SePersonnummer => {
+                NationalId::parse(NumberType::SeSamordningsnummer, text, year).map_err(|_| fault)
+            }
+            NumberType::SeSamordningsnummer
+            | NumberType::SeOrganisationsnummer
+            | NumberType::DkCpr
+            | NumberType::DkCvr
+            | NumberType::NoFodselsnummer
+            | NumberType::FiHetu => Err(fault),
+        });
+        let number = number.map_err(|fault| refused(format!("the provider's number is no {kind}: {fault}")))?;
         Ok(number.to_key())
     }
 }

@@ -15,6 +15,7 @@ struct Scene {
     shutdown: Shutdown,
 }
 
+const ADAM: Person = Person { id: "adam", name: "Adam Ny", number: "197010632391", level: LEVEL };
 const EVA: Person = Person { id: "eva", name: "Eva Rätt", number: "198501012382", level: LEVEL };
 const LOW: Person = Person { id: "low", name: "Låg", number: "198501012390", level: "urn:low" };
 
@@ -37,8 +38,9 @@ async fn scene() -> Scene {
     let clock = Clock::set_to(Time::from_unix_ms(1_800_000_000_000));
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     // The stand-in compares the header as it would be sent for a secret without reserved characters.
-    let op =
-        Op::start(any, ("sealgate", "hemligt%20%2B%26%3D"), vec![EVA, LOW], clock.clone(), &shutdown).await.unwrap();
+    let op = Op::start(any, ("sealgate", "hemligt%20%2B%26%3D"), vec![EVA, ADAM, LOW], clock.clone(), &shutdown)
+        .await
+        .unwrap();
     let providers = vec![provider("one", op.issuer()), provider("two", op.issuer())];
     let oidc = Arc::new(Oidc::new(providers, "https://sakra.example", clock.clone()).unwrap());
     Scene { op, oidc, clock, shutdown }
@@ -82,6 +84,11 @@ async fn a_person_is_told_by_name_number_and_level() {
     assert_eq!(finished.who.name, "Eva Rätt");
     assert_eq!(finished.who.number.as_deref(), Some("se-personnummer 198501012382"));
     assert_eq!(finished.who.level, LEVEL);
+
+    // Who has no personal number yet logs in with a coordination number, told in the same claim.
+    let (back, binding) = scene.way("one", "adam").await;
+    let finished = scene.oidc.finish("one", back, &binding).await.unwrap();
+    assert_eq!(finished.who.number.as_deref(), Some("se-samordningsnummer 197010632391"));
     scene.end();
 }
 
