@@ -23,11 +23,14 @@ const TEXT_LONGEST: usize = 2 * 1024 * 1024;
 const TEXT_SHEETS: usize = 500;
 
 /// The width of the text, and of the header block's labels with the space after them.
-const COLUMN: f32 = WIDTH - 2.0 * MARGIN;
+pub(crate) const COLUMN: f32 = WIDTH - 2.0 * MARGIN;
 const LABELS: f32 = 96.0;
 const LABEL_GAP: f32 = 10.0;
 /// How far the name of a file stands to the right of its bullet.
 const BULLET: f32 = 12.0;
+
+/// The space above a paragraph, in sizes.
+const PARAGRAPH_GAP: f32 = 0.75;
 
 const TITLE: Style = Style { weight: Weight::Bold, size: 18.0, ink: Ink::Full };
 const HEADING: Style = Style { weight: Weight::Bold, size: 12.5, ink: Ink::Full };
@@ -65,7 +68,7 @@ pub(crate) struct Layout {
     pub(crate) sheets: Sheets,
     pub(crate) leaves: Leaves,
     pub(crate) branches: Vec<Branch>,
-    /// The sheet and height where the list of files begins, for the bookmarks.
+    /// The sheet where the list of files begins, counted from 0, for the bookmarks.
     pub(crate) files_at: Option<usize>,
 }
 
@@ -124,7 +127,7 @@ impl Layout {
         let mut rows = Vec::new();
         for (label, value) in document.rows.iter().take(ROWS_MOST).chain(&more) {
             if rows.is_empty() {
-                self.sheets.rule(14.0);
+                self.sheets.rule(16.0);
                 self.sheets.skip(4.0);
             }
             self.sheets.skip(3.0);
@@ -143,8 +146,7 @@ impl Layout {
         }
         if !rows.is_empty() {
             self.sheets.rule(9.0);
-            let summary = Some(document.shown_title());
-            self.branches.push(Branch::with(Tag::Table.with_summary(summary), rows));
+            self.branches.push(Branch::with(Tag::Table, rows));
         }
         self.sheets.skip(14.0);
     }
@@ -171,7 +173,7 @@ impl Layout {
     /// Sets a paragraph as far as the sheets go, and says whether that was cut short.
     fn paragraph(&mut self, paragraph: &Paragraph<'_>, faces: &Faces) -> bool {
         let style = if paragraph.quoted { QUOTED } else { BODY };
-        self.sheets.skip(style.size * 0.6);
+        self.sheets.skip(style.size * PARAGRAPH_GAP);
         if paragraph.lines.len() > 1 {
             // Its first line does not stay behind alone.
             self.sheets.keep(2.0 * style.size * LEADING);

@@ -16,7 +16,7 @@ use krilla::tagging::{Artifact, ArtifactType, ContentTag, SpanTag};
 
 use crate::pdf::error::PdfError;
 use crate::pdf::face::Faces;
-use crate::pdf::layout::{Document, FOOTER_LONGEST, SMALL, lay_out, one_line};
+use crate::pdf::layout::{COLUMN, Document, FOOTER_LONGEST, SMALL, lay_out, one_line};
 use crate::pdf::sheet::{FOOTER, HEIGHT, Ink, MARGIN, Sheet, Style, WIDTH};
 use crate::pdf::structure::{Drawn, tree};
 
@@ -94,8 +94,11 @@ fn draw(sheet: &Sheet, faces: &Faces, surface: &mut Surface<'_>, drawn: &mut Dra
 fn foot(footer: &str, number: &str, faces: &Faces, surface: &mut Surface<'_>) {
     let face = faces.of(SMALL.weight);
     surface.start_tagged(ContentTag::Artifact(Artifact::with_kind(ArtifactType::Footer)));
-    text(&face.settable(footer), SMALL, (MARGIN, FOOTER), faces, surface);
-    let right = WIDTH - MARGIN - face.drawn_width(number, SMALL.size);
+    let wide = face.drawn_width(number, SMALL.size);
+    let (right, left) = (WIDTH - MARGIN - wide, COLUMN - 2.0 * wide);
+    if let Some(footer) = face.wrapped(footer, SMALL.size, left).first() {
+        text(footer, SMALL, (MARGIN, FOOTER), faces, surface);
+    }
     text(number, SMALL, (right, FOOTER), faces, surface);
     surface.end_tagged();
 }
