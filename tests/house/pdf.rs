@@ -204,12 +204,12 @@ fn an_empty_document_is_one() {
 #[test]
 fn every_character_can_be_set() {
     let all: Vec<char> = ('\0'..=char::MAX).collect();
-    for (number, some) in all.chunks(120_000).enumerate() {
+    for (number, some) in all.chunks(40_000).enumerate() {
         let mut text = String::new();
         for line in some.chunks(200) {
             text.extend(line);
             text.push('\n');
-            if number == 0 {
+            if number < 2 {
                 text.extend(line.iter().flat_map(|c| [*c, '\u{301}']));
                 text.push('\n');
             }
@@ -217,7 +217,9 @@ fn every_character_can_be_set() {
         let mut document = letter(&text);
         document.title = some.iter().take(900).collect();
         document.attachments = vec![some.iter().rev().take(900).collect()];
-        render(&document).unwrap_or_else(|fault| panic!("plane {number}: {fault}"));
+        let pdf = render(&document).unwrap_or_else(|fault| panic!("piece {number}: {fault}"));
+        let pages = lopdf::Document::load_mem(&pdf).unwrap().get_pages().len();
+        assert!(pages < 500, "nothing was cut away unseen: {pages}");
     }
 }
 
