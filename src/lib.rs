@@ -5,6 +5,7 @@
 pub mod mail; // addresses, envelopes, messages, reports
 pub mod smtp; // the SMTP and LMTP language
 pub mod texts; // what we say to people, in their languages
+pub mod pdf; // a message as an accessible document
 pub mod fault; // what is wrong with a configuration: place, cause, hint
 
 // Means: sockets, keys, bytes. No idea of mail policy.

@@ -48,3 +48,5 @@ mod reception;
 mod smtp;
 #[path = "house/portal.rs"]
 mod portal;
+#[path = "house/pdf.rs"]
+mod pdf;

@@ -126,6 +126,31 @@ pub struct Sent {
     pub files: Vec<String>,
 }
 
+impl Stored {
+    /// Who wrote it, for people: name, department, organisation.
+    #[must_use]
+    pub fn from_whom(&self, organisation: &str) -> String {
+        joined(&[Some(&self.author), self.department.as_deref(), Some(organisation)])
+    }
+
+    /// To whom an answer goes, for people: department or name, organisation.
+    #[must_use]
+    pub fn to_whom(&self, organisation: &str) -> String {
+        joined(&[Some(self.department.as_deref().unwrap_or(&self.author)), Some(organisation)])
+    }
+}
+
+/// None of them twice: a function mailbox often bears the organisation's name.
+fn joined(names: &[Option<&str>]) -> String {
+    let mut told: Vec<&str> = Vec::new();
+    for name in names.iter().flatten() {
+        if !told.contains(name) {
+            told.push(name);
+        }
+    }
+    told.join(", ")
+}
+
 impl Milestones {
     /// The state these amount to.
     #[must_use]

@@ -23,7 +23,6 @@ mod letter;
 mod web_page;
 mod download;
 mod lists;
-mod pdf;
 mod reading;
 mod form;
 mod reply;

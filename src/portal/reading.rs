@@ -6,11 +6,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::mailboxes::{Found, Stored, StoredId};
+use crate::pdf::{Document, PdfError, render};
 use crate::portal::door::{Portal, Shared};
 use crate::portal::download::{Source, as_file, download};
 use crate::portal::frame::{Frame, page};
 use crate::portal::letter::{File, FileStream, Letter, Passage, passages};
-use crate::portal::pdf::{Page, PdfError, render};
 use crate::portal::refusal::Refusal;
 use crate::portal::visit::Reader;
 use crate::portal::web_page::{POLICY, web_page};
@@ -119,22 +119,20 @@ pub(crate) async fn as_pdf(
 }
 
 fn paper(frame: &Frame, found: &Found, stored: &Stored, letter: &Letter) -> Result<Vec<u8>, PdfError> {
-    let department = stored.department.as_ref().map(|department| format!(", {department}")).unwrap_or_default();
-    let rows = vec![
-        (frame.t("portal-from"), format!("{}{department}, {}", stored.author, frame.owner.name)),
-        (frame.t("portal-to"), stored.address.to_string()),
-        (frame.t("portal-received"), frame.moment(&found.milestones.noticed)),
-    ];
     let named = |file: &File| format!("{} ({}, {})", file.name, frame.kind(&file.media_type), frame.size(&file.size));
-    let untitled = frame.t("portal-no-subject");
-    render(&Page {
-        title: if stored.subject.is_empty() { &untitled } else { &stored.subject },
-        rows,
-        text: &letter.readable_text(),
-        files_heading: frame.count("portal-file-count", &letter.files.len()),
-        files: letter.files.iter().map(named).collect(),
+    render(&Document {
+        title: if stored.subject.is_empty() { frame.t("portal-no-subject") } else { stored.subject.clone() },
+        organisation: frame.owner.name.clone(),
         language: frame.language,
-        organisation: &frame.owner.name,
+        rows: vec![
+            (frame.t("portal-from"), stored.from_whom(&frame.owner.name)),
+            (frame.t("portal-to"), stored.address.to_string()),
+            (frame.t("portal-received"), frame.moment(&found.milestones.noticed)),
+        ],
+        text: letter.readable_text(),
+        attachments_heading: frame.count("portal-file-count", &letter.files.len()),
+        attachments: letter.files.iter().map(named).collect(),
+        footer: frame.owner.name.clone(),
     })
 }
 

@@ -117,7 +117,7 @@ pub(crate) async fn sent(
 ) -> Result<Response, Refusal> {
     let (found, stored) = theirs(&portal, &reader, &id)?;
     let frame = Frame::new(&portal, &reader.visit);
-    let to = recipient(&portal, &stored);
+    let to = stored.to_whom(&portal.settings.organisation.name);
     Ok(page(StatusCode::OK, &frame, &SentPage { f: &frame, id: found.id.to_string(), to }))
 }
 
@@ -242,15 +242,6 @@ fn says_nothing(draft: &Draft) -> bool {
         !line.starts_with('>') && !introduces
     });
     draft.files.is_empty() && own.count() == 0
-}
-
-/// To whom an answer goes, for people.
-fn recipient(portal: &Portal, stored: &Stored) -> String {
-    let organisation = &portal.settings.organisation.name;
-    match &stored.department {
-        Some(department) => format!("{department}, {organisation}"),
-        None => format!("{}, {organisation}", stored.author),
-    }
 }
 
 #[cfg(test)]

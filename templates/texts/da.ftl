@@ -204,3 +204,4 @@ portal-accessibility-limits-heading = Kendte mangler
 portal-accessibility-limits = Meddelelser og vedhæftede filer vises, som afsenderen har skrevet dem, og kan derfor have mangler. Du kan altid vise en meddelelse som enkel tekst, hvis afsenderen har sendt en sådan med.
 portal-accessibility-tell-heading = Fortæl os, hvis noget ikke virker
 portal-accessibility-tell = Kontakt { $organisation }, hvis du ikke kan bruge portalen eller har brug for indholdet i en anden form.
+pdf-cut = Teksten er for lang til en PDF og slutter her. Læs resten i portalen.

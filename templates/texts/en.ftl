@@ -204,3 +204,4 @@ portal-accessibility-limits-heading = Known limits
 portal-accessibility-limits = Messages and attached files are shown as their senders wrote them and may therefore fall short. You can always show a message as plain text if its sender included that.
 portal-accessibility-tell-heading = Tell us if something does not work
 portal-accessibility-tell = Contact { $organisation } if you cannot use the portal or need the content in another form.
+pdf-cut = The text is too long for a PDF and ends here. Read the rest in the portal.

@@ -204,3 +204,4 @@ portal-accessibility-limits-heading = Kända brister
 portal-accessibility-limits = Meddelanden och bifogade filer visas som avsändaren har skrivit dem och kan därför ha brister. Du kan alltid visa ett meddelande som enkel text om avsändaren har skickat med sådan.
 portal-accessibility-tell-heading = Berätta om något inte fungerar
 portal-accessibility-tell = Kontakta { $organisation } om du inte kan använda portalen eller behöver innehållet i en annan form.
+pdf-cut = Texten är för lång för en PDF och slutar här. Läs resten i portalen.
