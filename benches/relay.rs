@@ -24,7 +24,7 @@ use sealgate::daemon::{Foundation, found};
 const SESSIONS: u64 = 16;
 const REPEATS: usize = 3;
 const IDLE_SESSIONS: usize = 1_000;
-const LOADS: [(&str, usize, u64); 3] = [("4 KiB", 4 << 10, 3_200), ("64 KiB", 64 << 10, 960), ("1 MiB", 1 << 20, 96)];
+const LOADS: [(&str, usize, u64); 3] = [("4 KiB", 4 << 10, 3_200), ("64 KiB", 64 << 10, 960), ("1 MiB", 1 << 20, 640)];
 
 fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
