@@ -35,6 +35,8 @@ mod crash;
 mod operator;
 #[path = "house/erasure.rs"]
 mod erasure;
+#[path = "house/faults.rs"]
+mod faults;
 #[path = "house/powercut.rs"]
 mod powercut;
 #[path = "house/mail_sink.rs"]

@@ -9,15 +9,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::error::StoreError;
+use crate::store::engine::{Engine, medium_fault};
+use crate::store::error::{StoreError, io_fault};
 use crate::store::migration::{self, VERSION};
 use crate::store::rows::{Change, Row, Rows, Table, Transaction};
 
-/// Octets redb may keep in memory.
-const CACHE_OCTETS: usize = 64 << 20;
 /// Changes that share one sync at most.
 const GROUP: usize = 256;
 /// Changes that may wait; beyond it, who wants to commit waits to be let in.
@@ -27,7 +26,7 @@ type Definition<'t> = TableDefinition<'t, &'static [u8], &'static [u8]>;
 
 /// Rows in one file. Dropped, it closes the file when the last change is done.
 pub struct Embedded {
-    database: Arc<Database>,
+    engine: Arc<Engine>,
     changes: Option<mpsc::Sender<Waiting>>,
     committer: Option<JoinHandle<()>>,
 }
@@ -44,18 +43,17 @@ impl Embedded {
     /// [`StoreError`]: open elsewhere, written by a newer version, or the medium fails.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_fault)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|fault| io_fault(&fault))?;
         }
-        let database = Builder::new().set_cache_size(CACHE_OCTETS).create(path).map_err(open_fault)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(io_fault)?;
-        let database = Arc::new(database);
+        let engine = Arc::new(Engine::open(path)?);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|fault| io_fault(&fault))?;
         let (changes, waiting) = mpsc::channel(WAITING);
-        let committed = Arc::clone(&database);
+        let committed = Arc::clone(&engine);
         let committer = std::thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || commit_groups(&committed, waiting))
-            .map_err(io_fault)?;
-        let store = Self { database, changes: Some(changes), committer: Some(committer) };
+            .map_err(|fault| io_fault(&fault))?;
+        let store = Self { engine, changes: Some(changes), committer: Some(committer) };
         store.settle_version()?;
         Ok(store)
     }
@@ -70,7 +68,7 @@ impl Embedded {
             Some(found) if found > VERSION => Err(StoreError::WrittenByNewerVersion { found, known: VERSION }),
             Some(VERSION) => Ok(()),
             Some(_) | None => {
-                group(&self.database, vec![Box::new(move |tx| migration::migrate(tx, found))]).pop().unwrap_or(Ok(()))
+                group(&self.engine, vec![Box::new(move |tx| migration::migrate(tx, found))]).pop().unwrap_or(Ok(()))
             }
         }
     }
@@ -89,33 +87,39 @@ impl Drop for Embedded {
 #[async_trait]
 impl Rows for Embedded {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let reading = self.database.begin_read().map_err(medium_fault)?;
-        match reading.open_table(definition(table)) {
-            Ok(rows) => Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec())),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(fault) => Err(medium_fault(fault)),
-        }
+        self.engine.with(|database| {
+            let reading = database.begin_read().map_err(medium_fault)?;
+            match reading.open_table(definition(table)) {
+                Ok(rows) => Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec())),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(fault) => Err(medium_fault(fault)),
+            }
+        })
     }
 
     fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let reading = self.database.begin_read().map_err(medium_fault)?;
-        match reading.open_table(definition(table)) {
-            Ok(rows) => collect(&rows, from, to, limit),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
-            Err(fault) => Err(medium_fault(fault)),
-        }
+        self.engine.with(|database| {
+            let reading = database.begin_read().map_err(medium_fault)?;
+            match reading.open_table(definition(table)) {
+                Ok(rows) => collect(&rows, from, to, limit),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
+                Err(fault) => Err(medium_fault(fault)),
+            }
+        })
     }
 
     fn last(&self, table: Table) -> Result<Option<Row>, StoreError> {
-        let reading = self.database.begin_read().map_err(medium_fault)?;
-        match reading.open_table(definition(table)) {
-            Ok(rows) => Ok(rows
-                .last()
-                .map_err(medium_fault)?
-                .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(fault) => Err(medium_fault(fault)),
-        }
+        self.engine.with(|database| {
+            let reading = database.begin_read().map_err(medium_fault)?;
+            match reading.open_table(definition(table)) {
+                Ok(rows) => {
+                    let last = rows.last().map_err(medium_fault)?;
+                    Ok(last.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
+                }
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(fault) => Err(medium_fault(fault)),
+            }
+        })
     }
 
     async fn commit(&self, change: Change) -> Result<(), StoreError> {
@@ -128,7 +132,7 @@ impl Rows for Embedded {
 }
 
 /// Gathers what waits and commits it, until nobody can send any more.
-fn commit_groups(database: &Database, mut waiting: mpsc::Receiver<Waiting>) {
+fn commit_groups(engine: &Engine, mut waiting: mpsc::Receiver<Waiting>) {
     while let Some(first) = waiting.blocking_recv() {
         let mut changes = vec![first.change];
         let mut done = vec![first.done];
@@ -138,7 +142,7 @@ fn commit_groups(database: &Database, mut waiting: mpsc::Receiver<Waiting>) {
             changes.push(next.change);
             done.push(next.done);
         }
-        for (done, outcome) in done.into_iter().zip(group(database, changes)) {
+        for (done, outcome) in done.into_iter().zip(group(engine, changes)) {
             // Who gave up waiting does not hear it; the commit stands.
             let _ = done.send(outcome);
         }
@@ -146,9 +150,9 @@ fn commit_groups(database: &Database, mut waiting: mpsc::Receiver<Waiting>) {
 }
 
 /// One durable transaction for all changes: each has its own outcome, unless the medium fails under all of them.
-fn group(database: &Database, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
+fn group(engine: &Engine, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
     let count = changes.len();
-    match try_group(database, changes) {
+    match engine.with(|database| try_group(database, changes)) {
         Ok(outcomes) => outcomes,
         Err(fault) => (0..count).map(|_| Err(again(&fault))).collect(),
     }
@@ -216,29 +220,6 @@ where
 
 fn definition(table: Table) -> Definition<'static> {
     TableDefinition::new(table.0)
-}
-
-fn medium_fault(fault: impl Into<redb::Error>) -> StoreError {
-    match fault.into() {
-        redb::Error::Io(fault) => io_fault(fault),
-        redb::Error::Corrupted(what) => StoreError::Damaged(what),
-        other => StoreError::Unavailable(other.to_string()),
-    }
-}
-
-fn open_fault(fault: redb::DatabaseError) -> StoreError {
-    match fault {
-        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::OpenElsewhere,
-        other => medium_fault(other),
-    }
-}
-
-fn io_fault(fault: std::io::Error) -> StoreError {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    match fault.kind() {
-        StorageFull | QuotaExceeded => StoreError::DiskIsFull,
-        _ => StoreError::Unavailable(fault.to_string()),
-    }
 }
 
 /// The same fault for everybody of a group.

@@ -28,6 +28,15 @@ pub enum StoreError {
     Conflict(&'static str),
 }
 
+/// What the operating system met, in our words.
+pub(crate) fn io_fault(fault: &std::io::Error) -> StoreError {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match fault.kind() {
+        StorageFull | QuotaExceeded => StoreError::DiskIsFull,
+        _ => StoreError::Unavailable(fault.to_string()),
+    }
+}
+
 impl StoreError {
     /// Whether trying again later can help without anybody's doing.
     #[must_use]

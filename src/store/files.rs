@@ -10,7 +10,7 @@ use object_store::local::LocalFileSystem;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::net::Time;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, io_fault};
 
 /// Octets of one part of an upload.
 const PART_OCTETS: usize = 1 << 20;
@@ -213,12 +213,4 @@ fn object_fault(fault: object_store::Error) -> StoreError {
         cause = error.source();
     }
     StoreError::Unavailable(fault.to_string())
-}
-
-fn io_fault(fault: &std::io::Error) -> StoreError {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    match fault.kind() {
-        StorageFull | QuotaExceeded => StoreError::DiskIsFull,
-        _ => StoreError::Unavailable(fault.to_string()),
-    }
 }

@@ -4,6 +4,7 @@ mod error;
 mod rows;
 mod row;
 mod migration;
+mod engine;
 mod embedded;
 mod files;
 mod bodies;

@@ -72,6 +72,9 @@ pub fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
         reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
         told.clear();
         reader.read_line(&mut told).unwrap();
+        if line == "DATA" && !told.starts_with("354") {
+            break;
+        }
     }
     told.trim().to_owned()
 }
