@@ -256,11 +256,9 @@ impl Desk {
 
     async fn rotate(&self) -> Result<Value, Refusal> {
         let epoch = self.vault.rotate(self.clock.now()).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
-        self.post_box
-            .record(
-                Event::new(EventKind::KeyCreated).detail(format!("vault epoch {}, by the operator", epoch.number())),
-            )
-            .await?;
+        let event =
+            Event::new(EventKind::KeyCreated).detail(format!("vault epoch {}, by the operator", epoch.number()));
+        self.journal.write_with_epochs(event).await.map_err(|fault| Refusal::unavailable(fault.to_string()))?;
         Ok(json!({ "epoch": epoch.number() }))
     }
 

@@ -154,7 +154,7 @@ impl Daemon {
     /// # Errors
     /// An event that says so cannot be written.
     pub async fn start(self, shutdown: &Shutdown) -> anyhow::Result<Arc<Relay>> {
-        self.kept.journal.write(Event::new(EventKind::Started).detail(env!("CARGO_PKG_VERSION"))).await?;
+        self.kept.journal.write_with_epochs(Event::new(EventKind::Started).detail(env!("CARGO_PKG_VERSION"))).await?;
         let head = self.kept.journal.head()?;
         tracing::info!(audit.events = head.events, audit.head = %head.hex(), "the newest event");
         shutdown

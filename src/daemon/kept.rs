@@ -12,7 +12,7 @@ use crate::mailboxes::PostBox;
 use crate::net::Clock;
 use crate::notify::{Mailer, Reporter};
 use crate::queue::{Inspector, Schedule, Settlement, Spool};
-use crate::records::Journal;
+use crate::records::{Journal, relied_on};
 use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
 use crate::vault::Vault;
 
@@ -62,9 +62,11 @@ impl Kept {
     pub fn open(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let folder = &settings.data_dir.path;
         let own = settings.vault.identity_source().read().context("vault.identity")?;
-        let vault = Vault::open(&folder.join("keys"), &own, &settings.vault.recovery_recipients(), clock.now())
-            .context("the vault")?;
         let rows: RowsHandle = Arc::new(Embedded::open(&folder.join("rows.redb")).context("the row store")?);
+        let keys = folder.join("keys");
+        Vault::check(&keys, &relied_on(&*rows).context("the row store")?).context("the vault")?;
+        let vault =
+            Vault::open(&keys, &own, &settings.vault.recovery_recipients(), clock.now()).context("the vault")?;
         let files = Files::open(&folder.join("bodies")).context("the bodies")?;
         let bodies = Arc::new(Bodies::new(Arc::clone(&rows), Arc::new(files)));
         // What was made anew must have its name after a power cut: each folder that names something is synced.

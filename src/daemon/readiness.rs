@@ -22,6 +22,9 @@ impl Readiness for Kept {
             Ok(Ok(_)) => {}
             Ok(Err(fault)) | Err(fault) => reasons.push(format!("the vault does not lock and unlock: {fault}")),
         }
+        if let Err(fault) = self.vault.files_are_there() {
+            reasons.push(format!("a key is gone: {fault}"));
+        }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 }

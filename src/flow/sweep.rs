@@ -191,19 +191,16 @@ impl Sweeper {
         if self.vault.is_due_for_rotation(now, settings.rotate_every) {
             match self.vault.rotate(now) {
                 Ok(epoch) => {
-                    self.note(Event::new(EventKind::KeyCreated).detail(format!("vault epoch {}", epoch.number()))).await
+                    let event = Event::new(EventKind::KeyCreated).detail(format!("vault epoch {}", epoch.number()));
+                    if let Err(fault) = self.journal.write_with_epochs(event).await {
+                        tracing::error!(%fault, "an event could not be written");
+                    }
                 }
                 Err(fault) => tracing::error!(%fault, "no new epoch could be begun"),
             }
         }
         if let Err(fault) = self.erase(now).await {
             tracing::error!(%fault, "old epochs could not be ended; it is tried again");
-        }
-    }
-
-    pub(crate) async fn note(&self, event: Event) {
-        if let Err(fault) = self.journal.write(event).await {
-            tracing::error!(%fault, "an event could not be written");
         }
     }
 }

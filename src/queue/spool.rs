@@ -33,6 +33,7 @@ impl Spool {
     /// # Errors
     /// [`QueueError`] if the lock cannot be made.
     pub fn begin(&self) -> Result<Draft, QueueError> {
+        self.vault.files_are_there()?;
         let locker = self.vault.locker();
         Ok(Draft { epoch: locker.epoch(), lock: locker.stream()?, writer: self.bodies.writer(), length: 0 })
     }

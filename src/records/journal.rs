@@ -15,8 +15,8 @@ const TRACE_EVENTS: usize = 10_000;
 /// Makes entries: knows the time and the lock. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    rows: RowsHandle,
-    vault: Vault,
+    pub(crate) rows: RowsHandle,
+    pub(crate) vault: Vault,
     clock: Clock,
 }
 

@@ -3,7 +3,9 @@
 mod event;
 mod chain;
 mod journal;
+mod key_book;
 
 pub use chain::{ChainReport, Head, verify};
 pub use event::{Event, EventKind, Told};
 pub use journal::{Entry, Journal, Recalled};
+pub use key_book::relied_on;

@@ -81,6 +81,31 @@ impl Vault {
         Ok(Self { inside: Arc::new(Inside { folder: folder.to_owned(), keepers, index, epochs, row_keys }) })
     }
 
+    /// Whether the folder has what these epochs need: each its identity, or the word that it was destroyed. Asked before
+    /// [`Vault::open`], which makes what is not there.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyFileIsMissing`] for the first file that is not there.
+    pub fn check(folder: &Path, relied_on: &[Epoch]) -> Result<(), VaultError> {
+        let is_gone = |epoch: &&Epoch| {
+            !epoch_path(folder, epoch.number()).exists() && !tombstone_path(folder, epoch.number()).exists()
+        };
+        let epoch = relied_on.iter().find(is_gone).map(|epoch| epoch_path(folder, epoch.number()));
+        let index = Some(folder.join(INDEX_FILE)).filter(|path| !relied_on.is_empty() && !path.exists());
+        epoch.or(index).map_or(Ok(()), |path| Err(VaultError::KeyFileIsMissing(path)))
+    }
+
+    /// Whether every key file that is needed at the next start is still there: what is locked while one is gone would
+    /// be lost with this process.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyFileIsMissing`].
+    pub fn files_are_there(&self) -> Result<(), VaultError> {
+        let epochs = self.read();
+        let alive = epochs.known.iter().filter(|(_, known)| known.identity.is_some());
+        Self::check(&self.inside.folder, &alive.map(|(number, _)| Epoch::from_number(*number)).collect::<Vec<_>>())
+    }
+
     /// Locks to the newest epoch.
     #[must_use]
     pub fn locker(&self) -> Locker {
@@ -247,7 +272,7 @@ fn read_epochs(folder: &Path, own: &[Identity]) -> Result<BTreeMap<u32, Known>, 
             known.insert(number, Known { identity: None, created: created_in(&text) });
         } else if path == epoch_path(folder, number) {
             let locked = fs::read(&path).map_err(|f| file_fault(&path, &f))?;
-            let plain = open_with(own, &locked)?;
+            let plain = open_with(own, &locked).map_err(|fault| unopened(&path, fault))?;
             let text = Zeroizing::new(String::from_utf8_lossy(&plain).into_owned());
             let identity = text.lines().find_map(|line| line.parse::<Identity>().ok());
             let identity = identity.ok_or_else(|| VaultError::NoIdentityInFile(path.clone()))?;
@@ -269,7 +294,8 @@ fn found_epoch(folder: &Path, number: u32, keepers: &[Recipient], now: Time) -> 
 
 fn read_index(path: &Path, own: &[Identity], keepers: &[Recipient]) -> Result<IndexKey, VaultError> {
     if path.exists() {
-        let plain = open_with(own, &fs::read(path).map_err(|f| file_fault(path, &f))?)?;
+        let locked = fs::read(path).map_err(|f| file_fault(path, &f))?;
+        let plain = open_with(own, &locked).map_err(|fault| unopened(path, fault))?;
         let octets: [u8; 32] =
             (*plain).try_into().map_err(|_| VaultError::NotAnAgeFile("the index key has another length"))?;
         return Ok(IndexKey::new(&octets));
@@ -283,6 +309,10 @@ fn read_index(path: &Path, own: &[Identity], keepers: &[Recipient]) -> Result<In
 fn created_in(text: &str) -> Time {
     let created = text.lines().find_map(|line| line.strip_prefix(CREATED)).and_then(|ms| ms.trim().parse().ok());
     Time::from_unix_ms(created.unwrap_or(0))
+}
+
+fn unopened(path: &Path, fault: VaultError) -> VaultError {
+    VaultError::KeyFileDoesNotOpen { path: path.to_owned(), fault: Box::new(fault) }
 }
 
 /// The epoch a file is of.
@@ -386,7 +416,8 @@ mod tests {
         Vault::open(folder.path(), &[Identity::generate().unwrap()], &[], NOW).unwrap();
         let before = fs::read_dir(folder.path()).unwrap().count();
         let opened = Vault::open(folder.path(), &[Identity::generate().unwrap()], &[], NOW);
-        assert!(matches!(opened.err(), Some(VaultError::NoIdentityMatches)));
+        let Some(VaultError::KeyFileDoesNotOpen { fault, .. }) = opened.err() else { panic!("it opened") };
+        assert!(matches!(*fault, VaultError::NoIdentityMatches));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before);
     }
 

@@ -43,6 +43,19 @@ pub enum VaultError {
         /// What the system says.
         fault: String,
     },
+    /// A key file that something here was locked to is gone.
+    #[error("{0} is missing, and what it opens is still here; bring it back from where `sealgate key export` put it")]
+    KeyFileIsMissing(PathBuf),
+    /// A key file is not what was written, or not for this vault's identity.
+    #[error(
+        "{path} cannot be opened: {fault}; bring it back from where `sealgate key export` put it, or name the vault.identity it was locked to"
+    )]
+    KeyFileDoesNotOpen {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        fault: Box<VaultError>,
+    },
     /// A key file holds no identity.
     #[error("{0} holds no age identity (a line that begins with AGE-SECRET-KEY-)")]
     NoIdentityInFile(PathBuf),
@@ -63,6 +76,8 @@ impl VaultError {
             | Self::EpochIsCurrent(_)
             | Self::EpochIsTaken(_)
             | Self::KeyFileIsReadableByOthers(_)
+            | Self::KeyFileIsMissing(_)
+            | Self::KeyFileDoesNotOpen { .. }
             | Self::NoIdentityInFile(_) => false,
         }
     }
