@@ -47,7 +47,7 @@ fn facts(settings: &Settings, rules: &Arc<Rules>, from: &ReversePath, to: &[Addr
     Facts {
         sender: from.clone(),
         recipients: to.to_vec(),
-        subject: read.header.text("Subject").unwrap_or_default(),
+        subject: read.header.subject(),
         header: read.header,
         size: message.len() as u64,
         attachments: read.attachments,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::flow::addresses::{ServiceAddress, Tokens};
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
+use crate::mail::limits;
 use crate::mail::{Address, Envelope, Hop, QueueId, ReversePath, received};
 use crate::mailboxes::PostBox;
 use crate::net::Clock;
@@ -22,8 +23,8 @@ use crate::store::RowsHandle;
 use crate::telemetry::{Labels, Metrics};
 use crate::vault::{Vault, random_octets};
 
-/// Ids of a thread that are looked up at most, newest first.
-const THREAD_IDS: usize = 20;
+/// Ids of a thread that are kept, the newest ones: what a receipt and an answer to a notice need.
+const REFERENCES: usize = 200;
 
 /// The house as the SMTP doors see it. Cheap to clone.
 #[derive(Clone)]
@@ -145,10 +146,19 @@ impl Receiving for Arriving {
         if let Some(fault) = read.refused {
             return Err(ReceptionError::PassesLimit(fault));
         }
+        if read.header.all("Received").count() > limits::HOPS {
+            return Err(ReceptionError::Refused {
+                status: "5.4.6",
+                text: "too many hops: the mail goes in a circle".into(),
+            });
+        }
+        if origin == Origin::Inbound {
+            house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
+        }
         let facts = Facts {
             sender: envelope.sender.clone(),
             recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
-            subject: read.header.text("Subject").unwrap_or_default(),
+            subject: read.header.subject(),
             in_thread: origin == Origin::Outbound && house.in_thread(&settings, &envelope, &read.header)?,
             header: read.header,
             size,
@@ -189,6 +199,7 @@ impl Receiving for Arriving {
         let mut references = facts.header.message_ids("References");
         references.extend(facts.header.message_ids("In-Reply-To"));
         references.dedup();
+        references.drain(..references.len().saturating_sub(REFERENCES));
         let summary = Summary {
             about_subject: String::new(),
             subject: crate::mail::without(&facts.subject, &verdict.removals().subject_tags),
@@ -234,6 +245,25 @@ impl House {
         })
     }
 
+    /// Mail to `noreply@` alone must answer a notice. Whoever writes there of himself is told by his own mail server: a
+    /// letter of ours would go to whomever the mail says it is from.
+    fn expect_answers_to_notices(
+        &self,
+        settings: &Settings,
+        envelope: &Envelope,
+        header: &crate::mail::Header,
+    ) -> Result<(), ReceptionError> {
+        let is_no_reply = |address: &Address| {
+            matches!(ServiceAddress::of(address, &settings.hostname), Some(ServiceAddress::NoReply))
+        };
+        let to_us_alone = envelope.recipients.iter().all(|recipient| is_no_reply(&recipient.address));
+        if !to_us_alone || envelope.sender == ReversePath::Null || self.in_thread(settings, envelope, header)? {
+            return Ok(());
+        }
+        let text = "nobody reads this address; it takes answers to our notices alone".to_owned();
+        Err(ReceptionError::Refused { status: "5.7.1", text })
+    }
+
     /// Whether the message stands in a secure thread: by its `In-Reply-To` and `References`, or by a thread address.
     fn in_thread(
         &self,
@@ -249,7 +279,11 @@ impl House {
         }
         let mut ids = header.message_ids("References");
         ids.extend(header.message_ids("In-Reply-To"));
-        for id in ids.iter().rev().take(THREAD_IDS) {
+        if ids.len() >= limits::MESSAGE_IDS {
+            // More than are read: whether one of the others is of a secure message, nobody knows.
+            return Ok(true);
+        }
+        for id in ids.iter().rev() {
             match self.post_box.thread(id) {
                 Ok(Some(_)) => return Ok(true),
                 Ok(None) => {}

@@ -133,7 +133,8 @@ impl Oidc {
         tokens: &Tokens,
         mut claims: Map<String, Value>,
     ) -> Result<Map<String, Value>, LoginFault> {
-        let wanted = provider.claims.number.iter().chain([&provider.claims.name, &provider.claims.level]);
+        // Never the level: userinfo is not signed, and tells of the person, not of this login (Core §2, `acr`).
+        let wanted = provider.claims.number.iter().chain([&provider.claims.name]);
         let missing = wanted.filter(|name| !claims.contains_key(*name)).count();
         let Some(endpoint) = description.userinfo_endpoint.as_ref().filter(|_| missing > 0) else { return Ok(claims) };
         check_url(endpoint)?;
@@ -143,7 +144,7 @@ impl Oidc {
         if told.get("sub") != claims.get("sub") {
             return Err(refused("the provider tells of another subject"));
         }
-        for (name, value) in told {
+        for (name, value) in told.into_iter().filter(|(name, _)| *name != provider.claims.level) {
             claims.entry(name).or_insert(value);
         }
         Ok(claims)

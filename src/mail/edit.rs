@@ -1,5 +1,7 @@
 //! Editing a header: what is not touched stays octet for octet.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::mail::field::{Field, Header};
 use crate::mail::write::unstructured;
 
@@ -64,41 +66,62 @@ impl<'h> HeaderEdit<'h> {
     }
 }
 
-/// A text without these pieces, whatever their letter case, and without the blanks they leave doubled.
+/// A text without these pieces, however they are written (see [`find_folded`]), and without the blanks they leave doubled.
 #[must_use]
 pub fn without(text: &str, pieces: &[String]) -> String {
     let mut left = text.to_owned();
     for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-        while let Some((start, end)) = find_folded(&left, piece) {
-            left.replace_range(start..end, " ");
+        let mut kept = String::with_capacity(left.len());
+        let mut end = 0;
+        for (start, next) in places(&left, piece) {
+            kept.push_str(left.get(end..start).unwrap_or_default());
+            kept.push(' ');
+            end = next;
         }
+        kept.push_str(left.get(end..).unwrap_or_default());
+        left = kept;
     }
     if left == text { left } else { left.split_whitespace().collect::<Vec<_>>().join(" ") }
 }
 
-/// Where a piece stands in a text, letter case aside.
+/// Where a piece stands in a text as people see it: letter case, blanks, invisible characters, and how letters with marks
+/// are put together (Unicode's compatibility forms) do not count.
 #[must_use]
 pub fn find_folded(text: &str, piece: &str) -> Option<(usize, usize)> {
-    let wanted: Vec<char> = piece.chars().flat_map(char::to_lowercase).collect();
-    for (start, _) in text.char_indices() {
-        let mut matched = 0;
-        for (offset, c) in text.get(start..)?.char_indices() {
-            for lower in c.to_lowercase() {
-                if wanted.get(matched) != Some(&lower) {
-                    matched = usize::MAX;
-                    break;
-                }
-                matched += 1;
-            }
-            if matched == usize::MAX {
-                break;
-            }
-            if matched == wanted.len() {
-                return Some((start, start + offset + c.len_utf8()));
-            }
+    places(text, piece).into_iter().next()
+}
+
+/// Every place where a piece stands, none overlapping: octets from and to.
+fn places(text: &str, piece: &str) -> Vec<(usize, usize)> {
+    let wanted: Vec<char> = piece.chars().flat_map(seen).collect();
+    let Some(first) = wanted.first() else { return Vec::new() };
+    let there: Vec<(char, usize, usize)> = text
+        .char_indices()
+        .flat_map(|(start, c)| seen(c).map(move |folded| (folded, start, start + c.len_utf8())))
+        .collect();
+    let mut found = Vec::new();
+    let mut place = 0;
+    while let Some(next) = there.get(place..).and_then(|rest| rest.iter().position(|(c, _, _)| c == first)) {
+        place += next;
+        let window = there.get(place..place + wanted.len()).unwrap_or_default();
+        if window.iter().map(|(c, _, _)| c).eq(wanted.iter())
+            && let (Some((_, start, _)), Some((_, _, end))) = (window.first(), window.last())
+        {
+            found.push((*start, *end));
+            place += wanted.len();
+        } else {
+            place += 1;
         }
     }
-    None
+    found
+}
+
+/// What is seen of a character: nothing of blanks and of what is invisible by itself.
+fn seen(c: char) -> impl Iterator<Item = char> {
+    let is_unseen = c.is_whitespace()
+        || matches!(c, '\0'..='\u{1f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
+    std::iter::once(c).filter(move |_| !is_unseen).nfkd().flat_map(char::to_lowercase).filter(|c| !c.is_whitespace())
 }
 
 #[cfg(test)]
@@ -124,6 +147,19 @@ mod tests {
     fn a_piece_is_found_in_any_letter_case() {
         assert_eq!(find_folded("Re: [SÄKERT] x", "[säkert]"), Some((4, 13)));
         assert_eq!(find_folded("abc", "d"), None);
+        for text in [
+            "[sa\u{308}kert]",
+            "[ s\u{e4}kert ]",
+            "[s\u{200b}\u{e4}\u{ad}kert]",
+            "［säkert］",
+            "[sä\u{a0}kert]",
+            "x[SA\u{308}KERT]",
+        ] {
+            assert!(find_folded(text, "[säkert]").is_some(), "{text}");
+            assert!(find_folded(&text.replace(['k', 'K'], "x"), "[säkert]").is_none(), "{text}");
+        }
+        let many = "[a]".repeat(300_000);
+        assert_eq!(without(&many, &["[a]".into(), "[b]".into()]), "");
         assert_eq!(without("[a][A] b  [a]", &["[a]".into()]), "b");
         assert_eq!(without("två  blank", &["[a]".into()]), "två  blank");
     }

@@ -13,9 +13,13 @@ pub const TEXT_LINE_OCTETS: usize = 65_536;
 pub const HEADER_OCTETS: usize = 1 << 20;
 /// Header fields in a message.
 pub const HEADER_FIELDS: usize = 2_000;
+/// `Received` fields before a message goes in a circle (RFC 5321 §6.3 asks for at least 100).
+pub const HOPS: usize = 100;
 /// Recipients of one envelope. RFC 5321 §4.5.3.1.8 asks for at least 100.
 pub const RECIPIENTS: usize = 1_000;
 /// Nesting of MIME entities, message/rfc822 included.
 pub const MIME_DEPTH: usize = 32;
 /// MIME entities in one message.
 pub const MIME_PARTS: usize = 2_000;
+/// Ids read from one field, such as `References`.
+pub const MESSAGE_IDS: usize = 2_000;

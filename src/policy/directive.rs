@@ -82,7 +82,7 @@ pub fn parse_directives(
     year: u16,
 ) -> Result<Directives, Refusal> {
     let mut asked = Directives::default();
-    let subject = header.text("Subject").unwrap_or_default();
+    let subject = header.subject();
     let subject = subject.get(..subject.floor_char_boundary(SUBJECT_OCTETS.min(subject.len()))).unwrap_or_default();
     asked.removals.subject_tags =
         tags.iter().filter(|tag| crate::mail::find_folded(subject, tag).is_some()).cloned().collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use encoding_rs::{Decoder, Encoding};
 
+use crate::mail::limits;
 use crate::mail::{Disposition, Header, PartEnd, PartHead, PartSink, Splitter, StructureFault};
 use crate::policy::container::{FILE_OCTETS, Kind, kind_of, raw, text_of};
 use crate::policy::rule::Rules;
@@ -115,7 +116,9 @@ impl Reader {
         }
         let refused = match structure.fault {
             Some(StructureFault::HeaderTooLarge) => Some("the header is too large"),
-            Some(StructureFault::TooDeep | StructureFault::TooManyParts) | None => None,
+            Some(StructureFault::TooDeep | StructureFault::TooManyParts) | None => {
+                (notes.header.fields().count() > limits::HEADER_FIELDS).then_some("the header has too many fields")
+            }
         };
         Read {
             has_utf8_header: !notes.header.as_bytes().is_ascii(),
