@@ -173,6 +173,14 @@ impl PartSink for Notes {
             self.scanner.push(name);
             self.scanner.end();
         }
+        // Whatever else programs may call it: one of them is what the recipient's shows.
+        for name in head.other_names.iter().chain(head.file_name.as_ref()).filter_map(|name| plain_name(name)) {
+            if self.attachments.len() < NAMES && !self.attachments.contains(&name) {
+                self.scanner.push(&name);
+                self.scanner.end();
+                self.attachments.push(name);
+            }
+        }
         let is_message = head.media_type == "message/rfc822" || head.media_type == "message/global";
         let holds_message = head.file_name.as_deref().is_some_and(is_message_file) && !is_message;
         self.unreadable |= is_sealed(head) || holds_message || has_unknown_charset(head);
@@ -340,6 +348,13 @@ impl Text {
         }
         self
     }
+}
+
+/// A file's name as a desktop takes it: invisible characters gone, and the dots and blanks behind it.
+fn plain_name(name: &str) -> Option<String> {
+    let seen: String = name.chars().filter(|c| !crate::mail::is_invisible(*c)).collect();
+    let plain = seen.trim().trim_end_matches(['.', ' ']);
+    (!plain.is_empty()).then(|| plain.to_owned())
 }
 
 /// Whether text is in a charset that nobody here decodes. It is searched as UTF-8 all the same.
