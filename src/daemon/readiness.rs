@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::control::Readiness;
 use crate::daemon::kept::Kept;
-use crate::store::Table;
+use crate::store::{StoreError, Table};
 
 /// A row that is written to see whether rows can be written.
 const PROBE: Table = Table("daemon.probe");
@@ -14,8 +14,13 @@ impl Readiness for Kept {
     async fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
         let now = self.clock.now().unix_ms().to_be_bytes();
-        if let Err(fault) = self.rows.commit(Box::new(move |tx| tx.put(PROBE, b"probe", &now))).await {
-            reasons.push(format!("rows cannot be written: {fault}"));
+        match self.rows.commit(Box::new(move |tx| tx.put(PROBE, b"probe", &now))).await {
+            Ok(()) => {}
+            Err(fault @ StoreError::DiskIsFull) => {
+                reasons
+                    .push(format!("rows cannot be written: {fault}; make room for data_dir, nothing else is needed"));
+            }
+            Err(fault) => reasons.push(format!("rows cannot be written: {fault}")),
         }
         let locked = self.vault.locker().lock(b"probe");
         match locked.map(|locked| self.vault.unlock(self.vault.locker().epoch(), locked.as_bytes())) {

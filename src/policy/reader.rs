@@ -87,6 +87,8 @@ enum Part {
 struct Text {
     decoder: Decoder,
     markup: Option<Stripper>,
+    /// It begins with a byte order mark, which another reader may take for two strange letters.
+    is_marked: bool,
     pending: Vec<u8>,
 }
 
@@ -292,6 +294,10 @@ impl Notes {
         let room = part.decoder.max_utf8_buffer_length(part.pending.len()).unwrap_or(part.pending.len());
         let mut text = String::with_capacity(room);
         let _ = part.decoder.decode_to_string(&part.pending, &mut text, last);
+        if part.is_marked {
+            let hidden = &mut self.hidden;
+            raw(&part.pending, &mut |text| hidden.push(text));
+        }
         part.pending.clear();
         self.unreadable |= ENCLOSED.iter().any(|begin| text.contains(begin) || text.starts_with(begin.trim_start()));
         match &mut part.markup {
@@ -335,7 +341,7 @@ impl Part {
         let has_markup = is_markup_file
             || is_page
             || matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
-        let text = Text { decoder, markup: has_markup.then(Stripper::default), pending: Vec::new() };
+        let text = Text { decoder, markup: has_markup.then(Stripper::default), is_marked: false, pending: Vec::new() };
         Self::Unknown(Vec::new(), Some(Box::new(text)))
     }
 }
@@ -345,6 +351,7 @@ impl Text {
     fn marked_by(mut self, first: &[u8]) -> Self {
         if let Some((charset, _)) = Encoding::for_bom(first) {
             self.decoder = charset.new_decoder_with_bom_removal();
+            self.is_marked = true;
         }
         self
     }

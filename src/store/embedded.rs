@@ -1,19 +1,19 @@
 //! The embedded row store: redb, with one committer that shares each sync among all who wait for one.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::ops::Bound;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::engine::{Engine, medium_fault};
 use crate::store::error::{StoreError, io_fault};
+use crate::store::medium::{Medium, medium_fault};
 use crate::store::migration::{self, VERSION};
 use crate::store::rows::{Change, Row, Rows, Table, Transaction};
 
@@ -23,10 +23,11 @@ const GROUP: usize = 256;
 const WAITING: usize = 1_024;
 
 type Definition<'t> = TableDefinition<'t, &'static [u8], &'static [u8]>;
+type TableRows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Rows in one file. Dropped, it closes the file when the last change is done.
 pub struct Embedded {
-    engine: Arc<Engine>,
+    medium: Arc<Medium>,
     changes: Option<mpsc::Sender<Waiting>>,
     committer: Option<JoinHandle<()>>,
 }
@@ -45,17 +46,32 @@ impl Embedded {
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|fault| io_fault(&fault))?;
         }
-        let engine = Arc::new(Engine::open(path)?);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|fault| io_fault(&fault))?;
+        let medium = Arc::new(Medium::open(path)?);
         let (changes, waiting) = mpsc::channel(WAITING);
-        let committed = Arc::clone(&engine);
+        let committed = Arc::clone(&medium);
         let committer = std::thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || commit_groups(&committed, waiting))
             .map_err(|fault| io_fault(&fault))?;
-        let store = Self { engine, changes: Some(changes), committer: Some(committer) };
+        let store = Self { medium, changes: Some(changes), committer: Some(committer) };
         store.settle_version()?;
         Ok(store)
+    }
+
+    /// Reads a table; one that nobody wrote yet is empty.
+    fn read<T: Default>(
+        &self,
+        table: Table,
+        work: impl FnOnce(&TableRows) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.medium.with(|database| {
+            let reading = database.begin_read().map_err(medium_fault)?;
+            match reading.open_table(definition(table)) {
+                Ok(rows) => work(&rows),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(T::default()),
+                Err(fault) => Err(medium_fault(fault)),
+            }
+        })
     }
 
     /// Checks the version and migrates, before anybody else has the store.
@@ -68,7 +84,7 @@ impl Embedded {
             Some(found) if found > VERSION => Err(StoreError::WrittenByNewerVersion { found, known: VERSION }),
             Some(VERSION) => Ok(()),
             Some(_) | None => {
-                group(&self.engine, vec![Box::new(move |tx| migration::migrate(tx, found))]).pop().unwrap_or(Ok(()))
+                group(&self.medium, vec![Box::new(move |tx| migration::migrate(tx, found))]).pop().unwrap_or(Ok(()))
             }
         }
     }
@@ -87,38 +103,17 @@ impl Drop for Embedded {
 #[async_trait]
 impl Rows for Embedded {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.engine.with(|database| {
-            let reading = database.begin_read().map_err(medium_fault)?;
-            match reading.open_table(definition(table)) {
-                Ok(rows) => Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec())),
-                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-                Err(fault) => Err(medium_fault(fault)),
-            }
-        })
+        self.read(table, |rows| Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec())))
     }
 
     fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.engine.with(|database| {
-            let reading = database.begin_read().map_err(medium_fault)?;
-            match reading.open_table(definition(table)) {
-                Ok(rows) => collect(&rows, from, to, limit),
-                Err(redb::TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
-                Err(fault) => Err(medium_fault(fault)),
-            }
-        })
+        self.read(table, |rows| collect(rows, from, to, limit))
     }
 
     fn last(&self, table: Table) -> Result<Option<Row>, StoreError> {
-        self.engine.with(|database| {
-            let reading = database.begin_read().map_err(medium_fault)?;
-            match reading.open_table(definition(table)) {
-                Ok(rows) => {
-                    let last = rows.last().map_err(medium_fault)?;
-                    Ok(last.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
-                }
-                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-                Err(fault) => Err(medium_fault(fault)),
-            }
+        self.read(table, |rows| {
+            let last = rows.last().map_err(medium_fault)?;
+            Ok(last.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
         })
     }
 
@@ -132,7 +127,7 @@ impl Rows for Embedded {
 }
 
 /// Gathers what waits and commits it, until nobody can send any more.
-fn commit_groups(engine: &Engine, mut waiting: mpsc::Receiver<Waiting>) {
+fn commit_groups(medium: &Medium, mut waiting: mpsc::Receiver<Waiting>) {
     while let Some(first) = waiting.blocking_recv() {
         let mut changes = vec![first.change];
         let mut done = vec![first.done];
@@ -142,7 +137,7 @@ fn commit_groups(engine: &Engine, mut waiting: mpsc::Receiver<Waiting>) {
             changes.push(next.change);
             done.push(next.done);
         }
-        for (done, outcome) in done.into_iter().zip(group(engine, changes)) {
+        for (done, outcome) in done.into_iter().zip(group(medium, changes)) {
             // Who gave up waiting does not hear it; the commit stands.
             let _ = done.send(outcome);
         }
@@ -150,9 +145,9 @@ fn commit_groups(engine: &Engine, mut waiting: mpsc::Receiver<Waiting>) {
 }
 
 /// One durable transaction for all changes: each has its own outcome, unless the medium fails under all of them.
-fn group(engine: &Engine, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
+fn group(medium: &Medium, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
     let count = changes.len();
-    match engine.with(|database| try_group(database, changes)) {
+    match medium.change(|database| try_group(database, changes)) {
         Ok(outcomes) => outcomes,
         Err(fault) => (0..count).map(|_| Err(again(&fault))).collect(),
     }

@@ -4,7 +4,7 @@ mod error;
 mod rows;
 mod row;
 mod migration;
-mod engine;
+mod medium;
 mod embedded;
 mod files;
 mod bodies;

@@ -92,7 +92,7 @@ impl Vault {
         };
         let epoch = relied_on.iter().find(is_gone).map(|epoch| epoch_path(folder, epoch.number()));
         let index = Some(folder.join(INDEX_FILE)).filter(|path| !relied_on.is_empty() && !path.exists());
-        epoch.or(index).map_or(Ok(()), |path| Err(VaultError::KeyFileIsMissing(path)))
+        index.or(epoch).map_or(Ok(()), |path| Err(VaultError::KeyFileIsMissing(path)))
     }
 
     /// Whether every key file that is needed at the next start is still there: what is locked while one is gone would

@@ -44,11 +44,13 @@ pub enum VaultError {
         fault: String,
     },
     /// A key file that something here was locked to is gone.
-    #[error("{0} is missing, and what it opens is still here; bring it back from where `sealgate key export` put it")]
+    #[error(
+        "{0} is missing: bring it back from where `sealgate key export` put it; if an epoch's is lost for good, so is what it opens, and an empty file of its number with the ending .destroyed says that you know"
+    )]
     KeyFileIsMissing(PathBuf),
     /// A key file is not what was written, or not for this vault's identity.
     #[error(
-        "{path} cannot be opened: {fault}; bring it back from where `sealgate key export` put it, or name the vault.identity it was locked to"
+        "{path}: {fault}; bring it back from where `sealgate key export` put it, or name the vault.identity it was locked to"
     )]
     KeyFileDoesNotOpen {
         /// Which.

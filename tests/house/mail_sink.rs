@@ -1,6 +1,6 @@
 //! Postfix's `smtp-sink` as a peer: it takes everything, and shows what it took.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+
+use crate::running::free;
 
 /// The sink, running until dropped.
 pub struct Sink {
@@ -26,8 +28,7 @@ impl Sink {
             panic!("PEER MISSING: smtp-sink (Postfix); tests/run installs it");
         };
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let address = free();
         let mut command = Command::new(program);
         // As root it insists on becoming somebody else, who must own the folder then.
         if std::fs::metadata("/proc/self").unwrap().uid() == 0 {

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sealgate::daemon::{Foundation, found};
@@ -12,15 +13,16 @@ use crate::leaks::found_in;
 /// How long anything may take before the test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port that is free now.
+/// A port that is free, and that nobody else gets: below those that the system gives to clients, each once in a run.
 pub fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
-
-/// Four of them, no two the same.
-fn free_four() -> [SocketAddr; 4] {
-    let held = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    held.map(|holder| holder.local_addr().unwrap())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(12_000 + number % 20_000).unwrap()));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Waits until a condition holds.
@@ -47,7 +49,7 @@ pub struct Gateway {
 impl Gateway {
     /// Founds a gateway that hands outside mail to `internet` and inside mail to `mail_server`.
     pub fn found(folder: &Path, internet: SocketAddr, mail_server: SocketAddr, issuer: &str) -> Self {
-        let [outbound, inbound, portal, control] = free_four();
+        let [outbound, inbound, portal, control] = [(); 4].map(|()| free());
         let foundation = Foundation {
             outbound,
             inbound,
