@@ -115,7 +115,12 @@ impl Reception for House {
             return Err(ReceptionError::TooLarge);
         }
         let draft = self.spool.begin()?;
-        let reader = Reader::new(Arc::clone(&settings.rules), settings.year(self.clock.now()));
+        let year = settings.year(self.clock.now());
+        let reader = match origin {
+            Origin::Outbound => Reader::new(Arc::clone(&settings.rules), year),
+            // No rule is asked about what comes to our own addresses: what strangers send is not opened.
+            Origin::Inbound => Reader::of_structure(year),
+        };
         Ok(Box::new(Arriving {
             house: self.clone(),
             settings,
@@ -135,14 +140,14 @@ impl Receiving for Arriving {
         if self.draft.length() + octets.len() as u64 > self.limit {
             return Err(ReceptionError::TooLarge);
         }
-        self.reader.push(octets);
+        apart(self.reader.may_take_long(octets), || self.reader.push(octets));
         Ok(self.draft.write(octets).await?)
     }
 
     async fn promise(self: Box<Self>) -> Result<QueueId, ReceptionError> {
         let Self { house, settings, origin, peer, envelope, draft, reader, .. } = *self;
         let size = draft.length();
-        let read = reader.finish();
+        let read = apart(reader.may_take_long(b""), || reader.finish());
         if let Some(fault) = read.refused {
             return Err(ReceptionError::PassesLimit(fault));
         }
@@ -229,6 +234,15 @@ impl Receiving for Arriving {
         house.rows.commit(Box::new(move |tx| prepared.write(tx))).await.map_err(crate::queue::QueueError::from)?;
         house.schedule.ring();
         Ok(id)
+    }
+}
+
+/// Does what takes long without keeping others waiting: another thread takes over what this one had to do.
+fn apart<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
+    let flavor = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavor {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) if takes_long => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

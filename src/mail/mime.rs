@@ -3,15 +3,13 @@
 
 use crate::mail::field::Header;
 use crate::mail::limits;
-use crate::mail::part::{Disposition, PartHead};
+use crate::mail::part::{BOUNDARY_OCTETS, Disposition, PartHead};
 use crate::mail::transfer::{Decoder, PartEnd, TransferEncoding};
 
 /// Octets of one part's header; what is longer is read as content.
 const PART_HEADER_OCTETS: usize = 64 * 1024;
 /// Octets of a line that are looked at together; longer lines come in pieces.
 const LINE_OCTETS: usize = 64 * 1024;
-/// Octets of a boundary (RFC 2046 §5.1.1 allows 70; some programs write more).
-const BOUNDARY_OCTETS: usize = 256;
 
 /// Who is told what stands in a message.
 pub trait PartSink {

@@ -6,6 +6,9 @@ use mail_parser::{ContentType, HeaderValue};
 use crate::mail::field::Header;
 use crate::mail::transfer::TransferEncoding;
 
+/// Octets of a boundary (RFC 2046 §5.1.1 allows 70; some programs write more).
+pub(crate) const BOUNDARY_OCTETS: usize = 256;
+
 /// What is known of a part before its octets come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartHead {
@@ -69,8 +72,8 @@ impl PartHead {
         let plain = ["7bit", "8bit", "binary", "base64", "quoted-printable"];
         let said_twice = ["Content-Type", "Content-Transfer-Encoding"].iter().any(|name| header.all(name).count() > 1);
         let boundary = attribute(&content, "boundary").map(String::into_bytes);
-        let without_boundary =
-            media_type.starts_with("multipart/") && boundary.as_ref().is_none_or(|b| b.trim_ascii().is_empty());
+        let without_boundary = media_type.starts_with("multipart/")
+            && boundary.as_ref().is_none_or(|b| b.trim_ascii().is_empty() || b.len() > BOUNDARY_OCTETS);
         // RFC 2046 §5.2.1: a message within is not encoded; some readers decode it all the same.
         let encoded_message =
             media_type.starts_with("message/") && matches!(encoding.as_deref(), Some("base64" | "quoted-printable"));

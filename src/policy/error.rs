@@ -34,3 +34,7 @@ pub struct Refusal {
     /// The name of the rule that decided.
     pub rule: String,
 }
+
+/// Nobody can say what stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable;

@@ -11,6 +11,7 @@ mod error;
 mod protection;
 mod scan;
 mod text;
+mod pdf;
 mod container;
 mod facts;
 mod condition;

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use encoding_rs::{Decoder, Encoding};
+use memchr::memmem;
 
 use crate::mail::limits;
 use crate::mail::{Disposition, Header, PartEnd, PartHead, PartSink, Splitter, StructureFault};
-use crate::policy::container::{FILE_OCTETS, Kind, kind_of, raw, text_of};
+use crate::policy::container::{FILE_OCTETS, INFLATED_OCTETS, Kind, MAGIC_OCTETS, is_message_file, kind_of, text_of};
 use crate::policy::rule::Rules;
-use crate::policy::scan::Scanner;
-use crate::policy::text::Stripper;
+use crate::policy::scan::{Scanner, Search};
+use crate::policy::text::{Stripper, raw};
 
-/// Octets by which a file is recognised.
-const MAGIC_OCTETS: usize = 8;
+/// Octets of a header within a message that are read.
+const HEADER_OCTETS: usize = 256 * 1024;
+/// What encloses text that is written as letters: nobody reads what is in it here.
+const ENCLOSED: [&str; 2] = ["\nbegin 6", "\nbegin 7"];
 /// Octets of text that are read at a time.
 const TEXT_OCTETS: usize = 16 * 1024;
 /// Names of attachments, and media types, that are remembered.
@@ -51,6 +54,10 @@ pub struct Read {
 /// What was noted so far.
 struct Notes {
     scanner: Scanner,
+    /// What stands in tags and comments, looked at apart from the text.
+    hidden: Scanner,
+    /// Octets that may still come out of files.
+    budget: u64,
     header: Header,
     attachments: Vec<String>,
     media_types: Vec<String>,
@@ -62,8 +69,10 @@ struct Notes {
 enum Part {
     /// Nothing is looked for in it.
     Skipped,
-    /// Its first octets say what it is.
-    Unknown(Vec<u8>),
+    /// Its first octets say what it is, whatever its header says; if nothing else, perhaps text.
+    Unknown(Vec<u8>, Option<Box<Text>>),
+    /// The header of a message within this one.
+    Header(Vec<u8>),
     /// Text in a charset, perhaps with markup.
     Text(Box<Text>),
     /// Octets as they are.
@@ -82,17 +91,27 @@ struct Text {
 }
 
 impl Reader {
+    /// A reader that takes note of structure, names and types, and searches nothing.
+    #[must_use]
+    pub fn of_structure(year: u16) -> Self {
+        Self { splitter: Splitter::new(), notes: Notes::new(Arc::new([]), year), has_eight_bit: false }
+    }
+
+    /// Whether these next octets may take time, up to a second: a file is being gathered, or one may begin in them.
+    #[must_use]
+    pub fn may_take_long(&self, octets: &[u8]) -> bool {
+        let begins_file = || [&b"ase64"[..], b"pplication/"].iter().any(|word| memmem::find(octets, word).is_some());
+        match &self.notes.part {
+            Part::File(_) => true,
+            Part::Unknown(first, _) if kind_of(first) != Kind::Other => true,
+            _ => self.notes.scanner.is_needed() && begins_file(),
+        }
+    }
+
     /// A reader for these rules, with this year as today's.
     #[must_use]
     pub fn new(rules: Arc<Rules>, year: u16) -> Self {
-        let notes = Notes {
-            scanner: Scanner::new(Arc::clone(&rules.searches), year),
-            header: Header::default(),
-            attachments: Vec::new(),
-            media_types: Vec::new(),
-            unreadable: false,
-            part: Part::Skipped,
-        };
+        let notes = Notes::new(Arc::clone(&rules.searches), year);
         Self { splitter: Splitter::new(), notes, has_eight_bit: false }
     }
 
@@ -126,7 +145,13 @@ impl Reader {
             header_length: structure.header_length,
             attachments: notes.attachments,
             media_types: notes.media_types,
-            found: notes.scanner.found().to_vec(),
+            found: notes
+                .scanner
+                .found()
+                .iter()
+                .zip(notes.hidden.found())
+                .map(|(seen, hidden)| *seen || *hidden)
+                .collect(),
             unreadable: notes.unreadable || structure.fault.is_some(),
             has_eight_bit: self.has_eight_bit,
             refused,
@@ -148,7 +173,9 @@ impl PartSink for Notes {
             self.scanner.push(name);
             self.scanner.end();
         }
-        self.unreadable |= is_sealed(head);
+        let is_message = head.media_type == "message/rfc822" || head.media_type == "message/global";
+        let holds_message = head.file_name.as_deref().is_some_and(is_message_file) && !is_message;
+        self.unreadable |= is_sealed(head) || holds_message || has_unknown_charset(head);
         self.part = if self.scanner.is_needed() { Part::of(head) } else { Part::Skipped };
     }
 
@@ -161,16 +188,16 @@ impl PartSink for Notes {
         match std::mem::replace(&mut self.part, Part::Skipped) {
             Part::Skipped | Part::Raw => {}
             Part::TooLarge => self.unreadable = true,
-            Part::Unknown(first) => self.raw(&first),
+            Part::Unknown(first, text) => match self.recognised(&first, text) {
+                Part::Text(mut text) => self.text(&mut text, true),
+                Part::File(octets) => self.file(&octets),
+                Part::Skipped | Part::Unknown(..) | Part::Header(_) | Part::Raw | Part::TooLarge => {}
+            },
+            Part::Header(octets) => self.inner_header(Header::new(octets)),
             Part::Text(mut text) => self.text(&mut text, true),
-            Part::File(octets) => {
-                let scanner = &mut self.scanner;
-                let read = text_of(&octets, &mut |text| scanner.push(text));
-                if read.is_err() {
-                    self.unreadable = true;
-                }
-            }
+            Part::File(octets) => self.file(&octets),
         }
+        self.hidden.end();
         // What was damaged came as it stood and was searched so; another reader may still read it otherwise.
         self.unreadable |= end == PartEnd::Damaged;
         self.scanner.end();
@@ -178,6 +205,43 @@ impl PartSink for Notes {
 }
 
 impl Notes {
+    fn new(searches: Arc<[Search]>, year: u16) -> Self {
+        Self {
+            scanner: Scanner::new(Arc::clone(&searches), year),
+            hidden: Scanner::new(searches, year),
+            budget: INFLATED_OCTETS,
+            header: Header::default(),
+            attachments: Vec::new(),
+            media_types: Vec::new(),
+            unreadable: false,
+            part: Part::Skipped,
+        }
+    }
+
+    /// What a part is by its first octets, which are read with it.
+    fn recognised(&mut self, first: &[u8], text: Option<Box<Text>>) -> Part {
+        let part = match (kind_of(first), text) {
+            (Kind::Pdf | Kind::Zip | Kind::Rtf | Kind::Compound | Kind::Sealed, _) => Part::File(Vec::new()),
+            (Kind::Other, Some(text)) => Part::Text(Box::new(text.marked_by(first))),
+            (Kind::Other, None) => Part::Raw,
+        };
+        self.read(part, first)
+    }
+
+    fn file(&mut self, octets: &[u8]) {
+        let scanner = &mut self.scanner;
+        self.unreadable |= text_of(octets, &mut self.budget, &mut |text| scanner.push(text)).is_err();
+    }
+
+    /// As people read it, and as it stands.
+    fn inner_header(&mut self, header: Header) {
+        for field in header.fields() {
+            self.scanner.push(&field.text());
+            self.scanner.end();
+        }
+        self.raw(header.as_bytes());
+    }
+
     fn read(&mut self, part: Part, octets: &[u8]) -> Part {
         match part {
             Part::Skipped => Part::Skipped,
@@ -193,19 +257,18 @@ impl Notes {
                 }
                 Part::Text(text)
             }
-            Part::Unknown(mut first) => {
+            Part::Unknown(mut first, text) => {
                 first.extend_from_slice(octets);
-                if first.len() < MAGIC_OCTETS {
-                    return Part::Unknown(first);
+                if first.len() < MAGIC_OCTETS { Part::Unknown(first, text) } else { self.recognised(&first, text) }
+            }
+            Part::Header(mut header) => {
+                if header.len() + octets.len() > HEADER_OCTETS {
+                    self.unreadable = true;
+                    self.inner_header(Header::new(header));
+                    return self.read(Part::Raw, octets);
                 }
-                match kind_of(&first) {
-                    // An old compound file may turn out encrypted at its end: it is looked at whole.
-                    Kind::Other if !first.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) => {
-                        self.raw(&first);
-                        Part::Raw
-                    }
-                    Kind::Pdf | Kind::Zip | Kind::Sealed | Kind::Other => self.read(Part::File(Vec::new()), &first),
-                }
+                header.extend_from_slice(octets);
+                Part::Header(header)
             }
             Part::File(mut file) => {
                 if file.len() + octets.len() > FILE_OCTETS {
@@ -222,15 +285,17 @@ impl Notes {
         let mut text = String::with_capacity(room);
         let _ = part.decoder.decode_to_string(&part.pending, &mut text, last);
         part.pending.clear();
+        self.unreadable |= ENCLOSED.iter().any(|begin| text.contains(begin) || text.starts_with(begin.trim_start()));
         match &mut part.markup {
             None => self.scanner.push(&text),
             Some(stripper) => {
-                let mut stripped = String::with_capacity(text.len());
-                stripper.push(&text, &mut stripped);
+                let (mut stripped, mut hidden) = (String::with_capacity(text.len()), String::new());
+                stripper.push(&text, &mut stripped, &mut hidden);
                 if last {
                     stripper.end(&mut stripped);
                 }
                 self.scanner.push(&stripped);
+                self.hidden.push(&hidden);
             }
         }
     }
@@ -246,21 +311,55 @@ impl Part {
         let is_text = head.media_type.starts_with("text/")
             || head.disposition == Disposition::Between
             || head.media_type == "message/rfc822";
-        if !is_text {
-            return Self::Unknown(Vec::new());
+        if head.media_type == "text/rfc822-headers" {
+            return Self::Header(Vec::new());
+        }
+        let is_markup_file = head.media_type.ends_with("+xml") || head.media_type == "application/xml";
+        if !is_text && !is_markup_file {
+            return Self::Unknown(Vec::new(), None);
         }
         let charset = head.charset.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
         let decoder = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_without_bom_handling();
-        let has_markup =
-            matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
-        Self::Text(Box::new(Text { decoder, markup: has_markup.then(Stripper::default), pending: Vec::new() }))
+        let is_page = head.file_name.as_deref().is_some_and(|name| {
+            let name = name.trim().to_ascii_lowercase();
+            [".html", ".htm", ".xhtml", ".xml", ".svg"].iter().any(|ending| name.ends_with(ending))
+        });
+        let has_markup = is_markup_file
+            || is_page
+            || matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
+        let text = Text { decoder, markup: has_markup.then(Stripper::default), pending: Vec::new() };
+        Self::Unknown(Vec::new(), Some(Box::new(text)))
     }
+}
+
+impl Text {
+    /// In the charset that its first octets tell (a byte order mark), if they tell any: what programs write as "Unicode".
+    fn marked_by(mut self, first: &[u8]) -> Self {
+        if let Some((charset, _)) = Encoding::for_bom(first) {
+            self.decoder = charset.new_decoder_with_bom_removal();
+        }
+        self
+    }
+}
+
+/// Whether text is in a charset that nobody here decodes. It is searched as UTF-8 all the same.
+fn has_unknown_charset(head: &PartHead) -> bool {
+    let Some(label) = head.charset.as_deref().filter(|_| head.media_type.starts_with("text/")) else { return false };
+    Encoding::for_label(label.as_bytes()).is_none_or(|charset| charset == encoding_rs::REPLACEMENT)
 }
 
 /// Whether a part is encrypted by its own word. A signed S/MIME entity could be read, but not by this release.
 fn is_sealed(head: &PartHead) -> bool {
-    let sealed =
-        ["application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted", "application/pgp-encrypted"];
+    let sealed = [
+        "application/pkcs7-mime",
+        "application/x-pkcs7-mime",
+        "multipart/encrypted",
+        "application/pgp-encrypted",
+        "application/ms-tnef",
+        // A piece of a message, or only where one is to be had (RFC 2046 §5.2).
+        "message/partial",
+        "message/external-body",
+    ];
     sealed.contains(&head.media_type.as_str())
 }
 

@@ -128,7 +128,7 @@ impl Scanner {
 
 /// The same text with every kind of digit, hyphen and blank written the plain way.
 fn normalize(text: &str, out: &mut String) {
-    if text.is_ascii() {
+    if text.is_ascii() && memchr::memchr(0, text.as_bytes()).is_none() {
         out.push_str(text);
         return;
     }
@@ -136,7 +136,8 @@ fn normalize(text: &str, out: &mut String) {
         '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10),
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{fe63}' => Some('-'),
         '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => None,
+        // Zeros stand between the letters of UTF-16 that is read as something else.
+        '\0' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => None,
         c => Some(c),
     }));
 }
@@ -153,7 +154,7 @@ fn look_for_numbers(text: &str, wanted: &mut [(NumberType, &mut bool)], year: u1
         let after = octets.get(place + run).copied().unwrap_or(b' ');
         // Only a Finnish number has a letter behind its first digits.
         let may_begin = run <= LONGEST_RUN && (!after.is_ascii_alphabetic() || run == HETU_RUN);
-        if may_begin && !before.is_ascii_alphanumeric() {
+        if may_begin && (!before.is_ascii_alphanumeric() || has_label_before(octets, place)) {
             for (kind, found) in wanted.iter_mut().filter(|(_, found)| !**found) {
                 **found = number_at(text, place, *kind, year);
             }
@@ -161,6 +162,13 @@ fn look_for_numbers(text: &str, wanted: &mut [(NumberType, &mut bool)], year: u1
         // On to the end of this run of digits: a number never begins within one.
         place += run.max(1);
     }
+}
+
+/// Whether a number is glued to a word that announces it: `pnr850101-2382`.
+fn has_label_before(octets: &[u8], place: usize) -> bool {
+    let from = place.saturating_sub(3);
+    let before = octets.get(from..place).unwrap_or_default().to_ascii_lowercase();
+    [&b"nr"[..], b"cpr", b"mer", b"no"].iter().any(|label| before.ends_with(label))
 }
 
 fn digits(octets: &[u8]) -> usize {
@@ -211,7 +219,7 @@ fn matches(octets: &[u8], shape: &[usize]) -> Option<usize> {
     for (number, run) in shape.iter().enumerate() {
         if number > 0 {
             let mut separators = 0;
-            while separators < 3 && matches!(octets.get(length), Some(b' ' | b'-' | b'+')) {
+            while separators < 3 && matches!(octets.get(length), Some(b' ' | b'-' | b'+' | b'\t' | b'/' | b'_')) {
                 length += 1;
                 separators += 1;
             }
