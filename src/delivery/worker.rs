@@ -24,6 +24,8 @@ use crate::vault::{Vault, random_octets};
 
 /// Octets of a header that goes back with a report.
 const HEADER_OCTETS: usize = 32 * 1024;
+/// How long to wait before an outcome that could not be settled is settled again.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 /// Attempts deliveries. Cheap to clone.
 #[derive(Clone)]
@@ -71,10 +73,10 @@ impl Worker {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let Some(lease) = self.schedule.next_consignment(&shutdown).await else { return };
-            let worker = self.clone();
+            let (worker, end) = (self.clone(), shutdown.clone());
             shutdown.spawn(async move {
                 let id = lease.id;
-                if let Err(fault) = worker.attempt(lease).await {
+                if let Err(fault) = worker.attempt(lease, &end).await {
                     tracing::error!(item.id = %id, %fault, "what came of an attempt could not be settled; it is attempted again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -83,7 +85,7 @@ impl Worker {
         }
     }
 
-    async fn attempt(&self, mut lease: ConsignmentLease) -> Result<(), QueueError> {
+    async fn attempt(&self, mut lease: ConsignmentLease, shutdown: &Shutdown) -> Result<(), QueueError> {
         let outgoing = lease.consignment.outgoing.clone();
         let open = |place: &usize| lease.consignment.progress.get(*place).is_some_and(|p| p.ended.is_none());
         let places: Vec<usize> = (0..outgoing.envelope().recipients.len()).filter(open).collect();
@@ -107,7 +109,33 @@ impl Worker {
         let now = self.clock.now();
         let is_over = now >= lease.expires();
         let sorted = self.note(&mut lease, &places, outcomes, is_over);
-        self.settle(lease, sorted, &content, now).await
+        self.settle_in_the_end(lease, &sorted, &content, now, shutdown).await
+    }
+
+    /// Settles an attempt. While the disk or a key is away the lease is kept and it is tried again: given back, the same
+    /// mail would be sent over and over until somebody makes room.
+    async fn settle_in_the_end(
+        &self,
+        mut lease: ConsignmentLease,
+        sorted: &Sorted,
+        content: &Content,
+        now: Time,
+        shutdown: &Shutdown,
+    ) -> Result<(), QueueError> {
+        let noted = lease.consignment.clone();
+        loop {
+            match self.settle(&mut lease, sorted, content, now).await {
+                Err(fault) if fault.is_outage() && !shutdown.has_begun() => {
+                    tracing::error!(item.id = %lease.id, %fault, "what came of an attempt cannot be settled yet");
+                    lease.consignment.clone_from(&noted);
+                }
+                settled => return settled,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AFTER_FAULT) => {}
+                () = shutdown.begun() => {}
+            }
+        }
     }
 
     /// Notes each outcome in the consignment.
@@ -179,18 +207,18 @@ impl Worker {
 
     async fn settle(
         &self,
-        mut lease: ConsignmentLease,
-        sorted: Sorted,
+        lease: &mut ConsignmentLease,
+        sorted: &Sorted,
         content: &Content,
         now: Time,
     ) -> Result<(), QueueError> {
         let id = lease.id;
-        let mut entries = self.events(&lease, &sorted)?;
+        let mut entries = self.events(lease, sorted)?;
         let mut reports = Vec::new();
         let warn = !sorted.deferred.is_empty()
             && !lease.consignment.delay_reported
             && now >= lease.created().after(self.delay_warning);
-        let wants_success: Vec<Failure> = self.relayed(&lease, &sorted);
+        let wants_success: Vec<Failure> = self.relayed(lease, sorted);
         let mut again = Some(self.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
         if !sorted.failed.is_empty() || warn || !wants_success.is_empty() {
             let (item, _) = self.inspector.item(id)?;
@@ -214,7 +242,7 @@ impl Worker {
             if is_answer(&item) && !sorted.failed.is_empty() {
                 // A person's answer is never thrown away: it waits for an operator.
                 tracing::error!(item.id = %id, "an answer could not be delivered to its department and is held");
-                reopen(&mut lease);
+                reopen(lease);
                 again = None;
             }
         }

@@ -60,6 +60,8 @@ pub enum Misdeed {
     Expired,
     /// Another subject at the userinfo endpoint than in the token.
     OtherSubject,
+    /// The level at the userinfo endpoint, which is not signed, and not in the token.
+    LevelUnsigned,
 }
 
 /// The provider, running.
@@ -198,15 +200,17 @@ impl Op {
         let or =
             |lie: Misdeed, truth: &str, lied: &str| if misdeed == lie { lied.to_owned() } else { truth.to_owned() };
         let age = if misdeed == Misdeed::Expired { 7_200 } else { 0 };
-        let claims = json!({
+        let mut claims = json!({
             "iss": or(Misdeed::WrongIssuer, &self.inside.issuer, "https://other.example"),
             "aud": or(Misdeed::WrongAudience, &self.inside.client_id, "somebody-else"),
             "sub": person.id,
             "nonce": or(Misdeed::WrongNonce, &granted.query.nonce, "another"),
             "iat": now - age,
             "exp": now - age + 300,
-            "acr": person.level,
         });
+        if let Some(claims) = claims.as_object_mut().filter(|_| misdeed != Misdeed::LevelUnsigned) {
+            claims.insert("acr".to_owned(), json!(person.level));
+        }
         let head = if misdeed == Misdeed::Unsigned {
             json!({ "alg": "none" })
         } else {
@@ -333,5 +337,8 @@ async fn userinfo(State(op): State<Op>, headers: HeaderMap) -> Response {
     told.insert("sub".to_owned(), json!(subject));
     told.insert("name".to_owned(), json!(person.name));
     told.insert(NUMBER_CLAIM.to_owned(), json!(person.number));
+    if changing.misdeed == Misdeed::LevelUnsigned {
+        told.insert("acr".to_owned(), json!(person.level));
+    }
     Json(Value::Object(told)).into_response()
 }

@@ -47,12 +47,12 @@ impl Scene {
     /// Raises everything below a directory.
     pub(crate) async fn raise(dir: &Path, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let clock = Clock::System;
-        let provider_at = free()?;
+        let [provider_at, e_id_at] = free()?;
         let provider =
             MailStandIn::start("the recipient's mail provider (stand-in)", provider_at, clock.clone(), shutdown)
                 .await?;
         let secret: String = random_octets::<16>()?.iter().map(|octet| format!("{octet:02x}")).collect();
-        let e_id = Op::start(free()?, ("sealgate", &secret), PERSONS.to_vec(), clock.clone(), shutdown).await?;
+        let e_id = Op::start(e_id_at, ("sealgate", &secret), PERSONS.to_vec(), clock.clone(), shutdown).await?;
         let with = |name, domain| Raising { dir, name, domain, provider_at, issuer: e_id.issuer(), secret: &secret };
         let sundby = with("Sundby kommun", "sundby.example").raise(&clock, shutdown).await?;
         let nordby = with("Nordby Kommune", "nordby.example").raise(&clock, shutdown).await?;
@@ -72,14 +72,14 @@ struct Raising<'r> {
 impl Raising<'_> {
     async fn raise(self, clock: &Clock, shutdown: &Shutdown) -> anyhow::Result<Organisation> {
         let dir = self.dir.join(self.domain);
-        let mail_server_at = free()?;
+        let [mail_server_at, outbound, inbound, portal, control] = free()?;
         let foundation = Foundation {
-            outbound: free()?,
-            inbound: free()?,
+            outbound,
+            inbound,
             internet: self.provider_at,
             mail_server: mail_server_at,
-            portal: free()?,
-            control: free()?,
+            portal,
+            control,
             issuer: self.issuer.to_owned(),
             department: Some(("bygg".to_owned(), "Bygglov".to_owned(), format!("bygg@{}", self.domain))),
             ..Foundation::usual(self.name, self.domain.parse()?)
@@ -143,7 +143,12 @@ impl Organisation {
     }
 }
 
-/// A port of this machine that is free now.
-fn free() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// Ports of this machine that are free now, no two the same.
+fn free<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
+    let held = std::array::from_fn::<_, N, _>(|_| TcpListener::bind("127.0.0.1:0"));
+    let mut ports = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for (port, holder) in ports.iter_mut().zip(&held) {
+        *port = holder.as_ref().map_err(|fault| anyhow::anyhow!("no free port: {fault}"))?.local_addr()?;
+    }
+    Ok(ports)
 }

@@ -116,12 +116,17 @@ fn places(text: &str, piece: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// What is seen of a character: nothing of blanks and of what is invisible by itself.
+/// Whether nothing is seen of a character by itself.
+#[must_use]
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\0'..='\u{1f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What is seen of a character: nothing of blanks and of what is invisible.
 fn seen(c: char) -> impl Iterator<Item = char> {
-    let is_unseen = c.is_whitespace()
-        || matches!(c, '\0'..='\u{1f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
-    std::iter::once(c).filter(move |_| !is_unseen).nfkd().flat_map(char::to_lowercase).filter(|c| !c.is_whitespace())
+    let is_seen = !c.is_whitespace() && !is_invisible(c);
+    std::iter::once(c).filter(move |_| is_seen).nfkd().flat_map(char::to_lowercase).filter(|c| !c.is_whitespace())
 }
 
 #[cfg(test)]

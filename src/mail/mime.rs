@@ -223,8 +223,8 @@ impl Splitter {
         let header = Header::new(std::mem::take(&mut self.header));
         if of == HeaderOf::Message {
             sink.header(&header);
-        } else if of == HeaderOf::Embedded || !header.as_bytes().split_inclusive(|octet| *octet == b'\n').all(is_field)
-        {
+        }
+        if of == HeaderOf::Embedded || !has_only_fields(header.as_bytes()) {
             self.tell_header(&header, sink);
         }
         let in_digest =
@@ -353,6 +353,13 @@ impl Splitter {
             State::Header(_) => {}
         }
     }
+}
+
+/// Whether a header is fields throughout. A blank in front of the first goes on with nothing.
+fn has_only_fields(header: &[u8]) -> bool {
+    !header.starts_with(b" ")
+        && !header.starts_with(b"\t")
+        && header.split_inclusive(|octet| *octet == b'\n').all(is_field)
 }
 
 /// Whether a line can stand in a header: it begins a field, goes on with one, or is empty.

@@ -29,7 +29,7 @@ pub use bounce::{Bounce, BouncedRecipient};
 pub use compose::{Letter, MultipartWriter};
 pub use date::rfc5322;
 pub use domain::{Domain, DomainFault};
-pub use edit::{HeaderEdit, find_folded, without};
+pub use edit::{HeaderEdit, find_folded, is_invisible, without};
 pub use envelope::{BodyType, DsnNotify, DsnReturn, Envelope, Recipient};
 pub use field::{Field, Header};
 pub use mime::{PartSink, Splitter, Structure, StructureFault};

@@ -3,11 +3,14 @@
 use mail_parser::parsers::MessageStream;
 use mail_parser::{ContentType, HeaderValue};
 
-use crate::mail::field::Header;
+use crate::mail::field::{Field, Header};
 use crate::mail::transfer::TransferEncoding;
 
 /// Octets of a boundary (RFC 2046 §5.1.1 allows 70; some programs write more).
 pub(crate) const BOUNDARY_OCTETS: usize = 256;
+
+/// Names read from one field.
+const NAMES: usize = 16;
 
 /// What is known of a part before its octets come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct PartHead {
     pub charset: Option<String>,
     /// The name it is given, by `filename` or `name` (RFC 2183, 2231, 2047).
     pub file_name: Option<String>,
+    /// Every name that any program may take for its own: fields and parameters said twice, `name` beside `filename`.
+    pub other_names: Vec<String>,
     /// What place it takes.
     pub disposition: Disposition,
     /// How its octets are written.
@@ -46,14 +51,7 @@ pub enum Disposition {
 
 impl PartHead {
     pub(crate) fn of(header: &Header, depth: usize, in_digest: bool) -> Self {
-        let parse = |name: &str| {
-            let value = header.first(name)?.value;
-            let ended = if value.ends_with(b"\n") { value.to_vec() } else { [value, b"\r\n"].concat() };
-            match MessageStream::new(&ended).parse_content_type().into_owned() {
-                HeaderValue::ContentType(parsed) => Some(parsed),
-                _ => None,
-            }
-        };
+        let parse = |name: &str| parameters(&header.first(name)?);
         let content: Option<ContentType<'static>> = parse("Content-Type");
         let disposition = parse("Content-Disposition");
         let attribute = |from: &Option<ContentType<'static>>, name: &str| {
@@ -89,6 +87,7 @@ impl PartHead {
                 Some(_) | None => TransferEncoding::Identity,
             },
             disposition: if is_file { Disposition::Attachment } else { Disposition::Inline },
+            other_names: names(header),
             media_type,
             file_name,
         }
@@ -104,6 +103,7 @@ impl PartHead {
             media_type: "text/plain".to_owned(),
             charset: None,
             file_name: None,
+            other_names: Vec::new(),
             disposition: Disposition::Opaque,
             encoding: TransferEncoding::Identity,
             boundary: None,
@@ -118,6 +118,30 @@ impl PartHead {
     pub(crate) fn is_message(&self) -> bool {
         matches!(self.media_type.as_str(), "message/rfc822" | "message/global")
     }
+}
+
+fn parameters(field: &Field<'_>) -> Option<ContentType<'static>> {
+    let value = field.value;
+    let ended = if value.ends_with(b"\n") { value.to_vec() } else { [value, b"\r\n"].concat() };
+    match MessageStream::new(&ended).parse_content_type().into_owned() {
+        HeaderValue::ContentType(parsed) => Some(parsed),
+        _ => None,
+    }
+}
+
+/// Every name that stands in a part's header, in order.
+fn names(header: &Header) -> Vec<String> {
+    let fields = header.fields().filter(|field| field.is("Content-Disposition") || field.is("Content-Type"));
+    let all = fields.filter_map(|field| parameters(&field));
+    let mut names = Vec::new();
+    for parsed in all {
+        let attributes = parsed.attributes().unwrap_or_default().iter();
+        let named = attributes.filter(|attribute| {
+            ["filename", "name"].iter().any(|name| attribute.name.trim_end_matches('*').eq_ignore_ascii_case(name))
+        });
+        names.extend(named.map(|attribute| decoded(&attribute.value)).take(NAMES));
+    }
+    names
 }
 
 /// Some programs write encoded words where RFC 2231 has another form.

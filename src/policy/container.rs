@@ -20,16 +20,18 @@ const DEPTH: usize = 3;
 /// Names of files that hold messages, which nobody takes apart within another file.
 const MESSAGES: [&str; 6] = [".eml", ".msg", ".mht", ".mhtml", ".pst", ".oft"];
 /// What compressed, encrypted or encoded files that nobody can look into begin with.
-const SEALED: [&[u8]; 14] = [
+const SEALED: [&[u8]; 16] = [
     b"7z\xbc\xaf",
     b"Rar!",
-    b"\x1f\x8b",                                     // gzip
-    b"\x1f\x9d",                                     // compress
-    b"BZh",                                          // bzip2
-    b"\xfd7zXZ\0",                                   // xz
-    b"\x5d\0\0",                                     // lzma
-    b"\x28\xb5\x2f\xfd",                             // zstd
-    b"\x04\x22\x4d\x18",                             // lz4
+    b"\x1f\x8b",         // gzip
+    b"\x1f\x9d",         // compress
+    b"BZh",              // bzip2
+    b"\xfd7zXZ\0",       // xz
+    b"\x5d\0\0",         // lzma
+    b"\x28\xb5\x2f\xfd", // zstd
+    b"\x04\x22\x4d\x18", // lz4
+    b"\x78\x9c",         // zlib
+    b"\x78\xda",
     b"MSCF",                                         // cab
     b"\x78\x9f\x3e\x22",                             // TNEF: winmail.dat
     b"!BDN",                                         // an Outlook store

@@ -173,6 +173,14 @@ impl PartSink for Notes {
             self.scanner.push(name);
             self.scanner.end();
         }
+        // Whatever else programs may call it: one of them is what the recipient's shows.
+        for name in head.other_names.iter().chain(head.file_name.as_ref()).filter_map(|name| plain_name(name)) {
+            if self.attachments.len() < NAMES && !self.attachments.contains(&name) {
+                self.scanner.push(&name);
+                self.scanner.end();
+                self.attachments.push(name);
+            }
+        }
         let is_message = head.media_type == "message/rfc822" || head.media_type == "message/global";
         let holds_message = head.file_name.as_deref().is_some_and(is_message_file) && !is_message;
         self.unreadable |= is_sealed(head) || holds_message || has_unknown_charset(head);
@@ -315,15 +323,15 @@ impl Part {
             return Self::Header(Vec::new());
         }
         let is_markup_file = head.media_type.ends_with("+xml") || head.media_type == "application/xml";
-        if !is_text && !is_markup_file {
-            return Self::Unknown(Vec::new(), None);
-        }
-        let charset = head.charset.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
-        let decoder = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_without_bom_handling();
         let is_page = head.file_name.as_deref().is_some_and(|name| {
             let name = name.trim().to_ascii_lowercase();
             [".html", ".htm", ".xhtml", ".xml", ".svg"].iter().any(|ending| name.ends_with(ending))
         });
+        if !is_text && !is_markup_file && !is_page {
+            return Self::Unknown(Vec::new(), None);
+        }
+        let charset = head.charset.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
+        let decoder = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_without_bom_handling();
         let has_markup = is_markup_file
             || is_page
             || matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
@@ -340,6 +348,13 @@ impl Text {
         }
         self
     }
+}
+
+/// A file's name as a desktop takes it: invisible characters gone, and the dots and blanks behind it.
+fn plain_name(name: &str) -> Option<String> {
+    let seen: String = name.chars().filter(|c| !crate::mail::is_invisible(*c)).collect();
+    let plain = seen.trim().trim_end_matches(['.', ' ']);
+    (!plain.is_empty()).then(|| plain.to_owned())
 }
 
 /// Whether text is in a charset that nobody here decodes. It is searched as UTF-8 all the same.
@@ -404,6 +419,45 @@ mod tests {
             assert_eq!(read(message.as_bytes()).found, [true], "{message}");
         }
         assert_eq!(read(b"Subject: x\r\n\r\n850101-2383").found, [false]);
+    }
+
+    #[test]
+    fn a_part_is_what_it_is_not_what_it_is_called() {
+        let part = |head: &str, octets: &[u8]| {
+            use base64::Engine;
+            let octets = base64::engine::general_purpose::STANDARD.encode(octets);
+            let whole = format!("Content-Type: {head}\r\nContent-Transfer-Encoding: base64\r\n\r\n{octets}\r\n");
+            read(whole.as_bytes())
+        };
+        let marked: Vec<u8> = "\u{feff}pnr 850101-2382".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = "\u{feff}pnr 850101-2382".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for head in
+            ["text/plain", "text/csv; charset=utf-8", "text/plain; charset=utf-16", "text/plain; charset=iso-8859-1"]
+        {
+            assert_eq!(part(head, &marked).found, [true], "{head}");
+            assert_eq!(part(head, &big).found, [true], "{head}");
+        }
+        for head in ["text/plain; charset=utf-7", "text/plain; charset=hz-gb-2312", "text/plain; charset=x-nobody"] {
+            assert!(part(head, b"hej").unreadable, "{head}");
+        }
+        assert!(part("text/plain", b"\x1f\x8bxxxx").unreadable);
+        assert!(part("text/html", b"PK\x03\x04 broken").unreadable);
+        assert!(part("application/octet-stream; name=a.eml", b"x").unreadable);
+        assert!(part("text/plain", b"hej\r\nbegin 644 a.txt\r\n#86)C\r\nend\r\n").unreadable);
+        assert!(read(b"Content-Type: message/partial; id=x; number=1\r\n\r\nx").unreadable);
+        let html = b"<p>850<b class=\"x\">101</b>-2382</p>";
+        assert_eq!(part("application/octet-stream; name=\"a.html\"", html).found, [true]);
+        let inner = b"Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?B?w6UgODUwMTAxLTIzODI=?=\r\n\r\nhej";
+        assert_eq!(read(inner).found, [true]);
+        let named =
+            "Content-Type: a/b; name=\"b.exe\"\r\nContent-Disposition: attachment; filename=\"a.txt. \"\r\n\r\nx";
+        let names = read(named.as_bytes()).attachments;
+        assert!(["b.exe", "a.txt"].iter().all(|name| names.iter().any(|known| known == name)), "{names:?}");
+        let long = format!(
+            "Content-Type: multipart/mixed; boundary={0}\r\n\r\n--{0}\r\n\r\nx\r\n--{0}--\r\n",
+            "b".repeat(300)
+        );
+        assert!(read(long.as_bytes()).unreadable);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Searching text as it streams by: national numbers and regular expressions.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 use crate::directory::{Certainty, NationalId, NumberType};
 use crate::policy::error::RuleFault;
@@ -19,7 +21,9 @@ const LONGEST_RUN: usize = 12;
 /// Digits a Finnish number begins with.
 const HETU_RUN: usize = 6;
 /// Octets a number with its separators may take.
-const LONGEST: usize = 24;
+const LONGEST: usize = 32;
+/// Octets between two runs of a number's digits.
+const SEPARATORS: usize = 4;
 /// Octets a compiled regular expression may take.
 const REGEX_OCTETS: usize = 1 << 20;
 /// Octets looked at together for a digit.
@@ -132,12 +136,23 @@ fn normalize(text: &str, out: &mut String) {
         out.push_str(text);
         return;
     }
-    out.extend(text.chars().filter_map(|c| match c {
-        '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10),
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{fe63}' => Some('-'),
+    let composed = match is_nfkc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        IsNormalized::No | IsNormalized::Maybe => Cow::Owned(text.nfkc().collect()),
+    };
+    out.extend(composed.chars().filter_map(|c| match c {
+        '\u{660}'..='\u{669}' => char::from_digit(u32::from(c) - 0x660, 10),
+        '\u{6f0}'..='\u{6f9}' => char::from_digit(u32::from(c) - 0x6f0, 10),
+        '\u{b7}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{fe63}' => Some('-'),
         '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
         // Zeros stand between the letters of UTF-16 that is read as something else.
-        '\0' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => None,
+        '\0'
+        | '\u{335}'..='\u{338}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2060}'
+        | '\u{feff}' => None,
         c => Some(c),
     }));
 }
@@ -185,7 +200,9 @@ fn first_digit(octets: &[u8]) -> Option<usize> {
 /// The shapes of a kind: runs of digits with at most one separator between them.
 fn shapes(kind: NumberType) -> &'static [&'static [usize]] {
     match kind {
-        NumberType::SePersonnummer | NumberType::SeSamordningsnummer => &[&[6, 4], &[8, 4], &[10], &[12]],
+        NumberType::SePersonnummer | NumberType::SeSamordningsnummer => {
+            &[&[6, 4], &[8, 4], &[10], &[12], &[4, 2, 2, 4], &[2, 2, 2, 4]]
+        }
         NumberType::SeOrganisationsnummer => &[&[6, 4], &[10], &[8, 4], &[12]],
         NumberType::DkCpr => &[&[6, 4], &[10], &[2, 2, 2, 4]],
         NumberType::DkCvr => &[&[8], &[2, 2, 2, 2], &[4, 4]],
@@ -204,10 +221,15 @@ fn number_at(text: &str, place: usize, kind: NumberType, year: u16) -> bool {
     shapes(kind).iter().any(|shape| {
         let Some(length) = matches(octets, shape) else { return false };
         let Some(found) = text.get(place..place + length) else { return false };
-        match NationalId::judge(kind, found, year) {
+        // As it is written usually; a plus stays, for it says the century.
+        let plain: String = found.chars().filter(|c| c.is_ascii_digit() || matches!(c, '-' | '+')).collect();
+        match NationalId::judge(kind, &plain, year) {
             Ok((_, Certainty::Checked)) => true,
-            // With its separator a date suffices; bare digits need a word beside them.
-            Ok((_, Certainty::DateOnly)) => shape.len() > 1 || has_word_nearby(text, place, length),
+            // With its usual separator a date suffices; bare digits, and what may be an amount, need a word beside them.
+            Ok((_, Certainty::DateOnly)) => {
+                let usual = shape.len() > 1 && (shape.len() > 2 || found.contains(['-', ' ']));
+                usual || has_word_nearby(text, place, length)
+            }
             Err(_) => false,
         }
     })
@@ -219,7 +241,9 @@ fn matches(octets: &[u8], shape: &[usize]) -> Option<usize> {
     for (number, run) in shape.iter().enumerate() {
         if number > 0 {
             let mut separators = 0;
-            while separators < 3 && matches!(octets.get(length), Some(b' ' | b'-' | b'+' | b'\t' | b'/' | b'_')) {
+            while separators < SEPARATORS
+                && matches!(octets.get(length), Some(b' ' | b'-' | b'+' | b'\t' | b'/' | b'_' | b'.' | b'\r' | b'\n'))
+            {
                 length += 1;
                 separators += 1;
             }
@@ -276,6 +300,17 @@ mod tests {
             "８５０１０１-２３８２",
             "8501\u{ad}01-2382",
             "pnr:850101-2382",
+            "pnr850101-2382",
+            "850101.2382",
+            "850101/2382",
+            "850101_2382",
+            "850101\t2382",
+            "850101-\r\n2382",
+            "1985-01-01-2382",
+            "85-01-01-2382",
+            "850101\u{b7}2382",
+            "𝟖𝟓𝟎𝟏𝟎𝟏-𝟐𝟑𝟖𝟐",
+            "٨٥٠١٠١-٢٣٨٢",
         ] {
             assert!(found(NumberType::SePersonnummer, text), "{text}");
         }

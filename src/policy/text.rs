@@ -169,7 +169,6 @@ fn is_block(tag: &str) -> bool {
             | "table-cell"
             | "table-row"
             | "line-break"
-            | "tspan"
             | "text"
     )
 }

@@ -34,6 +34,16 @@ impl QueueError {
             Self::RowIsUnreadable(_) | Self::NoSuchItem(_) | Self::TooLong(_) => false,
         }
     }
+
+    /// Whether the disk or a key is away, whatever was asked: the same will do once it is back.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Store(fault) => matches!(fault, StoreError::DiskIsFull | StoreError::Unavailable(_)),
+            Self::Vault(fault) => fault.is_temporary(),
+            Self::RowIsUnreadable(_) | Self::NoSuchItem(_) | Self::TooLong(_) => false,
+        }
+    }
 }
 
 impl QueueError {

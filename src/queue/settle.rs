@@ -150,10 +150,10 @@ impl Settlement {
     /// attempted then. Reports go into the same transaction.
     ///
     /// # Errors
-    /// [`QueueError`]; the consignment is due as before then.
+    /// [`QueueError`]; the consignment is due as before then. While the lease is held nobody else attempts it.
     pub async fn settle(
         &self,
-        lease: ConsignmentLease,
+        lease: &ConsignmentLease,
         again: Option<Time>,
         reports: Vec<PreparedItem>,
         entries: Vec<Entry>,
@@ -168,7 +168,7 @@ impl Settlement {
     /// [`QueueError`]; the consignment is due as before then.
     pub async fn hold(
         &self,
-        lease: ConsignmentLease,
+        lease: &ConsignmentLease,
         reports: Vec<PreparedItem>,
         entries: Vec<Entry>,
     ) -> Result<(), QueueError> {
@@ -177,7 +177,7 @@ impl Settlement {
 
     async fn settle_at(
         &self,
-        lease: ConsignmentLease,
+        lease: &ConsignmentLease,
         again: Option<Time>,
         reports: Vec<PreparedItem>,
         entries: Vec<Entry>,
@@ -224,7 +224,6 @@ impl Settlement {
                 entries.into_iter().try_for_each(|entry| entry.write(tx))
             }))
             .await?;
-        drop(lease);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Large bodies as files, through the `object_store` interface where it serves: so that another store of objects fits.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,6 +181,7 @@ impl BlobWriter for FileWriter {
         // The library renames the file into place and syncs nothing: file first, then both folders that name it.
         let (path, folder) = (self.path, self.folder);
         let sync = move || {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
             std::fs::File::open(&path)?.sync_all()?;
             if let Some(parent) = path.parent() {
                 std::fs::File::open(parent)?.sync_all()?;

@@ -102,6 +102,7 @@ async fn no_lie_of_a_provider_is_believed() {
         (Misdeed::OtherKey, "signature"),
         (Misdeed::Expired, "expired"),
         (Misdeed::OtherSubject, "another subject"),
+        (Misdeed::LevelUnsigned, "is not accepted"),
     ] {
         let scene = scene().await;
         let (back, binding) = scene.way("one", "eva").await;

@@ -62,12 +62,20 @@ impl Scene {
 
 /// Hands a gateway a message; the answer to the final dot.
 pub fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
+    send_from(address, "anna@sundby.example", to, &format!("Subject: {subject}\r\n"))
+}
+
+/// … from anybody, with any header.
+fn send_from(address: SocketAddr, from: &str, to: &[&str], header: &str) -> String {
     let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
     let mut told = String::new();
     reader.read_line(&mut told).unwrap();
-    let mut lines = vec!["HELO client.example".to_owned(), "MAIL FROM:<anna@sundby.example>".to_owned()];
+    let mut lines = vec!["HELO client.example".to_owned(), format!("MAIL FROM:<{from}>")];
     lines.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
-    lines.extend(["DATA".to_owned(), format!("From: anna@sundby.example\r\nSubject: {subject}\r\nX-Sealgate-Origin: forged\r\nX-Sealgate-Message: forged\r\n\r\ntext\r\n.")]);
+    lines.extend([
+        "DATA".to_owned(),
+        format!("From: {from}\r\n{header}X-Sealgate-Origin: forged\r\nX-Sealgate-Message: forged\r\n\r\ntext\r\n."),
+    ]);
     for line in lines {
         reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
         told.clear();
@@ -225,4 +233,35 @@ async fn a_return_mailbox_chosen_for_good_is_remembered_for_that_kind_of_recipie
     assert!(!names_it(&receipt(business)), "for citizens, not for businesses");
     assert!(names_it(&receipt("[svar: kansli!] [id: se-organisationsnummer 212000-0142] Hej")));
     assert!(names_it(&receipt(business)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_is_secure_however_long_it_is_and_a_circle_ends() {
+    let scene = Scene::raise().await;
+    let (from, eva) = ("anna@sundby.example", ["eva@live.example"]);
+    let said = |header: &str| send_from(scene.gateway.outbound, from, &eva, header);
+    id_in(&said("Subject: [sikker] Hej\r\nMessage-ID: <root@sundby.example>\r\n"));
+    wait_until("the notice", || scene.outside.messages().len() == 1);
+    let newer = |count: usize| (0..count).map(|n| format!(" <n{n}@sundby.example>\r\n")).collect::<String>();
+    for (place, count) in [1, 25, 250, 2_500].into_iter().enumerate() {
+        id_in(&said(&format!(
+            "Subject: Re: Hej\r\nMessage-ID: <later{count}@sundby.example>\r\nReferences: <root@sundby.example>\r\n{}",
+            newer(count)
+        )));
+        wait_until("another notice", || scene.outside.messages().len() == 2 + place);
+        let left = String::from_utf8_lossy(scene.outside.messages().last().unwrap()).into_owned();
+        assert!(!left.contains("Re: Hej"), "{left}");
+    }
+    let hops = |count: usize| said(&format!("{}Subject: Hej\r\n", "Received: from a by b; now\r\n".repeat(count)));
+    id_in(&hops(100));
+    assert!(hops(101).starts_with("550 5.4.6"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_to_noreply_of_himself_is_told_by_his_own_server() {
+    let scene = Scene::raise().await;
+    let to = ["noreply@gw.sundby.example"];
+    let told = send_from(scene.gateway.inbound, "forged@live.example", &to, "Subject: Hej\r\n");
+    assert!(told.starts_with("550 5.7.1") && told.contains("our notices"), "{told}");
+    assert!(scene.queue().is_empty() && scene.outside.messages().is_empty());
 }

@@ -17,6 +17,12 @@ pub fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
+/// Four of them, no two the same.
+fn free_four() -> [SocketAddr; 4] {
+    let held = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    held.map(|holder| holder.local_addr().unwrap())
+}
+
 /// Waits until a condition holds.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -41,11 +47,12 @@ pub struct Gateway {
 impl Gateway {
     /// Founds a gateway that hands outside mail to `internet` and inside mail to `mail_server`.
     pub fn found(folder: &Path, internet: SocketAddr, mail_server: SocketAddr, issuer: &str) -> Self {
+        let [outbound, inbound, portal, control] = free_four();
         let foundation = Foundation {
-            outbound: free(),
-            inbound: free(),
-            portal: free(),
-            control: free(),
+            outbound,
+            inbound,
+            portal,
+            control,
             internet,
             mail_server,
             issuer: issuer.to_owned(),
