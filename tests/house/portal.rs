@@ -18,6 +18,8 @@ use sealgate::telemetry::Metrics;
 use sealgate::texts::{Language, Zone};
 use sealgate::vault::{Identity, Vault};
 
+use crate::pdf::{Paper, in_order};
+
 const NOON: i64 = 1_795_521_600_000; // 2026-11-24T12:00:00Z
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -397,26 +399,43 @@ async fn mail_is_shown_without_its_teeth() {
     assert_eq!(original, [b"X-Head: ours\r\n", LETTER.as_bytes()].concat());
     let paper = eva.get(&format!("/messages/{id}/pdf")).await;
     assert_eq!(paper.headers()["content-type"], "application/pdf");
-    let text = pdf_text(&paper.bytes().await.unwrap());
-    for said in ["Komplettering av bygglov", "Hej Åsa!", "Situationsplan år 1.pdf", "Anna Berg, Bygglov, Sundby kommun"]
-    {
-        assert!(text.contains(said), "{said}: {text}");
-    }
+    let text = Paper::from(&paper.bytes().await.unwrap()).text();
+    let said = ["Anna Berg, Bygglov, Sundby kommun", "Hej Åsa!", "2 bifogade filer", "Situationsplan år 1.pdf"];
+    in_order(&text, &said);
     assert_eq!(house.events().iter().filter(|(kind, _)| kind == "fetched").count(), 4);
 }
 
-/// What `pdftotext` reads, where it is installed; else nothing is claimed but that there is a PDF.
-fn pdf_text(pdf: &[u8]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("message.pdf");
-    std::fs::write(&file, pdf).unwrap();
-    let read = std::process::Command::new("pdftotext").arg("-layout").arg(&file).arg("-").output();
-    let Ok(read) = read else {
-        eprintln!("LOUD: pdftotext is not installed, so nobody read the PDF");
-        return "Komplettering av bygglov Hej Åsa! Situationsplan år 1.pdf Anna Berg, Bygglov, Sundby kommun"
-            .to_owned();
-    };
-    String::from_utf8(read.stdout).unwrap()
+/// Labels are in the language the page has; the message is in its sender's.
+#[tokio::test]
+async fn a_saved_message_is_accessible_in_the_readers_language() {
+    let house = House::open().await;
+    let letter = LETTER.replace("Vi behöver en ritning till.", "Ærø og Ålborg, blåbær på öen: ÆØÅ ÄÖ.");
+    let (token, id) = house.deposit("eva@live.example", None, letter.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    for (language, from, received, files) in [
+        ("sv", "Från", "Mottaget", "2 bifogade filer"),
+        ("da", "Fra", "Modtaget", "2 vedhæftede filer"),
+        ("en", "From", "Received", "2 attached files"),
+    ] {
+        let page = eva.page(&format!("/messages/{id}?lang={language}")).await;
+        assert!(page.contains(from) && page.contains(received) && page.contains(files), "{page}");
+        let saved = eva.get(&format!("/messages/{id}/pdf")).await;
+        let paper = Paper::from(&saved.bytes().await.unwrap());
+        paper.is_accessible(language);
+        let said = [
+            "Komplettering av bygglov för Storgatan 1",
+            from,
+            "Anna Berg, Bygglov, Sundby kommun",
+            received,
+            "Hej Åsa!",
+            "Ærø og Ålborg, blåbær på öen: ÆØÅ ÄÖ.",
+            "> Tidigare fråga",
+            files,
+            "Situationsplan år 1.pdf (PDF, ",
+        ];
+        in_order(&paper.text(), &said);
+    }
 }
 
 #[tokio::test]
