@@ -63,6 +63,7 @@ impl Daemon {
             settlement: kept.settlement.clone(),
             inspector: kept.inspector.clone(),
             bodies: Arc::clone(&kept.bodies),
+            warm: kept.spool.warm().clone(),
             vault: kept.vault.clone(),
             reporter: kept.reporter.clone(),
             journal: kept.journal.clone(),

@@ -1,4 +1,4 @@
-//! A kept message as delivery reads it: unlocked as it goes out, never whole in memory.
+//! A kept message as delivery reads it: as it is still in memory when it was just promised, else unlocked as it goes out.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::delivery::octets::{Contents, Octets, Unreadable};
+use crate::queue::{Warm, WarmMessage};
 use crate::sealing::Content;
 use crate::store::{Bodies, BodyReader};
 use crate::vault::{UnlockingStream, Vault};
@@ -15,22 +16,27 @@ pub struct Kept {
     content: Content,
     bodies: Arc<Bodies>,
     vault: Vault,
+    warm: Warm,
 }
 
 /// One reading of it.
 struct KeptOctets {
     head: Option<Bytes>,
-    reader: BodyReader,
-    unlocking: Option<UnlockingStream>,
+    from: From,
     /// Octets still to be passed over.
     skip: u64,
+}
+
+enum From {
+    Memory(WarmMessage),
+    Store { reader: Box<BodyReader>, unlocking: Option<UnlockingStream> },
 }
 
 impl Kept {
     /// The message that this content is.
     #[must_use]
-    pub fn new(content: Content, bodies: Arc<Bodies>, vault: Vault) -> Self {
-        Self { content, bodies, vault }
+    pub fn new(content: Content, bodies: Arc<Bodies>, vault: Vault, warm: Warm) -> Self {
+        Self { content, bodies, vault, warm }
     }
 }
 
@@ -38,10 +44,15 @@ impl Kept {
 impl Contents for Kept {
     async fn open(&self) -> Result<Box<dyn Octets>, Unreadable> {
         let body = &self.content.body;
-        let reader = self.bodies.read(body).await.map_err(unreadable)?;
-        let unlocking = Some(self.vault.unlocking(body.epoch).map_err(unreadable)?);
+        let from = match self.warm.take(body.id) {
+            Some(message) => From::Memory(message),
+            None => From::Store {
+                reader: Box::new(self.bodies.read(body).await.map_err(unreadable)?),
+                unlocking: Some(self.vault.unlocking(body.epoch).map_err(unreadable)?),
+            },
+        };
         let head = (!self.content.head.is_empty()).then(|| Bytes::from(self.content.head.clone()));
-        Ok(Box::new(KeptOctets { head, reader, unlocking, skip: self.content.skip }))
+        Ok(Box::new(KeptOctets { head, from, skip: self.content.skip }))
     }
 }
 
@@ -51,22 +62,34 @@ impl Octets for KeptOctets {
         if let Some(head) = self.head.take() {
             return Ok(Some(head));
         }
-        while let Some(mut unlocking) = self.unlocking.take() {
-            let mut plain = Vec::new();
-            match self.reader.next().await.map_err(unreadable)? {
-                Some(locked) => {
-                    unlocking.write(&locked, &mut plain).map_err(unreadable)?;
-                    self.unlocking = Some(unlocking);
-                }
-                None => unlocking.finish(&mut plain).map_err(unreadable)?,
-            }
+        while let Some(mut plain) = self.from.next().await? {
             let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(plain.len());
             self.skip -= passed as u64;
             if passed < plain.len() {
-                return Ok(Some(Bytes::from(plain).slice(passed..)));
+                return Ok(Some(plain.split_off(passed)));
             }
         }
         Ok(None)
+    }
+}
+
+impl From {
+    /// The next octets, perhaps none yet; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Unreadable> {
+        let (reader, unlocking) = match self {
+            Self::Memory(message) => return Ok(message.next_piece()),
+            Self::Store { reader, unlocking } => (reader, unlocking),
+        };
+        let Some(mut stream) = unlocking.take() else { return Ok(None) };
+        let mut plain = Vec::new();
+        match reader.next().await.map_err(unreadable)? {
+            Some(locked) => {
+                stream.write(&locked, &mut plain).map_err(unreadable)?;
+                *unlocking = Some(stream);
+            }
+            None => stream.finish(&mut plain).map_err(unreadable)?,
+        }
+        Ok(Some(Bytes::from(plain)))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::mail::{Address, Envelope};
 use crate::net::{Clock, Shutdown, Time};
 use crate::notify::{Failure, ReportKind, Reporter};
 use crate::policy::FixedKind;
-use crate::queue::{Backoff, ConsignmentLease, Ended, Inspector, Item, Kind, QueueError, Schedule, Settlement};
+use crate::queue::{Backoff, ConsignmentLease, Ended, Inspector, Item, Kind, QueueError, Schedule, Settlement, Warm};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::{Content, NextHop};
 use crate::store::Bodies;
@@ -40,6 +40,8 @@ pub struct Worker {
     pub inspector: Inspector,
     /// Kept octets.
     pub bodies: Arc<Bodies>,
+    /// What leaves soon and is still in memory.
+    pub warm: Warm,
     /// The lock.
     pub vault: Vault,
     /// Who tells senders.
@@ -103,7 +105,7 @@ impl Worker {
             size: content.length(),
             has_eight_bit: content.has_eight_bit,
             has_utf8_header: content.has_utf8_header,
-            contents: Arc::new(Kept::new(content.clone(), Arc::clone(&self.bodies), self.vault.clone())),
+            contents: Arc::new(self.kept(content.clone())),
         };
         let outcomes = self.transport.deliver(&dispatch).await;
         let now = self.clock.now();
@@ -303,10 +305,13 @@ impl Worker {
         Ok(entries)
     }
 
+    fn kept(&self, content: Content) -> Kept {
+        Kept::new(content, Arc::clone(&self.bodies), self.vault.clone(), self.warm.clone())
+    }
+
     /// The message's own header, as far as it goes back with a report; nothing if it cannot be read.
     async fn header(&self, content: &Content) -> Vec<u8> {
-        let kept = Kept::new(content.clone(), Arc::clone(&self.bodies), self.vault.clone());
-        let Ok(mut octets) = kept.open().await else { return Vec::new() };
+        let Ok(mut octets) = self.kept(content.clone()).open().await else { return Vec::new() };
         let mut header = Vec::new();
         while header.len() < HEADER_OCTETS
             && let Ok(Some(chunk)) = octets.next().await

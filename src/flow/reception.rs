@@ -114,7 +114,10 @@ impl Reception for House {
         if declared_size.is_some_and(|size| size > limit) {
             return Err(ReceptionError::TooLarge);
         }
-        let draft = self.spool.begin()?;
+        let draft = match origin {
+            Origin::Outbound => self.spool.begin_warm()?,
+            Origin::Inbound => self.spool.begin()?,
+        };
         let year = settings.year(self.clock.now());
         let reader = match origin {
             Origin::Outbound => Reader::new(Arc::clone(&settings.rules), year),
@@ -175,7 +178,7 @@ impl Receiving for Arriving {
             year: settings.year(house.clock.now()),
         };
         let verdict = house.judge(&settings, origin, &facts)?;
-        let body = draft.finish().await?;
+        let (body, warm) = draft.finish_warm().await?;
         let now = house.clock.now();
         let id = QueueId::from_parts(
             u64::try_from(now.unix_ms()).unwrap_or(0),
@@ -230,7 +233,12 @@ impl Receiving for Arriving {
         let kind = Kind::Mail { content, portal };
         let item = Item { kind, origin, envelope, verdict, states, summary };
         let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
+        let leaves_at_once = !new.outgoings.is_empty();
         let prepared = new.prepare(&house.vault)?;
+        // Before the commit, for who is due is leased at once.
+        if leaves_at_once && let Some(warm) = warm {
+            house.spool.warm().put(prepared.body_ref().id, warm);
+        }
         house.rows.commit(Box::new(move |tx| prepared.write(tx))).await.map_err(crate::queue::QueueError::from)?;
         house.schedule.ring();
         Ok(id)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::queue::error::QueueError;
+use crate::queue::warm::{Warm, WarmMessage};
 use crate::store::{Bodies, PreparedBody};
 use crate::vault::{Epoch, LockingStream, Vault};
 
@@ -11,6 +12,7 @@ use crate::vault::{Epoch, LockingStream, Vault};
 pub struct Spool {
     bodies: Arc<Bodies>,
     vault: Vault,
+    warm: Warm,
 }
 
 /// A message being received: its octets go through the lock into the store. Dropped, it leaves nothing behind.
@@ -19,13 +21,14 @@ pub struct Draft {
     lock: LockingStream,
     writer: crate::store::BodyWriter,
     length: u64,
+    warm: Option<WarmMessage>,
 }
 
 impl Spool {
     /// A spool over these bodies.
     #[must_use]
     pub fn new(bodies: Arc<Bodies>, vault: Vault) -> Self {
-        Self { bodies, vault }
+        Self { bodies, vault, warm: Warm::default() }
     }
 
     /// Begins a draft.
@@ -35,7 +38,16 @@ impl Spool {
     pub fn begin(&self) -> Result<Draft, QueueError> {
         self.vault.files_are_there()?;
         let locker = self.vault.locker();
-        Ok(Draft { epoch: locker.epoch(), lock: locker.stream()?, writer: self.bodies.writer(), length: 0 })
+        let (lock, writer) = (locker.stream()?, self.bodies.writer());
+        Ok(Draft { epoch: locker.epoch(), lock, writer, length: 0, warm: None })
+    }
+
+    /// Begins a draft that may leave as soon as it is promised: it stays in memory until then, if there is room.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock cannot be made.
+    pub fn begin_warm(&self) -> Result<Draft, QueueError> {
+        Ok(Draft { warm: Some(self.warm.begin()), ..self.begin()? })
     }
 
     /// Keeps octets that are already whole: a letter of our own.
@@ -43,9 +55,19 @@ impl Spool {
     /// # Errors
     /// [`QueueError`] if the lock or the store fails.
     pub async fn keep(&self, octets: &[u8]) -> Result<PreparedBody, QueueError> {
-        let mut draft = self.begin()?;
+        let mut draft = self.begin_warm()?;
         draft.write(octets).await?;
-        draft.finish().await
+        let (body, warm) = draft.finish_warm().await?;
+        if let Some(warm) = warm {
+            self.warm.put(body.body_ref().id, warm);
+        }
+        Ok(body)
+    }
+
+    /// What leaves soon and is still in memory.
+    #[must_use]
+    pub fn warm(&self) -> &Warm {
+        &self.warm
     }
 
     /// The bodies below.
@@ -61,6 +83,9 @@ impl Draft {
     /// # Errors
     /// [`QueueError`] if the lock or the store fails.
     pub async fn write(&mut self, octets: &[u8]) -> Result<(), QueueError> {
+        if self.warm.as_mut().is_some_and(|warm| !warm.push(octets)) {
+            self.warm = None;
+        }
         let chunk = self.lock.write(octets)?;
         self.length += octets.len() as u64;
         Ok(self.writer.write(chunk).await?)
@@ -76,9 +101,17 @@ impl Draft {
     ///
     /// # Errors
     /// [`QueueError`] if the lock or the store fails.
-    pub async fn finish(mut self) -> Result<PreparedBody, QueueError> {
+    pub async fn finish(self) -> Result<PreparedBody, QueueError> {
+        self.finish_warm().await.map(|(body, _)| body)
+    }
+
+    /// The same, and the message as it is in memory, if it was [begun warm](Spool::begin_warm) and found room.
+    ///
+    /// # Errors
+    /// As [`Draft::finish`].
+    pub async fn finish_warm(mut self) -> Result<(PreparedBody, Option<WarmMessage>), QueueError> {
         let (chunk, digest) = self.lock.finish()?;
         self.writer.write(chunk).await?;
-        Ok(self.writer.finish(self.epoch, digest, self.length).await?)
+        Ok((self.writer.finish(self.epoch, digest, self.length).await?, self.warm))
     }
 }
