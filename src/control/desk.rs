@@ -123,7 +123,7 @@ impl Desk {
 
     /// Gives an item up; its sender is always told.
     async fn drop_item(&self, id: QueueId) -> Result<Value, Refusal> {
-        let (item, consignments) = self.inspector.item(id)?;
+        let (item, consignments) = self.inspector.item_and_consignments(id)?;
         let house = self.reporter.mailer().house();
         let reason = say(house.head.language, "reason-dropped", &[]);
         let failure = |address: &Address| Failure {

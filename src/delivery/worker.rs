@@ -77,17 +77,13 @@ impl Worker {
             let Some(lease) = self.schedule.next_consignment(&shutdown).await else { return };
             let (worker, end) = (self.clone(), shutdown.clone());
             shutdown.spawn(async move {
-                let id = lease.id;
-                if let Err(fault) = worker.attempt(lease, &end).await {
-                    tracing::error!(item.id = %id, %fault, "what came of an attempt could not be settled; it is attempted again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+                worker.attempt(lease, &end).await;
                 drop(place);
             });
         }
     }
 
-    async fn attempt(&self, mut lease: ConsignmentLease, shutdown: &Shutdown) -> Result<(), QueueError> {
+    async fn attempt(&self, mut lease: ConsignmentLease, shutdown: &Shutdown) {
         let outgoing = lease.consignment.outgoing.clone();
         let open = |place: &usize| lease.consignment.progress.get(*place).is_some_and(|p| p.ended.is_none());
         let places: Vec<usize> = (0..outgoing.envelope().recipients.len()).filter(open).collect();
@@ -111,11 +107,11 @@ impl Worker {
         let now = self.clock.now();
         let is_over = now >= lease.expires();
         let sorted = self.note(&mut lease, &places, outcomes, is_over);
-        self.settle_in_the_end(lease, &sorted, &content, now, shutdown).await
+        self.settle_in_the_end(lease, &sorted, &content, now, shutdown).await;
     }
 
-    /// Settles an attempt. While the disk or a key is away the lease is kept and it is tried again: given back, the same
-    /// mail would be sent over and over until somebody makes room.
+    /// Settles an attempt. While it cannot be settled the lease is kept: given back, the same mail would be sent over and
+    /// over. What passes (the disk, a key) is waited for; what does not is set aside with how far it has come.
     async fn settle_in_the_end(
         &self,
         mut lease: ConsignmentLease,
@@ -123,21 +119,46 @@ impl Worker {
         content: &Content,
         now: Time,
         shutdown: &Shutdown,
-    ) -> Result<(), QueueError> {
+    ) {
+        let id = lease.id;
         let noted = lease.consignment.clone();
+        let mut never: Option<String> = None;
         loop {
-            match self.settle(&mut lease, sorted, content, now).await {
-                Err(fault) if fault.is_outage() && !shutdown.has_begun() => {
-                    tracing::error!(item.id = %lease.id, %fault, "what came of an attempt cannot be settled yet");
-                    lease.consignment.clone_from(&noted);
-                }
-                settled => return settled,
+            let settled = match &never {
+                None => self.settle(&mut lease, sorted, content, now).await,
+                Some(reason) => self.set_aside(&lease, sorted, reason).await,
+            };
+            let Err(fault) = settled else { return };
+            if shutdown.has_begun() {
+                tracing::error!(item.id = %id, %fault, "what came of an attempt could not be settled before the end");
+                return;
+            }
+            lease.consignment.clone_from(&noted);
+            if fault.is_conflict() {
+                // Ended by hand meanwhile: what is left of it, if anything, stands as the operator wants it.
+                tracing::warn!(item.id = %id, %fault, "what came of an attempt is not wanted any more");
+                return;
+            }
+            if fault.is_temporary() {
+                tracing::error!(item.id = %id, %fault, "what came of an attempt cannot be settled yet");
+            } else if never.is_none() {
+                tracing::error!(item.id = %id, %fault, "what came of an attempt can never be settled; it is set aside");
+                never = Some(fault.to_string());
+                continue;
+            } else {
+                tracing::error!(item.id = %id, %fault, "what came of an attempt cannot be set aside yet");
             }
             tokio::select! {
                 () = tokio::time::sleep(AFTER_FAULT) => {}
                 () = shutdown.begun() => {}
             }
         }
+    }
+
+    /// Sets an attempt aside, with what came of it.
+    async fn set_aside(&self, lease: &ConsignmentLease, sorted: &Sorted, reason: &str) -> Result<(), QueueError> {
+        let entries = self.events(lease, sorted)?;
+        self.settlement.set_aside_attempted(lease, entries, reason).await
     }
 
     /// Notes each outcome in the consignment.
@@ -223,7 +244,7 @@ impl Worker {
         let wants_success: Vec<Failure> = self.relayed(lease, sorted);
         let mut again = Some(self.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
         if !sorted.failed.is_empty() || warn || !wants_success.is_empty() {
-            let (item, _) = self.inspector.item(id)?;
+            let item = self.inspector.item(id)?;
             let header = self.header(content).await;
             for (kind, about) in [(ReportKind::Failed, &sorted.failed), (ReportKind::Success, &wants_success)] {
                 if !about.is_empty() {

@@ -1,15 +1,19 @@
 //! The carrier's loop: takes what is incoming, a few at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use crate::flow::carry::Carrier;
+use crate::mail::QueueId;
 use crate::net::Shutdown;
-use crate::queue::Schedule;
+use crate::queue::{QueueError, Schedule};
 
 /// Messages carried at the same time.
 const AT_ONCE: usize = 16;
+/// How long to wait before a message that could not be carried is taken up again.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 /// Carries until the end begins.
 pub struct Worker {
@@ -31,13 +35,26 @@ impl Worker {
                 let id = lease.id;
                 match carrier.carry(lease).await {
                     Ok(()) => schedule.ring(),
-                    Err(fault) => {
-                        tracing::error!(item.id = %id, %fault, "a message could not be carried; it is tried again");
-                        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                    }
+                    Err(fault) => carrier.meet(id, &fault).await,
                 }
                 drop(place);
             });
         }
+    }
+}
+
+impl Carrier {
+    /// What passes is tried again; what does not, as a damaged row, waits for an operator: `sealgate queue retry`.
+    async fn meet(&self, id: QueueId, fault: &QueueError) {
+        if fault.is_temporary() {
+            tracing::error!(item.id = %id, %fault, "a message could not be carried; it is tried again");
+        } else {
+            tracing::error!(item.id = %id, %fault, "a message cannot be carried and is set aside");
+            match self.settlement.set_aside(id, None, &fault.to_string()).await {
+                Ok(()) => return,
+                Err(fault) => tracing::error!(item.id = %id, %fault, "a message could not be set aside"),
+            }
+        }
+        tokio::time::sleep(AFTER_FAULT).await;
     }
 }

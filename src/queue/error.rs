@@ -35,14 +35,10 @@ impl QueueError {
         }
     }
 
-    /// Whether the disk or a key is away, whatever was asked: the same will do once it is back.
+    /// Whether what was to be changed was changed by somebody else first.
     #[must_use]
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::Store(fault) => matches!(fault, StoreError::DiskIsFull | StoreError::Unavailable(_)),
-            Self::Vault(fault) => fault.is_temporary(),
-            Self::RowIsUnreadable(_) | Self::NoSuchItem(_) | Self::TooLong(_) => false,
-        }
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict(_)))
     }
 }
 

@@ -94,11 +94,19 @@ impl Inspector {
         self.listed(id, &self.row(id)?)
     }
 
+    /// The item as it stands, whatever became of its consignments.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchItem`], or if the medium fails or the row cannot be read.
+    pub fn item(&self, id: QueueId) -> Result<Item, QueueError> {
+        Ok(open_item(&self.vault, id, &self.row(id)?)?.1)
+    }
+
     /// The item and its consignments as they stand, for who wants to end it by hand.
     ///
     /// # Errors
     /// [`QueueError::NoSuchItem`], or if the medium fails or a row cannot be read.
-    pub fn item(&self, id: QueueId) -> Result<(Item, Vec<Consignment>), QueueError> {
+    pub fn item_and_consignments(&self, id: QueueId) -> Result<(Item, Vec<Consignment>), QueueError> {
         let (row, item) = open_item(&self.vault, id, &self.row(id)?)?;
         let consignments = self.consignments(id, &row)?.into_iter().map(|(_, c)| c).collect();
         Ok((item, consignments))

@@ -172,6 +172,10 @@ impl Schedule {
         let Some(row) = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))? else { return Ok(None) };
         let (row, consignment) = open_consignment(&self.vault, id, &row)?;
         let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
+        if still_due && self.rows.get(ITEMS, id.as_bytes())?.is_none() {
+            // Nothing that came of an attempt could be settled: it would be sent again and again.
+            return Err(QueueError::NoSuchItem(id.to_string()));
+        }
         Ok(still_due.then_some(ConsignmentLease { id, number, consignment, row, _guard: guard }))
     }
 

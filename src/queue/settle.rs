@@ -232,6 +232,41 @@ impl Settlement {
     /// # Errors
     /// [`QueueError`] if the medium fails.
     pub async fn set_aside(&self, id: QueueId, number: Option<u16>, reason: &str) -> Result<(), QueueError> {
+        self.aside(id, number, None, Vec::new(), reason).await
+    }
+
+    /// Sets aside what was attempted and can never be settled, as when the item it belongs to cannot be read: how far
+    /// each recipient has come is kept, for who has got the message must not get it again.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails; the consignment is due as before then.
+    pub async fn set_aside_attempted(
+        &self,
+        lease: &ConsignmentLease,
+        entries: Vec<Entry>,
+        reason: &str,
+    ) -> Result<(), QueueError> {
+        let id = lease.id;
+        let locked = lock_value(&self.vault, &lease.consignment).map_err(|fault| QueueError::of(fault, id))?;
+        let row = ConsignmentRow {
+            due: None,
+            attempts: lease.row.attempts + 1,
+            ended: lease.consignment.has_ended(),
+            epoch: locked.epoch,
+            ..lease.row.clone()
+        };
+        let encoded = encode_row(&row, &locked.octets)?;
+        self.aside(id, Some(lease.number), Some(encoded), entries, reason).await
+    }
+
+    async fn aside(
+        &self,
+        id: QueueId,
+        number: Option<u16>,
+        attempted: Option<Vec<u8>>,
+        entries: Vec<Entry>,
+        reason: &str,
+    ) -> Result<(), QueueError> {
         let event = Event::new(EventKind::Corrupt).about(id).detail(reason);
         let entry = self.journal.entry(event)?;
         self.rows
@@ -244,12 +279,16 @@ impl Settlement {
                         tx.delete(table, &key)?;
                     }
                 }
+                if let (Some(number), Some(row)) = (number, attempted) {
+                    tx.put(CONSIGNMENTS, &consignment_key(id, number), &row)?;
+                }
                 if let Some(row) = tx.get(ITEMS, id.as_bytes())?
                     && let Ok((mut item, locked)) = decode_row::<ItemRow>(&row)
                 {
                     item.stage = Stage::Corrupt;
                     tx.put(ITEMS, id.as_bytes(), &encode_row(&item, locked)?)?;
                 }
+                entries.into_iter().try_for_each(|entry| entry.write(tx))?;
                 entry.write(tx)
             }))
             .await?;

@@ -3,8 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Bound;
 use std::path::Path;
 use std::process::Command;
+
+use sealgate::store::{Embedded, Rows, Table};
 
 use crate::crash::delivered;
 use crate::leaks::found_in;
@@ -16,10 +19,15 @@ const MOST: usize = 400;
 
 /// Hands over one message; the last answer, which may be that of `DATA`.
 fn send(address: SocketAddr, to: &str, message: &[u8]) -> String {
+    send_with(address, to, "", message)
+}
+
+/// Hands over one message with parameters at its recipient.
+fn send_with(address: SocketAddr, to: &str, parameters: &str, message: &[u8]) -> String {
     let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
     let mut told = String::new();
     reader.read_line(&mut told).unwrap();
-    let recipient = format!("RCPT TO:<{to}>");
+    let recipient = format!("RCPT TO:<{to}>{parameters}");
     for line in ["HELO client.example", "MAIL FROM:<anna@sundby.example>", &recipient, "DATA"] {
         reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
         told.clear();
@@ -165,6 +173,47 @@ async fn what_left_while_the_disk_was_full_is_settled_later_and_not_sent_again()
     assert_eq!(delivered(&outside).get("p1@live.example"), Some(&1), "{}", log(&gateway));
     std::fs::remove_file(&flag).unwrap();
     wait_until("an empty queue", || queue_is_empty(&gateway));
+    assert_eq!(delivered(&outside).get("p1@live.example"), Some(&1), "{}", log(&gateway));
+}
+
+/// Turns an octet in the locked part of the only row of a table.
+async fn damage_the_row(gateway: &Gateway, table: Table) {
+    let rows = Embedded::open(&gateway.data().join("rows.redb")).unwrap();
+    let mut found = rows.range(table, Bound::Unbounded, Bound::Unbounded, 2).unwrap();
+    let (key, mut row) = found.pop().unwrap();
+    assert!(found.is_empty());
+    *row.last_mut().unwrap() ^= 1;
+    rows.commit(Box::new(move |tx| tx.put(table, &key, &row))).await.unwrap();
+}
+
+/// The item cannot be read, so nobody can be told that its message was delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_and_can_never_be_settled_is_set_aside_and_not_sent_again() {
+    let (outside, inside) = (Sink::start(true, &["-e"]).await, Sink::start(false, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = free();
+    let mut gateway = Gateway::found(folder.path(), nobody, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    assert!(send_with(gateway.outbound, "p1@live.example", " NOTIFY=SUCCESS", &mail(1, 1)).starts_with("250"));
+    wait_until("a first attempt", || gateway.ask(&["queue", "list"])[0]["recipients"][0]["state"] == "deferred");
+    gateway.kill();
+    damage_the_row(&gateway, Table("queue.items")).await;
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    std::fs::write(gateway.config(), config.replace(&nobody.to_string(), &outside.address.to_string())).unwrap();
+    gateway.start();
+    let id = gateway.ask(&["queue", "list"])[0]["id"].as_str().unwrap().to_owned();
+    gateway.ask(&["queue", "retry", &id]);
+    wait_until("the word that it is set aside", || log(&gateway).contains("can never be settled; it is set aside"));
+    wait_until("an event about it", || {
+        let events = gateway.ask(&["audit", "export"]);
+        events.as_array().unwrap().iter().any(|event| event["event"] == "corrupt")
+    });
+    // Asked for once more, it is found to have been delivered.
+    gateway.ask(&["queue", "retry", &id]);
+    gateway.kill();
+    gateway.start();
+    assert!(send(gateway.outbound, "p2@live.example", &mail(3, 1)).starts_with("250"));
+    wait_until("later mail", || delivered(&outside).contains_key("p2@live.example"));
     assert_eq!(delivered(&outside).get("p1@live.example"), Some(&1), "{}", log(&gateway));
 }
 
