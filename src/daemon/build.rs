@@ -229,14 +229,13 @@ fn reception(kept: &Kept, metrics: &Metrics) -> House {
 fn carrier(kept: &Kept, backoff: Backoff, metrics: &Metrics) -> Carrier {
     let desk = ServiceDesk {
         settings: kept.settings.clone(),
-        rows: Arc::clone(&kept.rows),
         vault: kept.vault.clone(),
         spool: kept.spool.clone(),
         tokens: kept.tokens.clone(),
         post_box: kept.post_box.clone(),
+        told: kept.told(),
         reporter: kept.reporter.clone(),
         journal: kept.journal.clone(),
-        clock: kept.clock.clone(),
     };
     Carrier {
         settings: kept.settings.clone(),

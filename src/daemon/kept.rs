@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::config::Settings;
 use crate::daemon::bind::{flow_settings, house};
-use crate::flow::{Current, Returns, Sweeper, Tokens};
+use crate::flow::{Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::Clock;
 use crate::notify::{Mailer, Reporter};
@@ -147,8 +147,15 @@ impl Kept {
             journal: self.journal.clone(),
             schedule: self.schedule.clone(),
             tokens: self.tokens.clone(),
+            told: self.told(),
             clock: self.clock.clone(),
         }
+    }
+
+    /// What was told today.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        Told::new(Arc::clone(&self.rows), self.vault.clone(), self.clock.clone())
     }
 
     /// The operator's desk.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::mail::{Address, Domain, LocalPart, QueueId};
-use crate::store::{RowsHandle, StoreError, Table, Transaction, pages};
+use crate::store::{Change, RowsHandle, StoreError, Table, Transaction, pages};
 use crate::vault::{Epoch, Token, Vault, VaultError};
 
 /// Keyed hash of a token → what it stands for, locked.
@@ -113,6 +113,17 @@ impl Tokens {
         let Some(row) = self.rows.get(TOKENS, &self.key(token))? else { return Ok(None) };
         let (epoch, locked) = parts(&row)?;
         Ok(self.unlock(epoch, locked))
+    }
+
+    /// The change that makes a token stand for nothing any more. Of two at a time the second meets
+    /// [`StoreError::Conflict`].
+    #[must_use]
+    pub fn spend(&self, token: &Token) -> Change {
+        let key = self.key(token);
+        Box::new(move |tx| {
+            tx.get(TOKENS, &key)?.ok_or(StoreError::Conflict("the address is spent"))?;
+            tx.delete(TOKENS, &key)
+        })
     }
 
     /// Before an epoch ends: locks its threads to the newest one, so that a clerk's answer to an old answer still finds

@@ -10,9 +10,9 @@ use crate::flow::service::Desk;
 use crate::flow::settings::{Current, Settings};
 use crate::mail::{Address, ReversePath};
 use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
-use crate::net::{Clock, Time};
+use crate::net::Clock;
 use crate::notify::{About, Failure, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, notice, receipt};
-use crate::policy::{FixedKind, Means, Place, Protection, Reach, Reason, RecipientVerdict, Treatment, serve};
+use crate::policy::{FixedKind, Means, Place, Reach, Reason, RecipientVerdict, Treatment, serve};
 use crate::queue::{Backoff, Exchange, IncomingLease, Kind, QueueError, RecipientState, Settlement};
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, NextHop, Outgoing};
@@ -151,12 +151,8 @@ impl Carrying<'_> {
             let Some(Bearing::Thread { recipient: notified, person, .. }) = self.carrier.tokens.bearing(token)? else {
                 return self.hold(exchange, place, recipient, &Reason::NoChannel);
             };
-            return match recipient.protection {
-                Protection::Hold => self.hold(exchange, place, recipient, &Reason::RuleHolds(recipient.rule.clone())),
-                Protection::Plain | Protection::Tls | Protection::Secure | Protection::Refuse => {
-                    self.deposit(exchange, place, recipient, &notified, Some(PersonId::from_bytes(person))).await
-                }
-            };
+            let person = Some(PersonId::from_bytes(person));
+            return self.deposit(exchange, place, recipient, &notified, person).await;
         }
         self.carrier.desk.read(exchange, address).await?;
         exchange.mark(&[place], &RecipientState::Deposited);
@@ -345,14 +341,6 @@ impl Carrying<'_> {
 
     fn count(&self, kind: &'static str, recipients: usize) {
         self.carrier.metrics.treated.get_or_create(&Labels::of(kind)).inc_by(recipients as u64);
-    }
-}
-
-impl Carrier {
-    /// When to try again what could not be carried now.
-    #[must_use]
-    pub fn after_fault(&self) -> Time {
-        self.clock.now().after(self.backoff.minimal)
     }
 }
 

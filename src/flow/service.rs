@@ -4,30 +4,26 @@
 use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
 use crate::flow::fault::of_mailbox;
 use crate::flow::settings::Current;
-use crate::mail::{Bounce, ReversePath};
-use crate::mailboxes::PostBox;
-use crate::net::Clock;
+use crate::flow::told::Told;
+use crate::mail::{Bounce, QueueId, ReversePath};
+use crate::mailboxes::{PostBox, StoredId};
 use crate::notify::{About, Post, Reporter, notice_answered, safe_answer};
 use crate::policy::FixedKind;
 use crate::queue::{Exchange, Kind, QueueError, Spool};
 use crate::records::{Event, EventKind, Journal};
-use crate::store::{RowsHandle, Table};
-use crate::vault::Vault;
+use crate::vault::{Token, Vault};
 
 /// Octets of a bounce that are read.
 const BOUNCE_OCTETS: u64 = 1 << 20;
-/// Keyed hash of an address → when it was last told how to answer.
-const TOLD: Table = Table("flow.told");
-/// How long somebody is not told again (RFC 3834 §2).
-const TOLD_AGAIN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+/// How often a day addresses that write about one message are told how to answer: senders can be forged, and a notice
+/// must not become a means to write to the world.
+const ANSWERED_SAFELY: u32 = 3;
 
 /// Reads what comes to service addresses. Cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
     /// What is configured now.
     pub settings: Current,
-    /// Rows.
-    pub rows: RowsHandle,
     /// The lock.
     pub vault: Vault,
     /// Kept octets.
@@ -36,12 +32,12 @@ pub struct Desk {
     pub tokens: Tokens,
     /// What notices are about.
     pub post_box: PostBox,
+    /// What was told today.
+    pub told: Told,
     /// Who tells senders.
     pub reporter: Reporter,
     /// What happened.
     pub journal: Journal,
-    /// What time it is.
-    pub clock: Clock,
 }
 
 impl Desk {
@@ -52,7 +48,7 @@ impl Desk {
     pub async fn read(&self, exchange: &mut Exchange, address: Option<ServiceAddress>) -> Result<(), QueueError> {
         match address {
             Some(ServiceAddress::Bounce(token)) => match self.tokens.bearing(&token)? {
-                Some(bearing) => self.bounced(exchange, bearing).await,
+                Some(bearing) => self.bounced(exchange, &token, bearing).await,
                 None => Ok(()),
             },
             Some(ServiceAddress::Thread(token)) => match self.tokens.bearing(&token)? {
@@ -61,7 +57,7 @@ impl Desk {
                         .about(about)
                         .detail("an automatic or outside answer in a secure thread");
                     exchange.record(self.journal.entry(event)?);
-                    self.answer_safely(exchange).await
+                    self.answer_safely(exchange, about).await
                 }
                 None => Ok(()),
             },
@@ -70,23 +66,26 @@ impl Desk {
         }
     }
 
-    /// What we sent came back: whoever waits for it is told.
-    async fn bounced(&self, exchange: &mut Exchange, bearing: Bearing) -> Result<(), QueueError> {
+    /// What we sent came back: whoever waits for it is told, once. Whoever got the notice can write such a report, so it
+    /// counts only as RFC 3464 §2 wants it sent, and says no more than its status.
+    async fn bounced(&self, exchange: &mut Exchange, token: &Token, bearing: Bearing) -> Result<(), QueueError> {
         let (Bearing::Bounce { about, recipient, sender, subject }, Some(octets)) =
             (bearing, self.octets(exchange).await?)
         else {
             return Ok(());
         };
-        let bounce = Bounce::read(&octets);
         let is_null = exchange.lease().item.envelope.sender == ReversePath::Null;
-        match bounce {
-            Some(bounce) if bounce.has_failed => {
+        match Bounce::read(&octets) {
+            Some(bounce) if bounce.has_failed && is_null => {
                 let teller = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
-                let reason = bounce.diagnostic.unwrap_or(bounce.status);
-                let (letters, entries) =
-                    self.reporter.notice_failed(about, &subject, recipient.as_ref(), &teller, &reason).await?;
+                let note = bounce.diagnostic.as_deref().unwrap_or_default();
+                let (letters, entries) = self
+                    .reporter
+                    .notice_failed(about, &subject, recipient.as_ref(), &teller, &bounce.status, note)
+                    .await?;
                 letters.into_iter().for_each(|letter| exchange.write(letter));
                 entries.into_iter().for_each(|entry| exchange.record(entry));
+                exchange.also(self.tokens.spend(token));
             }
             // Delayed, delivered, out of office: noted, nobody is disturbed.
             Some(_) | None => {
@@ -98,46 +97,56 @@ impl Desk {
         Ok(())
     }
 
-    /// Somebody answered a notice by mail: the author is told how to answer safely, the sender that someone tried.
+    /// Somebody answered a notice by mail: the author is told how to answer safely, the sender, once a day, that someone
+    /// tried.
     async fn answered_notice(&self, exchange: &mut Exchange) -> Result<(), QueueError> {
-        self.answer_safely(exchange).await?;
         let item = exchange.lease().item.clone();
+        let Some(id) = self.notice_in(&item.summary.references)? else { return Ok(()) };
+        self.answer_safely(exchange, id.message).await?;
         if item.summary.automatic || item.envelope.sender == ReversePath::Null {
             return Ok(());
         }
-        for id in item.summary.references.iter().rev() {
-            let Some(stored) = self.post_box.thread(id).map_err(of_mailbox)? else { continue };
-            let Some(found) = self.post_box.find(stored).map_err(of_mailbox)? else { continue };
-            let event = Event::new(EventKind::NoticeAnswered).about(stored.message);
-            exchange.record(self.journal.entry(event.recipient(item.envelope.sender.to_string()))?);
-            if let Some(stored) = found.stored
-                && let Some(sender) = stored.sender
-            {
-                let mailer = self.reporter.mailer();
-                let house = mailer.house();
-                let (text, recipient) = (found.id.message.to_string(), stored.address.to_string());
-                let about = About { subject: &stored.subject, id: &text, recipient: &recipient };
-                let sheet = notice_answered(&house.head, house.head.language, &about);
-                exchange.write(mailer.prepare(Post::receipt(sender, sheet, found.id.message)).await?);
-            }
-            return Ok(());
+        let event = Event::new(EventKind::NoticeAnswered).about(id.message);
+        exchange.record(self.journal.entry(event.recipient(item.envelope.sender.to_string()))?);
+        let found = self.post_box.find(id).map_err(of_mailbox)?;
+        if let Some(stored) = found.and_then(|found| found.stored)
+            && let Some(sender) = stored.sender
+            && let Some(counted) = self.told.once_more("notice-answered", id.to_string().as_bytes(), 1)?
+        {
+            let mailer = self.reporter.mailer();
+            let house = mailer.house();
+            let (text, recipient) = (id.message.to_string(), stored.address.to_string());
+            let about = About { subject: &stored.subject, id: &text, recipient: &recipient };
+            let sheet = notice_answered(&house.head, house.head.language, &about);
+            exchange.write(mailer.prepare(Post::receipt(sender, sheet, id.message)).await?);
+            exchange.also(counted);
         }
         Ok(())
     }
 
-    /// Tells a person how to answer safely; never a program, and nobody twice a day.
-    async fn answer_safely(&self, exchange: &mut Exchange) -> Result<(), QueueError> {
+    /// The stored message whose notice the newest of these ids is.
+    fn notice_in(&self, references: &[String]) -> Result<Option<StoredId>, QueueError> {
+        for id in references.iter().rev() {
+            if let Some(stored) = self.post_box.thread(id).map_err(of_mailbox)? {
+                return Ok(Some(stored));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells a person who wrote about a message how to answer safely; never a program, nobody twice a day.
+    async fn answer_safely(&self, exchange: &mut Exchange, about: QueueId) -> Result<(), QueueError> {
         let (id, item) = (exchange.lease().id, exchange.lease().item.clone());
         let ReversePath::Mailbox(author) = &item.envelope.sender else { return Ok(()) };
         if item.summary.automatic || self.settings.get().is_inside(author.domain()) {
             return Ok(());
         }
-        let key = self.vault.index().hash("told", author.folded().as_bytes());
-        let now = self.clock.now();
-        let last = self.rows.get(TOLD, &key)?.and_then(|row| row.try_into().ok()).map(i64::from_be_bytes);
-        if last.is_some_and(|last| now.before(TOLD_AGAIN).unix_ms() < last) {
+        let (Some(author_counted), Some(about_counted)) = (
+            self.told.once_more("safe-answer-to", author.folded().as_bytes(), 1)?,
+            self.told.once_more("safe-answer-about", about.as_bytes(), ANSWERED_SAFELY)?,
+        ) else {
             return Ok(());
-        }
+        };
         let mailer = self.reporter.mailer();
         let house = mailer.house();
         let post = Post {
@@ -146,7 +155,8 @@ impl Desk {
             ..Post::receipt(author.clone(), safe_answer(&house.head, house.head.language), id)
         };
         exchange.write(mailer.prepare(post).await?);
-        exchange.also(Box::new(move |tx| tx.put(TOLD, &key, &now.unix_ms().to_be_bytes())));
+        exchange.also(author_counted);
+        exchange.also(about_counted);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::flow::addresses::Tokens;
 use crate::flow::fault::{of_mailbox, to_mailbox};
 use crate::flow::settings::Current;
+use crate::flow::told::Told;
 use crate::mail::QueueId;
 use crate::mailboxes::{EndMessages, Ended, MailboxError, Milestones, PostBox, Stored, StoredId};
 use crate::net::{Clock, Shutdown, Time};
@@ -44,6 +45,8 @@ pub struct Sweeper {
     pub schedule: Schedule,
     /// What service addresses stand for.
     pub tokens: Tokens,
+    /// What was told today.
+    pub told: Told,
     /// What time it is.
     pub clock: Clock,
 }
@@ -186,6 +189,9 @@ impl Sweeper {
         match self.journal.head() {
             Ok(head) => tracing::info!(audit.events = head.events, audit.head = %head.hex(), "the newest event"),
             Err(fault) => tracing::error!(%fault, "the newest event cannot be read"),
+        }
+        if let Err(fault) = self.told.forget().await {
+            tracing::error!(%fault, "what was told could not be forgotten");
         }
         let settings = self.settings.get();
         if self.vault.is_due_for_rotation(now, settings.rotate_every) {

@@ -4,6 +4,9 @@ use crate::net::Time;
 use crate::notify::letter::{Block, Letterhead, Sheet};
 use crate::texts::{Language, say};
 
+/// Octets of the longest status there is (RFC 3463 §2: `5.999.999`).
+const STATUS_OCTETS: usize = 9;
+
 /// What a notice tells. Nothing of the message is in it: no subject, no sender, no size.
 #[derive(Debug, Clone)]
 pub struct NoticeFacts {
@@ -201,15 +204,29 @@ pub fn recalled(head: &Letterhead, language: Language, about: &About<'_>) -> She
     about.fact(head, language, "recalled", vec![say(language, "recalled-text", &[("recipient", about.recipient)])])
 }
 
-/// Tells the sender that the notice came back.
+/// Tells the sender that the notice came back with this status (RFC 3463).
 #[must_use]
-pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, reason: &str) -> Sheet {
+pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, status: &str) -> Sheet {
+    let reason = say(language, reason_of(status), &[]);
+    let known = status.len() <= STATUS_OCTETS && status.bytes().all(|octet| octet == b'.' || octet.is_ascii_digit());
+    let reason = if known && !status.is_empty() { format!("{reason} ({status})") } else { reason };
     let text = vec![
         say(language, "notice-failed-text", &[("recipient", about.recipient)]),
-        say(language, "notice-failed-reason", &[("reason", reason)]),
+        say(language, "notice-failed-reason", &[("reason", &reason)]),
         say(language, "notice-failed-advice", &[]),
     ];
     about.fact(head, language, "notice-failed", text)
+}
+
+/// What a status means for the person who wrote (RFC 3463 §3).
+fn reason_of(status: &str) -> &'static str {
+    match status.split_once('.').map_or("", |(_, subject_and_detail)| subject_and_detail) {
+        "1.1" | "1.3" | "1.6" | "2.1" => "reason-no-such-address",
+        "1.2" | "1.10" => "reason-no-such-domain",
+        "2.2" => "reason-mailbox-full",
+        "4.1" | "4.4" | "4.7" => "reason-no-reply",
+        _ => "reason-refused",
+    }
 }
 
 /// Tells the sender that somebody answered the notice by mail.

@@ -67,22 +67,17 @@ impl Reporter {
             Kind::Written { kind: FixedKind::Notice, about: message, recipient, teller }
                 if kind == ReportKind::Failed =>
             {
-                let reason =
-                    about.first().map(|failure| failure.diagnostic.clone().unwrap_or_else(|| failure.reason.clone()));
-                self.notice_failed(
-                    *message,
-                    &item.summary.about_subject,
-                    recipient.as_ref(),
-                    teller,
-                    &reason.unwrap_or_default(),
-                )
-                .await
+                let Some(failure) = about.first() else { return Ok((Vec::new(), Vec::new())) };
+                let note = failure.diagnostic.as_deref().unwrap_or(&failure.reason);
+                let subject = &item.summary.about_subject;
+                self.notice_failed(*message, subject, recipient.as_ref(), teller, &failure.status, note).await
             }
             Kind::Written { .. } => Ok((Vec::new(), Vec::new())),
         }
     }
 
-    /// Tells a sender that the notice to a recipient came back.
+    /// Tells a sender that the notice to a recipient came back, and why by its `status` (RFC 3463). What the other side
+    /// said, the `note`, is in the event alone: a letter of ours says nothing that strangers wrote.
     ///
     /// # Errors
     /// [`QueueError`] if the lock or the store fails.
@@ -92,16 +87,17 @@ impl Reporter {
         subject: &str,
         recipient: Option<&Address>,
         teller: &ReversePath,
-        reason: &str,
+        status: &str,
+        note: &str,
     ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
         let masked = recipient.map(ToString::to_string).unwrap_or_default();
-        let event = Event::new(EventKind::NoticeFailed).about(message).recipient(masked.clone()).note(reason);
-        let entries = vec![self.journal.entry(event)?];
+        let event = Event::new(EventKind::NoticeFailed).about(message).recipient(masked.clone());
+        let entries = vec![self.journal.entry(event.note(format!("{status} {note}")))?];
         let ReversePath::Mailbox(sender) = teller else { return Ok((Vec::new(), entries)) };
         let house = self.mailer.house();
         let text = message.to_string();
         let about = About { subject, id: &text, recipient: &masked };
-        let sheet = notice_failed(&house.head, house.head.language, &about, reason);
+        let sheet = notice_failed(&house.head, house.head.language, &about, status);
         let post = Post::receipt(sender.clone(), sheet, message);
         Ok((vec![self.mailer.prepare(post).await?], entries))
     }

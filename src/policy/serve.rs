@@ -24,18 +24,18 @@ pub fn serve(verdict: &Verdict, reach: &Reach) -> Vec<Treatment> {
 }
 
 fn means(verdict: &RecipientVerdict, reach: &Reach) -> Means {
-    match verdict.place {
-        Place::Inside => return Means::Pass { verified_tls: false },
-        Place::Service => return Means::Service,
-        Place::Outside | Place::Number => {}
+    if verdict.place == Place::Inside {
+        return Means::Pass { verified_tls: false };
     }
     match verdict.protection {
+        Protection::Hold => Means::Hold(Reason::RuleHolds(verdict.rule.clone())),
+        Protection::Refuse => Means::Refuse(Reason::RuleRefuses(verdict.refusal.clone().unwrap_or_default())),
+        // A thread address stands for a post box: what goes there never leaves, however it is to be protected.
+        Protection::Plain | Protection::Tls | Protection::Secure if verdict.place == Place::Service => Means::Service,
         Protection::Plain => Means::Pass { verified_tls: false },
         Protection::Tls if reach.smarthost_enforces_tls => Means::Pass { verified_tls: true },
         Protection::Tls => Means::Wait(Reason::NoVerifiedTls),
         Protection::Secure => secured(verdict, reach),
-        Protection::Hold => Means::Hold(Reason::RuleHolds(verdict.rule.clone())),
-        Protection::Refuse => Means::Refuse(Reason::RuleRefuses(verdict.refusal.clone().unwrap_or_default())),
     }
 }
 

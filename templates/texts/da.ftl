@@ -47,7 +47,7 @@ recalled-text = Beskeden til { $recipient } er tilbagekaldt og kan ikke læses l
 notice-failed-subject = Kunne ikke adviseres: { $subject }
 notice-failed-subject-none = Modtageren kunne ikke adviseres
 notice-failed-text = Adviseringen til { $recipient } kom retur. Modtageren ved derfor ikke, at der ligger en besked.
-notice-failed-reason = Svaret fra modtagerens mailserver: { $reason }
+notice-failed-reason = Årsag: { $reason }.
 notice-failed-advice = Kontrollér adressen, og send beskeden igen.
 
 notice-answered-subject = Forsøg på at svare: { $subject }
@@ -77,6 +77,10 @@ report-line = { $recipient }: { $reason }
 report-nothing-clear = Intet indhold har forladt organisationen ubeskyttet.
 
 reason-no-reply = modtagerens mailserver svarer ikke
+reason-no-such-address = adressen findes ikke
+reason-no-such-domain = domænet modtager ikke e-mail
+reason-mailbox-full = postkassen er fuld
+reason-refused = modtagerens mailserver tog ikke imod adviseringen
 reason-expired = tiden til forsøg er udløbet
 reason-dropped = stoppet af driften
 reason-tls = ingen verificeret krypteret forbindelse til modtagerens mailserver

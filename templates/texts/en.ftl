@@ -47,7 +47,7 @@ recalled-text = The message to { $recipient } has been recalled and can no longe
 notice-failed-subject = Could not be notified: { $subject }
 notice-failed-subject-none = The recipient could not be notified
 notice-failed-text = The notice to { $recipient } came back. The recipient therefore does not know that there is a message.
-notice-failed-reason = The answer of the recipient's mail server: { $reason }
+notice-failed-reason = Reason: { $reason }.
 notice-failed-advice = Check the address and send the message again.
 
 notice-answered-subject = Attempt to answer: { $subject }
@@ -77,6 +77,10 @@ report-line = { $recipient }: { $reason }
 report-nothing-clear = No content has left the organisation unprotected.
 
 reason-no-reply = the recipient's mail server does not answer
+reason-no-such-address = there is no such address
+reason-no-such-domain = the domain takes no mail
+reason-mailbox-full = the mailbox is full
+reason-refused = the recipient's mail server did not take the notice
 reason-expired = the time for attempts is over
 reason-dropped = stopped by operations
 reason-tls = no verified encrypted connection to the recipient's mail server

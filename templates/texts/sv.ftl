@@ -47,7 +47,7 @@ recalled-text = Meddelandet till { $recipient } är återkallat och kan inte lä
 notice-failed-subject = Kunde inte aviseras: { $subject }
 notice-failed-subject-none = Mottagaren kunde inte aviseras
 notice-failed-text = Aviseringen till { $recipient } kom i retur. Mottagaren vet därför inte att det finns ett meddelande att läsa.
-notice-failed-reason = Svaret från mottagarens e-postserver: { $reason }
+notice-failed-reason = Orsak: { $reason }.
 notice-failed-advice = Kontrollera adressen och skicka meddelandet igen.
 
 notice-answered-subject = Försök att svara: { $subject }
@@ -77,6 +77,10 @@ report-line = { $recipient }: { $reason }
 report-nothing-clear = Inget innehåll har lämnat organisationen oskyddat.
 
 reason-no-reply = mottagarens e-postserver svarar inte
+reason-no-such-address = adressen finns inte
+reason-no-such-domain = domänen tar inte emot e-post
+reason-mailbox-full = brevlådan är full
+reason-refused = mottagarens e-postserver tog inte emot aviseringen
 reason-expired = tiden för försök är ute
 reason-dropped = stoppat av driften
 reason-tls = ingen verifierad krypterad förbindelse till mottagarens e-postserver

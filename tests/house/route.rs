@@ -44,6 +44,15 @@ struct Scene {
     _folder: tempfile::TempDir,
 }
 
+const RULE: &str = r#"
+
+[[rule]]
+name = "drafts stay in the house"
+if.any = [{ subject = "UTKAST" }]
+protect = "refuse"
+text = "drafts are not sent"
+"#;
+
 impl Scene {
     async fn raise() -> Self {
         miss_no_peer();
@@ -58,7 +67,7 @@ impl Scene {
             &format!("mail_server = \"lmtp://{}\"", mailboxes.lmtp),
         );
         assert_ne!(config, by_lmtp);
-        std::fs::write(gateway.config(), by_lmtp).unwrap();
+        std::fs::write(gateway.config(), by_lmtp + RULE).unwrap();
         let e_id = start_e_id(e_id_at, gateway.portal, folder.path());
         gateway.start();
         let mail_server = Postfix::start(gateway.outbound, mailboxes.lmtp);
@@ -80,6 +89,15 @@ impl Scene {
             String::from_utf8_lossy(&output.stderr),
             self.mail_server.log()
         );
+    }
+
+    /// What swaks saw when a message was refused.
+    fn refused_at(&self, server: SocketAddr, words: &[&str]) -> String {
+        let mut command = Command::new("swaks");
+        command.args(["--server", &server.to_string(), "--helo", "client.example"]).args(words);
+        let output = command.output().expect("PEER MISSING: swaks; tests/run installs it");
+        assert!(!output.status.success(), "swaks {words:?} was not refused");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What has left to this recipient, oldest first. The sink ends each whole message with an empty line: what it is
@@ -290,6 +308,16 @@ fn the_departments_reply_stays_in_the_thread(scene: &Scene, answer: &Header) {
         assert!(seen["inbox"].as_str().unwrap().contains(subject), "{}", seen["inbox"]);
     }
     nothing_readable_left(scene);
+
+    // A rule that refuses holds in a thread too; that somebody else gets the same mail changes nothing.
+    let before = scene.notices().len();
+    let both = format!("{thread},{ANNA}");
+    let headers = ["--header", "Subject: Sv: ritning UTKAST", "--header", &in_reply_to, "--body", "HEMLIGTEXT utkast"];
+    scene.swaks(&[["--from", BYGG, "--to", &both].as_slice(), &headers].concat());
+    let refusals = || scene.mailboxes.mailbox(BYGG).into_iter().filter(|mail| mail.contains("5.7.1"));
+    wait_until("the report of the refusal", || refusals().count() == 1);
+    assert!(decoded(&refusals().next().unwrap()).contains("drafts are not sent"));
+    assert_eq!(scene.notices().len(), before, "a refused draft was announced");
 }
 
 fn a_stranger_sees_the_one_error_page(scene: &Scene) {
@@ -370,12 +398,21 @@ fn a_bounced_notice_tells_the_sender(scene: &Scene) {
     let (_, rest) = notice.split_once("X-Mail-Args: <").unwrap();
     let bounce = rest.split('>').next().unwrap();
     let report = scene._folder.path().join("bounce.eml");
-    std::fs::write(&report, "Subject: failure\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.live.example\r\n\r\nFinal-Recipient: rfc822; eva@live.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n--b--\r\n").unwrap();
+    std::fs::write(&report, "Subject: failure\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.live.example\r\n\r\nFinal-Recipient: rfc822; eva@live.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 log in at https://forged.example/ to release it\r\n--b--\r\n").unwrap();
     let data = format!("@{}", report.display());
-    scene.swaks_at(scene.gateway.inbound, &["--from", "<>", "--to", bounce, "--data", &data]);
+    let come_back = |from| scene.swaks_at(scene.gateway.inbound, &["--from", from, "--to", bounce, "--data", &data]);
+    // A report that is none: it has a sender.
+    come_back("eva@live.example");
+    wait_until("the event of a mail to a bounce address", || {
+        scene.gateway.ask(&["audit", "export"]).as_array().unwrap().iter().any(|event| event["event"] == "reduced")
+    });
+    assert!(scene.mails_to_anna("Kunde inte aviseras").is_empty());
+    come_back("<>");
     wait_until("the word that the notice came back", || !scene.mails_to_anna("Kunde inte aviseras").is_empty());
-    let told = scene.mails_to_anna("Kunde inte aviseras").remove(0);
-    assert!(decoded(&told).contains("no such user"), "{told}");
+    let told = decoded(&scene.mails_to_anna("Kunde inte aviseras").remove(0));
+    assert!(told.contains("adressen finns inte (5.1.1)") && !told.contains("forged.example"), "{told}");
+    // Told once, it is over: whoever got a notice could write such reports all day.
+    assert!(scene.refused_at(scene.gateway.inbound, &["--from", "<>", "--to", bounce]).contains("550 5.1.1"));
 }
 
 fn an_answer_to_the_notice_is_not_lost(scene: &Scene) {
