@@ -11,7 +11,7 @@ use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
 use crate::delivery::{Relay, Worker as DeliveryWorker};
-use crate::flow::{Answers, Carrier, Desk as ServiceDesk, House, Worker as FlowWorker};
+use crate::flow::{Answers, Carrier, Desk as ServiceDesk, House, LargeHeaders, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, ServerTls, Shutdown};
 use crate::portal::{Deps, Server as Portal};
@@ -223,6 +223,7 @@ fn reception(kept: &Kept, metrics: &Metrics) -> House {
         schedule: kept.schedule.clone(),
         clock: kept.clock.clone(),
         metrics: metrics.clone(),
+        large_headers: LargeHeaders::default(),
     }
 }
 

@@ -17,7 +17,7 @@ mod worker;
 pub use addresses::{Bearing, ServiceAddress, TokenRow, Tokens};
 pub use answers::Answers;
 pub use carry::Carrier;
-pub use reception::House;
+pub use reception::{House, LargeHeaders};
 pub use returns::{RecipientClass, ReturnMailbox, Returns};
 pub use service::Desk;
 pub use settings::{Current, Department, Settings};

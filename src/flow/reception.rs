@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flow::addresses::{ServiceAddress, Tokens};
 use crate::flow::settings::{Current, Settings};
@@ -25,6 +26,11 @@ use crate::vault::{Vault, random_octets};
 
 /// Ids of a thread that are kept, the newest ones: what a receipt and an answer to a notice need.
 const REFERENCES: usize = 200;
+/// Octets of a header from which it is a large one: hardly any mail has one.
+const LARGE_HEADER: u64 = 64 * 1024;
+/// Messages with a large header that arrive at a door at the same time. A header is held in memory until its message has
+/// arrived, and a door has hundreds of sessions.
+const LARGE_HEADERS: usize = 32;
 
 /// The house as the SMTP doors see it. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +55,33 @@ pub struct House {
     pub clock: Clock,
     /// What operations watch.
     pub metrics: Metrics,
+    /// Places for messages with large headers.
+    pub large_headers: LargeHeaders,
+}
+
+/// Places for messages with large headers, at each door. Cheap to clone.
+#[derive(Clone)]
+pub struct LargeHeaders {
+    outbound: Arc<Semaphore>,
+    inbound: Arc<Semaphore>,
+}
+
+impl Default for LargeHeaders {
+    fn default() -> Self {
+        let places = || Arc::new(Semaphore::new(LARGE_HEADERS));
+        Self { outbound: places(), inbound: places() }
+    }
+}
+
+impl LargeHeaders {
+    fn place(&self, origin: Origin) -> Result<OwnedSemaphorePermit, ReceptionError> {
+        let places = match origin {
+            Origin::Outbound => &self.outbound,
+            Origin::Inbound => &self.inbound,
+        };
+        let full = |_| ReceptionError::Unavailable("too many messages with a large header arrive at once".into());
+        Arc::clone(places).try_acquire_owned().map_err(full)
+    }
 }
 
 /// A message on its way in.
@@ -61,6 +94,7 @@ struct Arriving {
     draft: Draft,
     reader: Reader,
     limit: u64,
+    large_header: Option<OwnedSemaphorePermit>,
 }
 
 #[async_trait]
@@ -133,6 +167,7 @@ impl Reception for House {
             draft,
             reader,
             limit,
+            large_header: None,
         }))
     }
 }
@@ -144,13 +179,17 @@ impl Receiving for Arriving {
             return Err(ReceptionError::TooLarge);
         }
         apart(self.reader.may_take_long(octets), || self.reader.push(octets));
+        if self.large_header.is_none() && self.reader.header_length() > LARGE_HEADER {
+            self.large_header = Some(self.house.large_headers.place(self.origin)?);
+        }
         Ok(self.draft.write(octets).await?)
     }
 
     async fn promise(self: Box<Self>) -> Result<QueueId, ReceptionError> {
-        let Self { house, settings, origin, peer, envelope, draft, reader, .. } = *self;
+        let Self { house, settings, origin, peer, envelope, draft, reader, large_header, .. } = *self;
         let size = draft.length();
-        let read = apart(reader.may_take_long(b""), || reader.finish());
+        let takes_long = large_header.is_some() || reader.may_take_long(b"");
+        let read = apart(takes_long, || reader.finish());
         if let Some(fault) = read.refused {
             return Err(ReceptionError::PassesLimit(fault));
         }
@@ -177,7 +216,7 @@ impl Receiving for Arriving {
             unknown_matches: settings.unknown_matches,
             year: settings.year(house.clock.now()),
         };
-        let verdict = house.judge(&settings, origin, &facts)?;
+        let verdict = apart(large_header.is_some(), || house.judge(&settings, origin, &facts))?;
         let (body, warm) = draft.finish_warm().await?;
         let now = house.clock.now();
         let id = QueueId::from_parts(

@@ -111,6 +111,12 @@ impl Splitter {
         }
     }
 
+    /// Octets of the message's own header so far.
+    #[must_use]
+    pub fn header_length(&self) -> u64 {
+        self.structure.header_length
+    }
+
     /// The next octets.
     pub fn push(&mut self, mut octets: &[u8], sink: &mut dyn PartSink) {
         while !octets.is_empty() {

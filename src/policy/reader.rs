@@ -99,6 +99,12 @@ impl Reader {
         Self { splitter: Splitter::new(), notes: Notes::new(Arc::new([]), year), has_eight_bit: false }
     }
 
+    /// Octets of the message's own header so far: they are held in memory until the end.
+    #[must_use]
+    pub fn header_length(&self) -> u64 {
+        self.splitter.header_length()
+    }
+
     /// Whether these next octets may take time, up to a second: a file is being gathered, or one may begin in them.
     #[must_use]
     pub fn may_take_long(&self, octets: &[u8]) -> bool {

@@ -242,6 +242,37 @@ async fn a_disk_that_cannot_sync_takes_no_mail_before_a_restart() {
     assert!(reached.contains_key("p1@live.example") && reached.contains_key("p3@live.example"), "{reached:?}");
 }
 
+/// Headers are held in memory until their messages have arrived.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_endless_headers_is_not_held_in_memory() {
+    let (outside, inside) = (Sink::start(true, &[]).await, Sink::start(false, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let large = format!("X-Filler: {}\r\n", "x".repeat(900)).repeat(100);
+    let begin = |_| {
+        let mut stream = TcpStream::connect(gateway.outbound).unwrap();
+        let head = "HELO client.example\r\nMAIL FROM:<anna@sundby.example>\r\nRCPT TO:<p1@live.example>\r\nDATA\r\n";
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        stream.write_all(head.as_bytes()).unwrap();
+        for wanted in ["220", "250", "250", "250", "354"] {
+            let mut told = String::new();
+            reader.read_line(&mut told).unwrap();
+            assert!(told.starts_with(wanted), "{told}");
+        }
+        stream.write_all(large.as_bytes()).unwrap();
+        stream
+    };
+    let crowd: Vec<TcpStream> = (0..32).map(begin).collect();
+    let one_more = format!("{large}Subject: Hej\r\n\r\ntext");
+    wait_until("a refusal for now", || {
+        send(gateway.outbound, "p2@live.example", one_more.as_bytes()).starts_with("451 4.3.0")
+    });
+    assert!(send(gateway.outbound, "p3@live.example", &mail(3, 1)).starts_with("250"), "small headers have room");
+    drop(crowd);
+    wait_until("room again", || send(gateway.outbound, "p2@live.example", one_more.as_bytes()).starts_with("250"));
+}
+
 /// Lays a file aside and brings it back.
 struct Aside(std::path::PathBuf);
 
