@@ -30,6 +30,9 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
         Queue::Retry { .. } => print::line("due now"),
         Queue::Hold { .. } => print::line("held"),
         Queue::Release { .. } => print::line("released"),
+        Queue::Drop { .. } if answer.value.get("told") == Some(&Value::Bool(false)) => {
+            print::line("dropped; its sender was NOT told, for the message is damaged and nobody can read who that is");
+        }
         Queue::Drop { .. } => print::line("dropped; its sender was told"),
     }
     Ok(())

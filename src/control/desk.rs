@@ -11,7 +11,7 @@ use crate::control::protocol::{Answer, Refusal, Request};
 use crate::mail::{Address, QueueId};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
-use crate::notify::{Failure, ReportKind, Reporter};
+use crate::notify::{Failure, Reporter};
 use crate::queue::{Ended, Inspector, QueueError, RecipientState, Schedule, Spool};
 use crate::records::{Event, EventKind, Journal, Recalled};
 use crate::texts::say;
@@ -121,9 +121,16 @@ impl Desk {
         Ok(json!({ "retried": ids }))
     }
 
-    /// Gives an item up; its sender is always told.
+    /// Gives an item up; its sender is always told, unless nobody can read who that is.
     async fn drop_item(&self, id: QueueId) -> Result<Value, Refusal> {
-        let (item, consignments) = self.inspector.item_and_consignments(id)?;
+        let (item, consignments) = match self.inspector.item_and_consignments(id) {
+            Err(fault) if fault.is_damage() => {
+                let event = Event::new(EventKind::Dropped).about(id).detail("damaged: nobody could be told");
+                self.inspector.remove(id, Vec::new(), event).await?;
+                return Ok(json!({ "dropped": [id], "recipients": 0, "told": false }));
+            }
+            found => found?,
+        };
         let house = self.reporter.mailer().house();
         let reason = say(house.head.language, "reason-dropped", &[]);
         let failure = |address: &Address| Failure {
@@ -147,12 +154,12 @@ impl Desk {
             }
         }
         let created = created_of(id);
-        let (reports, _) = self.reporter.report(id, &item, created, ReportKind::Failed, &given_up, b"").await?;
+        let (reports, _) = self.reporter.dropped(id, &item, created, &given_up).await?;
         let mut event = Event::new(EventKind::Dropped).about(id).detail(format!("{} recipients", given_up.len()));
         event.told.recipients = given_up.iter().map(|failure| failure.address.to_string()).collect();
         self.inspector.remove(id, reports, event).await?;
         self.schedule.ring();
-        Ok(json!({ "dropped": [id], "recipients": given_up.len() }))
+        Ok(json!({ "dropped": [id], "recipients": given_up.len(), "told": true }))
     }
 
     fn messages(&self) -> Result<Value, Refusal> {

@@ -11,7 +11,7 @@ use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
 use crate::delivery::{Relay, Worker as DeliveryWorker};
-use crate::flow::{Answers, Carrier, Desk as ServiceDesk, House, LargeHeaders, Worker as FlowWorker};
+use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, ServerTls, Shutdown};
 use crate::portal::{Deps, Server as Portal};
@@ -264,7 +264,7 @@ async fn open_portal(
     let told = portal(settings, door);
     let deps = Deps {
         post_box: kept.post_box.clone(),
-        answers: Arc::new(answers(kept, metrics)),
+        answers: Arc::new(kept.answers(metrics)),
         electronic_id: Arc::new(electronic_id(settings, &told.url, clock)?),
         visitors: Arc::new(Sessions::new(door.session_idle, door.session_lifetime, clock.clone())),
         tls,
@@ -272,22 +272,6 @@ async fn open_portal(
         clock: clock.clone(),
     };
     Portal::bind(told, deps).await.with_context(|| format!("portal.listen: {}", door.listen))
-}
-
-/// Who takes answers from the portal.
-fn answers(kept: &Kept, metrics: &Metrics) -> Answers {
-    Answers {
-        settings: kept.settings.clone(),
-        rows: Arc::clone(&kept.rows),
-        vault: kept.vault.clone(),
-        spool: kept.spool.clone(),
-        post_box: kept.post_box.clone(),
-        tokens: kept.tokens.clone(),
-        journal: kept.journal.clone(),
-        schedule: kept.schedule.clone(),
-        clock: kept.clock.clone(),
-        metrics: metrics.clone(),
-    }
 }
 
 fn read_tls(tls: &crate::config::Tls) -> anyhow::Result<ServerTls> {

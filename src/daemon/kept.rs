@@ -7,13 +7,14 @@ use anyhow::Context;
 
 use crate::config::Settings;
 use crate::daemon::bind::{flow_settings, house};
-use crate::flow::{Current, Returns, Sweeper, Tokens, Told};
+use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::Clock;
 use crate::notify::{Mailer, Reporter};
 use crate::queue::{Inspector, Schedule, Settlement, Spool};
 use crate::records::{Journal, relied_on};
 use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
+use crate::telemetry::Metrics;
 use crate::vault::Vault;
 
 /// How often, and how long apart, a store that another process holds is tried again: a command holds it for moments,
@@ -149,6 +150,23 @@ impl Kept {
             tokens: self.tokens.clone(),
             told: self.told(),
             clock: self.clock.clone(),
+        }
+    }
+
+    /// Who takes answers from the portal.
+    #[must_use]
+    pub fn answers(&self, metrics: &Metrics) -> Answers {
+        Answers {
+            settings: self.settings.clone(),
+            rows: Arc::clone(&self.rows),
+            vault: self.vault.clone(),
+            spool: self.spool.clone(),
+            post_box: self.post_box.clone(),
+            tokens: self.tokens.clone(),
+            journal: self.journal.clone(),
+            schedule: self.schedule.clone(),
+            clock: self.clock.clone(),
+            metrics: metrics.clone(),
         }
     }
 

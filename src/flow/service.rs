@@ -78,11 +78,10 @@ impl Desk {
         match Bounce::read(&octets) {
             Some(bounce) if bounce.has_failed && is_null => {
                 let teller = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
-                let note = bounce.diagnostic.as_deref().unwrap_or_default();
-                let (letters, entries) = self
-                    .reporter
-                    .notice_failed(about, &subject, recipient.as_ref(), &teller, &bounce.status, note)
-                    .await?;
+                let reason = self.reporter.reason_of(&bounce.status);
+                let note = bounce.diagnostic.unwrap_or(bounce.status);
+                let (letters, entries) =
+                    self.reporter.notice_failed(about, &subject, recipient.as_ref(), &teller, &reason, &note).await?;
                 letters.into_iter().for_each(|letter| exchange.write(letter));
                 entries.into_iter().for_each(|entry| exchange.record(entry));
                 exchange.also(self.tokens.spend(token));

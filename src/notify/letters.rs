@@ -204,29 +204,45 @@ pub fn recalled(head: &Letterhead, language: Language, about: &About<'_>) -> She
     about.fact(head, language, "recalled", vec![say(language, "recalled-text", &[("recipient", about.recipient)])])
 }
 
-/// Tells the sender that the notice came back with this status (RFC 3463).
+/// Tells the sender that the notice came back.
 #[must_use]
-pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, status: &str) -> Sheet {
-    let reason = say(language, reason_of(status), &[]);
-    let known = status.len() <= STATUS_OCTETS && status.bytes().all(|octet| octet == b'.' || octet.is_ascii_digit());
-    let reason = if known && !status.is_empty() { format!("{reason} ({status})") } else { reason };
+pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, reason: &str) -> Sheet {
     let text = vec![
         say(language, "notice-failed-text", &[("recipient", about.recipient)]),
-        say(language, "notice-failed-reason", &[("reason", &reason)]),
+        say(language, "notice-failed-reason", &[("reason", reason)]),
         say(language, "notice-failed-advice", &[]),
     ];
     about.fact(head, language, "notice-failed", text)
 }
 
-/// What a status means for the person who wrote (RFC 3463 §3).
-fn reason_of(status: &str) -> &'static str {
-    match status.split_once('.').map_or("", |(_, subject_and_detail)| subject_and_detail) {
+/// What a status (RFC 3463 §3) means for the person who wrote, in our own words.
+#[must_use]
+pub fn reason_of(language: Language, status: &str) -> String {
+    let text = match status.split_once('.').map_or("", |(_, subject_and_detail)| subject_and_detail) {
         "1.1" | "1.3" | "1.6" | "2.1" => "reason-no-such-address",
         "1.2" | "1.10" => "reason-no-such-domain",
         "2.2" => "reason-mailbox-full",
         "4.1" | "4.4" | "4.7" => "reason-no-reply",
         _ => "reason-refused",
+    };
+    let is_status = status.len() <= STATUS_OCTETS && status.bytes().all(|o| o == b'.' || o.is_ascii_digit());
+    let told = say(language, text, &[]);
+    if is_status && !status.is_empty() { format!("{told} ({status})") } else { told }
+}
+
+/// Tells a person that an answer from the portal was given up.
+#[must_use]
+pub fn answer_dropped(head: &Letterhead, language: Language) -> Sheet {
+    let organisation = ("organisation", head.organisation.as_str());
+    let mut blocks = vec![
+        Block::Heading(say(language, "answer-dropped-subject", &[])),
+        Block::Paragraph(say(language, "answer-dropped-text", &[organisation])),
+        Block::Paragraph(say(language, "answer-dropped-how", &[])),
+    ];
+    if let Some(contact) = &head.contact {
+        blocks.push(Block::Small(say(language, "notice-questions", &[("contact", contact)])));
     }
+    head.sheet(language, say(language, "answer-dropped-subject", &[]), &blocks)
 }
 
 /// Tells the sender that somebody answered the notice by mail.
@@ -324,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn a_status_is_told_in_our_own_words() {
+        let told = |status| reason_of(Language::En, status);
+        assert_eq!(told("5.1.1"), "there is no such address (5.1.1)");
+        assert_eq!(told("4.2.2"), "the mailbox is full (4.2.2)");
+        for forged in ["", "log in at https://forged.example/", "5.7.1 call us", "5.7.1234567890"] {
+            assert_eq!(told(forged), "the recipient's mail server did not take the notice");
+        }
+    }
+
+    #[test]
     fn no_letter_shows_an_id_of_a_text_instead_of_the_text() {
         let (head, at) = (head(), Time::from_unix_ms(1_782_907_200_000));
         let about = About { subject: "Bygglov", id: "01JD", recipient: "eva@live.example" };
@@ -346,6 +372,7 @@ mod tests {
                     notice_failed(&head, language, &about, "550"),
                     notice_answered(&head, language, &about),
                     safe_answer(&head, language),
+                    answer_dropped(&head, language),
                     report(&head, language, &about, ReportKind::Failed, &report_lines),
                     report(&head, language, &about, ReportKind::Delayed(at), &report_lines),
                     report(&head, language, &about, ReportKind::Success, &report_lines),
@@ -359,6 +386,7 @@ mod tests {
                         "expired-",
                         "recalled-",
                         "safe-",
+                        "answer-",
                         "report-",
                         "{ $",
                     ] {

@@ -3,7 +3,7 @@
 use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, ReversePath};
 use crate::net::Time;
 use crate::notify::by_mail::{Mailer, Post};
-use crate::notify::letters::{About, ReportKind, ReportLine, notice_failed, report};
+use crate::notify::letters::{About, ReportKind, ReportLine, answer_dropped, notice_failed, reason_of, report};
 use crate::policy::FixedKind;
 use crate::queue::{Item, Kind, PreparedItem, QueueError};
 use crate::records::{Entry, Event, EventKind, Journal};
@@ -64,19 +64,65 @@ impl Reporter {
                 let report = self.to_sender(id, item, created, kind, &wanted, header).await?;
                 Ok((report.into_iter().collect(), Vec::new()))
             }
-            Kind::Written { kind: FixedKind::Notice, about: message, recipient, teller }
-                if kind == ReportKind::Failed =>
-            {
-                let Some(failure) = about.first() else { return Ok((Vec::new(), Vec::new())) };
-                let note = failure.diagnostic.as_deref().unwrap_or(&failure.reason);
-                let subject = &item.summary.about_subject;
-                self.notice_failed(*message, subject, recipient.as_ref(), teller, &failure.status, note).await
+            Kind::Written { kind: FixedKind::Notice, .. } if kind == ReportKind::Failed => {
+                self.notice_given_up(item, about).await
             }
             Kind::Written { .. } => Ok((Vec::new(), Vec::new())),
         }
     }
 
-    /// Tells a sender that the notice to a recipient came back, and why by its `status` (RFC 3463). What the other side
+    /// What to write when an operator gives recipients of an item up: whoever wrote it is told, whatever he wished to
+    /// hear, for nobody but the operator knows.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn dropped(
+        &self,
+        id: QueueId,
+        item: &Item,
+        created: Time,
+        about: &[Failure],
+    ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
+        let report = match &item.kind {
+            Kind::Mail { .. } => self.to_sender(id, item, created, ReportKind::Failed, about, b"").await?,
+            Kind::Written { kind: FixedKind::Answer, about: message, recipient: Some(author), .. } => {
+                let house = self.mailer.house();
+                let post = Post {
+                    kind: FixedKind::Notice,
+                    ..Post::receipt(author.clone(), answer_dropped(&house.head, house.head.language), *message)
+                };
+                Some(self.mailer.prepare(post).await?)
+            }
+            Kind::Written { kind: FixedKind::Notice, .. } => return self.notice_given_up(item, about).await,
+            Kind::Written { .. } => None,
+        };
+        Ok((report.into_iter().collect(), Vec::new()))
+    }
+
+    async fn notice_given_up(
+        &self,
+        item: &Item,
+        about: &[Failure],
+    ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
+        let (Kind::Written { about: message, recipient, teller, .. }, Some(failure)) = (&item.kind, about.first())
+        else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let (reason, note) = match &failure.diagnostic {
+            Some(diagnostic) => (self.reason_of(&failure.status), diagnostic),
+            None => (failure.reason.clone(), &failure.reason),
+        };
+        let subject = &item.summary.about_subject;
+        self.notice_failed(*message, subject, recipient.as_ref(), teller, &reason, note).await
+    }
+
+    /// What a status (RFC 3463) means, in the organisation's language.
+    #[must_use]
+    pub fn reason_of(&self, status: &str) -> String {
+        reason_of(self.mailer.house().head.language, status)
+    }
+
+    /// Tells a sender that the notice to a recipient came back, and the `reason` in our own words. What the other side
     /// said, the `note`, is in the event alone: a letter of ours says nothing that strangers wrote.
     ///
     /// # Errors
@@ -87,17 +133,17 @@ impl Reporter {
         subject: &str,
         recipient: Option<&Address>,
         teller: &ReversePath,
-        status: &str,
+        reason: &str,
         note: &str,
     ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
         let masked = recipient.map(ToString::to_string).unwrap_or_default();
-        let event = Event::new(EventKind::NoticeFailed).about(message).recipient(masked.clone());
-        let entries = vec![self.journal.entry(event.note(format!("{status} {note}")))?];
+        let event = Event::new(EventKind::NoticeFailed).about(message).recipient(masked.clone()).note(note);
+        let entries = vec![self.journal.entry(event)?];
         let ReversePath::Mailbox(sender) = teller else { return Ok((Vec::new(), entries)) };
         let house = self.mailer.house();
         let text = message.to_string();
         let about = About { subject, id: &text, recipient: &masked };
-        let sheet = notice_failed(&house.head, house.head.language, &about, status);
+        let sheet = notice_failed(&house.head, house.head.language, &about, reason);
         let post = Post::receipt(sender.clone(), sheet, message);
         Ok((vec![self.mailer.prepare(post).await?], entries))
     }

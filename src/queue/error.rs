@@ -35,6 +35,12 @@ impl QueueError {
         }
     }
 
+    /// Whether what is kept is not what was written: nobody will ever read it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        !self.is_temporary() && !matches!(self, Self::NoSuchItem(_) | Self::TooLong(_))
+    }
+
     /// Whether what was to be changed was changed by somebody else first.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

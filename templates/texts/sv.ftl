@@ -62,6 +62,12 @@ safe-answer-text = Du svarade på en avisering från { $organisation }. Vanlig e
 safe-answer-how = Så svarar du: öppna länken i aviseringen, logga in med din e-legitimation och välj Svara.
 safe-answer-website = Mer om säkra meddelanden:
 
+## To a person whose answer from the portal was given up
+
+answer-dropped-subject = Ditt svar kom inte fram
+answer-dropped-text = Ditt svar till { $organisation } kunde inte lämnas till mottagaren, och försöken har avslutats. Ingen har fått det.
+answer-dropped-how = Kontakta organisationen, eller svara igen i portalen.
+
 ## Delivery reports
 
 report-failed-subject = Kunde inte levereras: { $subject }

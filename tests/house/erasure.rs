@@ -7,10 +7,13 @@ use sealgate::daemon::Kept;
 use sealgate::flow::Bearing;
 use sealgate::mailboxes::{Draft, DraftFile, Identified};
 use sealgate::net::{Clock, Time};
+use sealgate::queue::{Answer, AnswerIntake};
+use sealgate::telemetry::Metrics;
 use sealgate::vault::Token;
 
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
+use crate::route::decoded;
 use crate::running::{Gateway, wait_until};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -18,6 +21,63 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// What is kept, opened without a daemon at a moment of our choosing.
 fn open(settings: &Settings, clock: &Clock) -> Kept {
     Kept::open(settings, clock.clone()).unwrap()
+}
+
+/// Eva, as her e-ID says.
+fn eva() -> Identified {
+    Identified {
+        provider: "freja".into(),
+        issuer: "https://freja.example".into(),
+        subject: "eva".into(),
+        name: "Eva".into(),
+        level: "loa3".into(),
+        number: None,
+    }
+}
+
+/// The token in a notice's link.
+fn token_in(notice: &[u8]) -> Token {
+    let notice = String::from_utf8_lossy(notice).replace("=\r\n", "").replace("=\n", "");
+    notice.split("/m/").nth(1).unwrap()[..26].parse().unwrap()
+}
+
+/// The department's mailbox is gone: an answer to it waits for an operator, and its author is told if it is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_nobody_takes_is_held_and_its_author_hears_if_it_is_dropped() {
+    let (outside, inside) = (Sink::start(true, &[]).await, Sink::start(false, &["-f", "rcpt"]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    id_in(&send(gateway.outbound, &["eva@live.example"], "[sikker] Hej"));
+    wait_until("the notice", || outside.messages().len() == 1);
+    gateway.kill();
+
+    let settings = config::load(&gateway.config(), Files::Start).unwrap().settings;
+    let kept = open(&settings, &Clock::System);
+    let claim = kept.post_box.claim(&token_in(&outside.messages()[0]), &eva()).await.unwrap().unwrap();
+    let answer = Answer {
+        message: claim.id.message,
+        recipient: claim.id.place,
+        author: "Eva".into(),
+        provider: "freja".into(),
+        level: "loa3".into(),
+        number_verified: false,
+        subject: "Sv: Hej".into(),
+        text: "Tack".into(),
+        attachments: Vec::new(),
+        language: "sv".into(),
+    };
+    let id = kept.answers(&Metrics::default()).answer(answer).await.unwrap().to_string();
+    drop(kept);
+
+    gateway.start();
+    let stage = || gateway.ask(&["queue", "show", &id])["stage"].clone();
+    wait_until("the answer being held", || stage() == "held");
+    gateway.ask(&["queue", "drop", &id, "--notify"]);
+    wait_until("the word to its author", || {
+        let letter = outside.messages().pop().unwrap_or_default();
+        decoded(&String::from_utf8_lossy(&letter)).contains("Ditt svar kom inte fram")
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,17 +100,7 @@ async fn an_epoch_ends_after_its_last_message_and_takes_everything_but_ties_thre
     let first = kept.vault.locker().epoch();
 
     // Eva comes by the link and begins an answer with a file; what she wrote could bounce, and be answered.
-    let notice = String::from_utf8_lossy(&outside.messages()[0]).replace("=\r\n", "");
-    let token: Token = notice.split("/m/").nth(1).unwrap()[..26].parse().unwrap();
-    let eva = Identified {
-        provider: "freja".into(),
-        issuer: "https://freja.example".into(),
-        subject: "eva".into(),
-        name: "Eva".into(),
-        level: "loa3".into(),
-        number: None,
-    };
-    let claim = kept.post_box.claim(&token, &eva).await.unwrap().unwrap();
+    let claim = kept.post_box.claim(&token_in(&outside.messages()[0]), &eva()).await.unwrap().unwrap();
     let mut upload = kept.post_box.upload().unwrap();
     let content = b"en bilaga ".repeat(40_000);
     upload.write(&content).await.unwrap();

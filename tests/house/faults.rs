@@ -215,6 +215,10 @@ async fn what_left_and_can_never_be_settled_is_set_aside_and_not_sent_again() {
     assert!(send(gateway.outbound, "p2@live.example", &mail(3, 1)).starts_with("250"));
     wait_until("later mail", || delivered(&outside).contains_key("p2@live.example"));
     assert_eq!(delivered(&outside).get("p1@live.example"), Some(&1), "{}", log(&gateway));
+    // It does not lie in the queue for ever.
+    assert_eq!(gateway.ask(&["queue", "list"])[0]["stage"], "corrupt");
+    assert_eq!(gateway.ask(&["queue", "drop", &id, "--notify"])["told"], false);
+    assert!(queue_is_empty(&gateway));
 }
 
 /// The system may take for written what a failed sync left behind: nothing is built on it before a restart.

@@ -71,7 +71,10 @@ fn send_from(address: SocketAddr, from: &str, to: &[&str], header: &str) -> Stri
     let mut told = String::new();
     reader.read_line(&mut told).unwrap();
     let mut lines = vec!["HELO client.example".to_owned(), format!("MAIL FROM:<{from}>")];
-    lines.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
+    lines.extend(to.iter().map(|to| match to.split_once('>') {
+        None => format!("RCPT TO:<{to}>"),
+        Some((to, parameters)) => format!("RCPT TO:<{to}>{parameters}"),
+    }));
     lines.extend([
         "DATA".to_owned(),
         format!("From: {from}\r\n{header}X-Sealgate-Origin: forged\r\nX-Sealgate-Message: forged\r\n\r\ntext\r\n."),
@@ -108,7 +111,8 @@ async fn an_operator_holds_releases_drops_and_finds_the_story() {
     assert!(!released.contains("forged"), "forged marks are taken off: {released}");
     wait_until("an empty queue", || scene.queue().is_empty());
 
-    let dropped = id_in(&scene.send(&["eva@live.example"], "Budget 2028"));
+    // The sender wished to hear nothing; that it was given up he hears all the same.
+    let dropped = id_in(&scene.send(&["eva@live.example> NOTIFY=NEVER"], "Budget 2028"));
     wait_until("the second hold", || scene.queue().iter().any(|item| item["stage"] == "held"));
     assert!(
         !scene.gateway.command(&["queue", "drop", &dropped]).output().unwrap().status.success(),
