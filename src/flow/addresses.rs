@@ -24,7 +24,7 @@ pub enum ServiceAddress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bearing {
-    /// The envelope sender of what we wrote or opened.
+    /// The envelope sender of a notice.
     Bounce {
         /// The message it was about.
         about: QueueId,
@@ -34,6 +34,13 @@ pub enum Bearing {
         sender: Option<Address>,
         /// The message's subject.
         subject: String,
+    },
+    /// The envelope sender of an answer from the portal.
+    AnswerBounce {
+        /// The message that was answered.
+        about: QueueId,
+        /// Where the author is notified.
+        author: Address,
     },
     /// An author who answered in the portal.
     Thread {
@@ -142,7 +149,7 @@ impl Tokens {
                         let row = self.lock(&thread).map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
                         threads.push((key, row));
                     }
-                    Some(Bearing::Bounce { .. }) | None => over.push(key),
+                    Some(Bearing::Bounce { .. } | Bearing::AnswerBounce { .. }) | None => over.push(key),
                 }
             }
         }

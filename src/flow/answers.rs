@@ -72,7 +72,7 @@ impl Answers {
             person: *person.as_bytes(),
         };
         let (thread, thread_row) = self.tokens.mint(&bearing)?;
-        let bearing = Bearing::Bounce { about: id, recipient: None, sender: None, subject: String::new() };
+        let bearing = Bearing::AnswerBounce { about: answer.message, author: stored.address.clone() };
         let (bounce, bounce_row) = self.tokens.mint(&bearing)?;
         let address = |service: ServiceAddress| service.to_address(&settings.hostname).ok_or_else(gone);
         let from = address(ServiceAddress::Thread(thread))?;

@@ -52,7 +52,9 @@ impl Desk {
                 None => Ok(()),
             },
             Some(ServiceAddress::Thread(token)) => match self.tokens.bearing(&token)? {
-                Some(Bearing::Thread { about, .. } | Bearing::Bounce { about, .. }) => {
+                Some(
+                    Bearing::Thread { about, .. } | Bearing::Bounce { about, .. } | Bearing::AnswerBounce { about, .. },
+                ) => {
                     let event = Event::new(EventKind::Reduced)
                         .about(about)
                         .detail("an automatic or outside answer in a secure thread");
@@ -69,14 +71,11 @@ impl Desk {
     /// What we sent came back: whoever waits for it is told, once. Whoever got the notice can write such a report, so it
     /// counts only as RFC 3464 §2 wants it sent, and says no more than its status.
     async fn bounced(&self, exchange: &mut Exchange, token: &Token, bearing: Bearing) -> Result<(), QueueError> {
-        let (Bearing::Bounce { about, recipient, sender, subject }, Some(octets)) =
-            (bearing, self.octets(exchange).await?)
-        else {
-            return Ok(());
-        };
+        let Some(octets) = self.octets(exchange).await? else { return Ok(()) };
         let is_null = exchange.lease().item.envelope.sender == ReversePath::Null;
-        match Bounce::read(&octets) {
-            Some(bounce) if bounce.has_failed && is_null => {
+        let failed = Bounce::read(&octets).filter(|bounce| bounce.has_failed && is_null);
+        match (bearing, failed) {
+            (Bearing::Bounce { about, recipient, sender, subject }, Some(bounce)) => {
                 let teller = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
                 let reason = self.reporter.reason_of(&bounce.status);
                 let note = bounce.diagnostic.unwrap_or(bounce.status);
@@ -86,12 +85,22 @@ impl Desk {
                 entries.into_iter().for_each(|entry| exchange.record(entry));
                 exchange.also(self.tokens.spend(token));
             }
+            (Bearing::AnswerBounce { about, author }, Some(bounce)) => {
+                tracing::error!(message.id = %about, status = bounce.status, "the mail server gave an answer back that it had taken");
+                let event =
+                    Event::new(EventKind::Failed).about(about).detail("an answer came back from the mail server");
+                let note = bounce.diagnostic.unwrap_or(bounce.status);
+                exchange.record(self.journal.entry(event.recipient(author.to_string()).note(note))?);
+                exchange.write(self.reporter.answer_lost(about, &author).await?);
+                exchange.also(self.tokens.spend(token));
+            }
             // Delayed, delivered, out of office: noted, nobody is disturbed.
-            Some(_) | None => {
+            (Bearing::Bounce { about, .. } | Bearing::AnswerBounce { about, .. }, None) => {
                 let detail =
                     if is_null { "a report or automatic answer came back" } else { "mail to a bounce address" };
                 exchange.record(self.journal.entry(Event::new(EventKind::Reduced).about(about).detail(detail))?);
             }
+            (Bearing::Thread { .. }, _) => {}
         }
         Ok(())
     }

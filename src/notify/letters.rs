@@ -230,19 +230,19 @@ pub fn reason_of(language: Language, status: &str) -> String {
     if is_status && !status.is_empty() { format!("{told} ({status})") } else { told }
 }
 
-/// Tells a person that an answer from the portal was given up.
+/// Tells a person that an answer from the portal did not arrive.
 #[must_use]
-pub fn answer_dropped(head: &Letterhead, language: Language) -> Sheet {
+pub fn answer_lost(head: &Letterhead, language: Language) -> Sheet {
     let organisation = ("organisation", head.organisation.as_str());
     let mut blocks = vec![
-        Block::Heading(say(language, "answer-dropped-subject", &[])),
-        Block::Paragraph(say(language, "answer-dropped-text", &[organisation])),
-        Block::Paragraph(say(language, "answer-dropped-how", &[])),
+        Block::Heading(say(language, "answer-lost-subject", &[])),
+        Block::Paragraph(say(language, "answer-lost-text", &[organisation])),
+        Block::Paragraph(say(language, "answer-lost-how", &[])),
     ];
     if let Some(contact) = &head.contact {
         blocks.push(Block::Small(say(language, "notice-questions", &[("contact", contact)])));
     }
-    head.sheet(language, say(language, "answer-dropped-subject", &[]), &blocks)
+    head.sheet(language, say(language, "answer-lost-subject", &[]), &blocks)
 }
 
 /// Tells the sender that somebody answered the notice by mail.
@@ -372,7 +372,7 @@ mod tests {
                     notice_failed(&head, language, &about, "550"),
                     notice_answered(&head, language, &about),
                     safe_answer(&head, language),
-                    answer_dropped(&head, language),
+                    answer_lost(&head, language),
                     report(&head, language, &about, ReportKind::Failed, &report_lines),
                     report(&head, language, &about, ReportKind::Delayed(at), &report_lines),
                     report(&head, language, &about, ReportKind::Success, &report_lines),

@@ -3,7 +3,7 @@
 use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, ReversePath};
 use crate::net::Time;
 use crate::notify::by_mail::{Mailer, Post};
-use crate::notify::letters::{About, ReportKind, ReportLine, answer_dropped, notice_failed, reason_of, report};
+use crate::notify::letters::{About, ReportKind, ReportLine, answer_lost, notice_failed, reason_of, report};
 use crate::policy::FixedKind;
 use crate::queue::{Item, Kind, PreparedItem, QueueError};
 use crate::records::{Entry, Event, EventKind, Journal};
@@ -86,17 +86,23 @@ impl Reporter {
         let report = match &item.kind {
             Kind::Mail { .. } => self.to_sender(id, item, created, ReportKind::Failed, about, b"").await?,
             Kind::Written { kind: FixedKind::Answer, about: message, recipient: Some(author), .. } => {
-                let house = self.mailer.house();
-                let post = Post {
-                    kind: FixedKind::Notice,
-                    ..Post::receipt(author.clone(), answer_dropped(&house.head, house.head.language), *message)
-                };
-                Some(self.mailer.prepare(post).await?)
+                Some(self.answer_lost(*message, author).await?)
             }
             Kind::Written { kind: FixedKind::Notice, .. } => return self.notice_given_up(item, about).await,
             Kind::Written { .. } => None,
         };
         Ok((report.into_iter().collect(), Vec::new()))
+    }
+
+    /// Tells a person that an answer from the portal did not arrive.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn answer_lost(&self, message: QueueId, author: &Address) -> Result<PreparedItem, QueueError> {
+        let house = self.mailer.house();
+        let sheet = answer_lost(&house.head, house.head.language);
+        let post = Post { kind: FixedKind::Notice, ..Post::receipt(author.clone(), sheet, message) };
+        self.mailer.prepare(post).await
     }
 
     async fn notice_given_up(

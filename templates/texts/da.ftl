@@ -62,11 +62,11 @@ safe-answer-text = Du svarede på en advisering fra { $organisation }. Almindeli
 safe-answer-how = Sådan svarer du: åbn linket i adviseringen, log på med din elektroniske id, og vælg Svar.
 safe-answer-website = Mere om sikre beskeder:
 
-## To a person whose answer from the portal was given up
+## To a person whose answer from the portal did not arrive
 
-answer-dropped-subject = Dit svar kom ikke frem
-answer-dropped-text = Dit svar til { $organisation } kunne ikke afleveres til modtageren, og forsøgene er afsluttet. Ingen har fået det.
-answer-dropped-how = Kontakt organisationen, eller svar igen i portalen.
+answer-lost-subject = Dit svar kom ikke frem
+answer-lost-text = Dit svar til { $organisation } kunne ikke afleveres til modtageren, og forsøgene er afsluttet. Ingen har fået det.
+answer-lost-how = Kontakt organisationen, eller svar igen i portalen.
 
 ## Delivery reports
 

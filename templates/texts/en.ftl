@@ -62,11 +62,11 @@ safe-answer-text = You answered a notice from { $organisation }. Ordinary e-mail
 safe-answer-how = How to answer: open the link in the notice, log in with your electronic ID and choose Answer.
 safe-answer-website = More about secure messages:
 
-## To a person whose answer from the portal was given up
+## To a person whose answer from the portal did not arrive
 
-answer-dropped-subject = Your answer did not arrive
-answer-dropped-text = Your answer to { $organisation } could not be handed to its recipient, and the attempts have been given up. Nobody has received it.
-answer-dropped-how = Contact the organisation, or answer again in the portal.
+answer-lost-subject = Your answer did not arrive
+answer-lost-text = Your answer to { $organisation } could not be handed to its recipient, and the attempts have been given up. Nobody has received it.
+answer-lost-how = Contact the organisation, or answer again in the portal.
 
 ## Delivery reports
 

@@ -62,11 +62,11 @@ safe-answer-text = Du svarade på en avisering från { $organisation }. Vanlig e
 safe-answer-how = Så svarar du: öppna länken i aviseringen, logga in med din e-legitimation och välj Svara.
 safe-answer-website = Mer om säkra meddelanden:
 
-## To a person whose answer from the portal was given up
+## To a person whose answer from the portal did not arrive
 
-answer-dropped-subject = Ditt svar kom inte fram
-answer-dropped-text = Ditt svar till { $organisation } kunde inte lämnas till mottagaren, och försöken har avslutats. Ingen har fått det.
-answer-dropped-how = Kontakta organisationen, eller svara igen i portalen.
+answer-lost-subject = Ditt svar kom inte fram
+answer-lost-text = Ditt svar till { $organisation } kunde inte lämnas till mottagaren, och försöken har avslutats. Ingen har fått det.
+answer-lost-how = Kontakta organisationen, eller svara igen i portalen.
 
 ## Delivery reports
 

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -89,6 +89,13 @@ impl Scene {
             String::from_utf8_lossy(&output.stderr),
             self.mail_server.log()
         );
+    }
+
+    /// A delivery report as mail servers write them, with a text that is meant for people.
+    fn failure_report(&self) -> PathBuf {
+        let report = self._folder.path().join("bounce.eml");
+        std::fs::write(&report, "Subject: failure\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.live.example\r\n\r\nFinal-Recipient: rfc822; eva@live.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 log in at https://forged.example/ to release it\r\n--b--\r\n").unwrap();
+        report
     }
 
     /// What swaks saw when a message was refused.
@@ -204,6 +211,7 @@ async fn a_confidential_mail_goes_all_the_way_and_comes_home() {
     an_untagged_mail_passes_byte_identical(&scene);
     a_bounced_notice_tells_the_sender(&scene);
     an_answer_to_the_notice_is_not_lost(&scene);
+    an_answer_the_mail_server_gives_back_is_told_of(&scene);
     nothing_readable_left(&scene);
     nothing_readable_lies_on_the_disk(&scene);
 }
@@ -397,8 +405,7 @@ fn a_bounced_notice_tells_the_sender(scene: &Scene) {
     let notice = scene.notices().remove(0);
     let (_, rest) = notice.split_once("X-Mail-Args: <").unwrap();
     let bounce = rest.split('>').next().unwrap();
-    let report = scene._folder.path().join("bounce.eml");
-    std::fs::write(&report, "Subject: failure\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.live.example\r\n\r\nFinal-Recipient: rfc822; eva@live.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 log in at https://forged.example/ to release it\r\n--b--\r\n").unwrap();
+    let report = scene.failure_report();
     let data = format!("@{}", report.display());
     let come_back = |from| scene.swaks_at(scene.gateway.inbound, &["--from", from, "--to", bounce, "--data", &data]);
     // A report that is none: it has a sender.
@@ -443,6 +450,17 @@ fn an_answer_to_the_notice_is_not_lost(scene: &Scene) {
             assert!(found_in(mail.as_bytes(), &["HEMLIGSVAR i klartext"]).is_empty(), "the text was passed on: {mail}");
         }
     }
+}
+
+fn an_answer_the_mail_server_gives_back_is_told_of(scene: &Scene) {
+    let answer = scene.mailboxes.mailbox(BYGG).remove(0);
+    let (_, rest) = answer.split_once("Return-Path: <").unwrap();
+    let bounce = rest.split('>').next().unwrap();
+    let data = format!("@{}", scene.failure_report().display());
+    scene.swaks_at(scene.gateway.inbound, &["--from", "<>", "--to", bounce, "--data", &data]);
+    wait_until("the word to the person who answered", || {
+        scene.left_for("eva@live.example").iter().any(|mail| decoded(mail).contains("Ditt svar kom inte fram"))
+    });
 }
 
 fn nothing_readable_left(scene: &Scene) {
