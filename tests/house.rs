@@ -44,6 +44,8 @@ mod mail_sink;
 
 #[path = "house/config.rs"]
 mod config;
+#[path = "house/policy.rs"]
+mod policy;
 #[path = "house/reception.rs"]
 mod reception;
 #[path = "house/smtp.rs"]

@@ -30,7 +30,7 @@ fuzz_target!(|message: &[u8]| {
         let facts = Facts {
             sender: ReversePath::Mailbox("anna@sundby.example".parse().expect("an address")),
             recipients: vec!["eva@live.example".parse().expect("an address")],
-            subject: read.header.text("Subject").unwrap_or_default(),
+            subject: read.header.subject(),
             header: read.header,
             size: message.len() as u64,
             attachments: read.attachments,

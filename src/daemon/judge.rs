@@ -29,13 +29,13 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     };
     let verdict = match judge(&rules, &facts) {
         Ok(verdict) => verdict,
-        Err(refusal) => return Ok(Explanation::refused(to, &facts.subject, &refusal)),
+        Err(refusal) => return Ok(Explanation::refused(to, &facts.subject.text, &refusal)),
     };
     let department =
         verdict.return_to().map(str::to_owned).or_else(|| settings.default_department().map(|d| d.id.to_lowercase()));
     let by_id = department.and_then(|id| settings.department.iter().find(|d| d.id.to_lowercase() == id));
     let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| from.mailbox().map(ToString::to_string));
-    let subject = without(&facts.subject, &verdict.removals().subject_tags);
+    let subject = without(&facts.subject.text, &verdict.removals().subject_tags);
     Ok(Explanation::of(&verdict, &serve(&verdict, &reach), mailbox.as_deref(), &subject))
 }
 

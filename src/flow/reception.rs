@@ -240,8 +240,14 @@ impl Receiving for Arriving {
         let secret = settings.secret_header.as_deref();
         let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).collect();
         let on = stamp(&received, &facts.header, read.header_length, verdict.removals(), &taken_off);
-        let hidden: Vec<&str> =
-            taken_off.iter().copied().chain(["Bcc", "Resent-Bcc", "Disposition-Notification-To"]).collect();
+        let by_number = verdict.recipients().iter().any(|recipient| recipient.place == Place::Number);
+        let hidden: Vec<&str> = taken_off
+            .iter()
+            .copied()
+            .chain(["Bcc", "Resent-Bcc", "Disposition-Notification-To"])
+            // Who else has this address has the number.
+            .chain(["To", "Cc", "Resent-To", "Resent-Cc"].into_iter().filter(|_| by_number))
+            .collect();
         let portal = stamp("", &facts.header, read.header_length, verdict.removals(), &hidden);
         let mut references = facts.header.message_ids("References");
         references.extend(facts.header.message_ids("In-Reply-To"));
@@ -249,7 +255,7 @@ impl Receiving for Arriving {
         references.drain(..references.len().saturating_sub(REFERENCES));
         let summary = Summary {
             about_subject: String::new(),
-            subject: crate::mail::without(&facts.subject, &verdict.removals().subject_tags),
+            subject: crate::mail::without(&facts.subject.text, &verdict.removals().subject_tags),
             message_id: facts.header.message_ids("Message-ID").into_iter().next(),
             references,
             author: facts.header.addresses("From").into_iter().find_map(|(name, _)| name),

@@ -2,22 +2,12 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mail_parser::parsers::MessageStream;
 
 use crate::mail::address::Address;
+use crate::mail::encoded_word::{DecodedText, decode};
 use crate::mail::limits;
 
-/// Padding or none, and whatever bits stand behind the last octet.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 /// Addresses read from one field.
 const ADDRESSES: usize = limits::RECIPIENTS;
 
@@ -77,8 +67,10 @@ impl Header {
     /// The subject as people read it. Where there are several, which RFC 5322 §3.6 forbids, all of them: programs
     /// disagree about which one they show.
     #[must_use]
-    pub fn subject(&self) -> String {
-        self.all("Subject").map(|field| field.text()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+    pub fn subject(&self) -> DecodedText {
+        let all: Vec<DecodedText> = self.all("Subject").map(|field| field.decoded()).collect();
+        let texts: Vec<&str> = all.iter().map(|read| read.text.as_str()).filter(|text| !text.is_empty()).collect();
+        DecodedText { text: texts.join(" "), is_whole: all.iter().all(|read| read.is_whole) }
     }
 
     /// The addresses in the first field of this name, with the names that stand beside them. What is no address is left
@@ -125,10 +117,13 @@ impl Field<'_> {
     /// The value as people read it: unfolded, encoded words decoded, blanks at both ends gone.
     #[must_use]
     pub fn text(&self) -> String {
-        let value = joined_words(&ended(self.value));
-        let parsed = MessageStream::new(&value).parse_unstructured();
-        let decoded = parsed.as_text().map(str::to_owned);
-        decoded.unwrap_or_else(|| String::from_utf8_lossy(self.value).into_owned()).trim().to_owned()
+        self.decoded().text
+    }
+
+    /// … and whether all of it could be read.
+    #[must_use]
+    pub fn decoded(&self) -> DecodedText {
+        decode(self.value)
     }
 
     /// The value unfolded, nothing decoded, blanks at both ends gone.
@@ -137,47 +132,6 @@ impl Field<'_> {
         let octets: Vec<u8> = self.value.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
         String::from_utf8_lossy(&octets).trim().to_owned()
     }
-}
-
-/// A value as text that can be decoded: eight-bit octets that are no UTF-8 are Latin-1, as old programs write them, and
-/// neighbouring encoded words of one charset in base64 are one. RFC 2047 §5 forbids to cut a character between two words,
-/// but programs do, and others show what was meant.
-fn joined_words(value: &[u8]) -> Vec<u8> {
-    let text = match std::str::from_utf8(value) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(value).0,
-    };
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_ref();
-    while let Some(start) = rest.find("=?") {
-        let (before, from) = rest.split_at(start);
-        out.push_str(before);
-        let Some((charset, mut octets, mut after)) = base64_word(from) else {
-            out.push_str("=?");
-            rest = from.get(2..).unwrap_or_default();
-            continue;
-        };
-        while let Some((next, more, behind)) = base64_word(after.trim_start())
-            && next.eq_ignore_ascii_case(charset)
-        {
-            octets.extend(more);
-            after = behind;
-        }
-        out.push_str(&format!("=?{charset}?B?{}?=", STANDARD.encode(&octets)));
-        rest = after;
-    }
-    out.push_str(rest);
-    out.into_bytes()
-}
-
-/// The encoded word in base64 at the front of a text: charset, octets, and what follows.
-fn base64_word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
-    let (charset, rest) = text.strip_prefix("=?")?.split_once('?')?;
-    let (encoding, rest) = rest.split_once('?')?;
-    let (encoded, after) = rest.split_once("?=")?;
-    let is_word = encoding.eq_ignore_ascii_case("b") && !charset.contains(char::is_whitespace);
-    let octets = is_word.then(|| LENIENT.decode(encoded.trim_end_matches('='))).and_then(Result::ok)?;
-    Some((charset, octets, after))
 }
 
 /// A value with a line end, without which the parser loses its last word.
@@ -238,9 +192,9 @@ mod tests {
             b"=?UTF-8?b?W3PDpGtlcnRd?=\r\n =?iso-8859-1?Q?_hej?=",
         ] {
             let header = Header::new([&b"Subject: "[..], subject, b"\r\n"].concat());
-            assert_eq!(header.subject(), "[säkert] hej");
+            assert_eq!(header.subject().text, "[säkert] hej");
         }
-        assert_eq!(Header::new(&b"Subject: \r\nSubject: a\r\nsubject: b\r\n"[..]).subject(), "a b");
+        assert_eq!(Header::new(&b"Subject: \r\nSubject: a\r\nsubject: b\r\n"[..]).subject().text, "a b");
     }
 
     #[test]

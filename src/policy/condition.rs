@@ -90,16 +90,16 @@ impl Condition {
     #[must_use]
     pub fn holds(&self, facts: &Facts, recipient: &Address) -> bool {
         match self {
-            Self::SubjectTag(tags) => tags.iter().any(|tag| find_folded(&facts.subject, tag).is_some()),
-            Self::Subject(regex) => regex.is_match(&facts.subject),
-            Self::HeaderIs(name, values) => {
-                facts.header.all(name).any(|field| values.iter().any(|value| same(&field.text(), value)))
+            Self::SubjectTag(tags) => {
+                facts.says(&facts.subject, |text| tags.iter().any(|tag| find_folded(text, tag).is_some()))
             }
-            Self::HeaderMatches(name, regex) => facts.header.all(name).any(|field| regex.is_match(&field.text())),
+            Self::Subject(regex) => facts.says(&facts.subject, |text| regex.is_match(text)),
+            Self::HeaderIs(name, values) => has_field(facts, name, |text| values.iter().any(|value| same(text, value))),
+            Self::HeaderMatches(name, regex) => has_field(facts, name, |text| regex.is_match(text)),
             Self::Sensitivity(values) => {
-                facts.header.all("Sensitivity").any(|field| values.iter().any(|value| same(&field.text(), value)))
+                has_field(facts, "Sensitivity", |text| values.iter().any(|value| same(text, value)))
             }
-            Self::Label(labels) => facts.header.all("msip_labels").any(|field| has_label(&field.unfolded(), labels)),
+            Self::Label(labels) => has_field(facts, "msip_labels", |text| has_label(text, labels)),
             Self::From(patterns) => facts
                 .sender
                 .mailbox()
@@ -122,6 +122,10 @@ impl Condition {
             Self::Not(conditions) => !conditions.iter().any(|condition| condition.holds(facts, recipient)),
         }
     }
+}
+
+fn has_field(facts: &Facts, name: &str, fits: impl Fn(&str) -> bool) -> bool {
+    facts.header.all(name).any(|field| facts.says(&field.decoded(), &fits))
 }
 
 fn same(found: &str, wanted: &str) -> bool {

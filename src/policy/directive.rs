@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::directory::{NationalId, NumberType};
-use crate::mail::{Address, Domain, Header};
+use crate::mail::{Address, Domain, Header, find_folded, is_invisible};
 use crate::policy::error::Refusal;
 
-/// Octets of a subject that are searched for directives.
-const SUBJECT_OCTETS: usize = 4_096;
+/// Octets a directive may take, brackets and all.
+const DIRECTIVE_OCTETS: usize = 512;
 
 /// The return mailboxes a sender may name: id → who may name it.
 pub type Departments = BTreeMap<String, Chooser>;
@@ -82,10 +83,10 @@ pub fn parse_directives(
     year: u16,
 ) -> Result<Directives, Refusal> {
     let mut asked = Directives::default();
-    let subject = header.subject();
-    let subject = subject.get(..subject.floor_char_boundary(SUBJECT_OCTETS.min(subject.len()))).unwrap_or_default();
-    asked.removals.subject_tags =
-        tags.iter().filter(|tag| crate::mail::find_folded(subject, tag).is_some()).cloned().collect();
+    // Brackets and letters of another width are what they look like.
+    let subject: String = header.subject().text.nfkc().filter(|c| !is_invisible(*c)).collect();
+    let subject = subject.as_str();
+    asked.removals.subject_tags = tags.iter().filter(|tag| find_folded(subject, tag).is_some()).cloned().collect();
     for (whole, word, value) in bracketed(subject) {
         match word.to_lowercase().as_str() {
             "svar" | "reply" => set_reply(&mut asked, value, departments, sender)?,
@@ -130,6 +131,7 @@ pub fn number_address(address: &Address, domains: &NumberDomains, year: u16) -> 
 fn bracketed(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     text.match_indices('[').filter_map(|(start, _)| {
         let rest = text.get(start..)?;
+        let rest = rest.get(..rest.floor_char_boundary(DIRECTIVE_OCTETS))?;
         let whole = rest.get(..=rest.find(']')?)?;
         let (word, value) = whole.trim_matches(['[', ']']).split_once(':')?;
         Some((whole, word.trim(), value.trim()))
@@ -230,6 +232,21 @@ mod tests {
             &asked.removals.subject_tags,
         );
         assert_eq!(left, "Re: [obs] Hej");
+    }
+
+    #[test]
+    fn a_directive_is_seen_however_it_is_written_and_wherever_it_stands() {
+        let far = format!("Subject: {} [svar: bygg]\r\n", "x ".repeat(4_000));
+        for header in
+            ["Subject: \u{ff3b}svar\u{ff1a} bygg\u{ff3d} Hej\r\n", "Subject: [sv\u{ad}ar: bygg] Hej\r\n", &far]
+        {
+            let asked = parse(header).unwrap();
+            assert_eq!(asked.reply_to.as_deref(), Some("bygg"), "{header}");
+            let left = crate::mail::without(&Header::new(header).subject().text, &asked.removals.subject_tags);
+            assert!(!left.contains("bygg"), "{left}");
+        }
+        // Searched from every bracket to the end, this would take minutes.
+        assert!(parse(&format!("Subject: {}\r\n", "[".repeat(1 << 20))).unwrap().reply_to.is_none());
     }
 
     #[test]

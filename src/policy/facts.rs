@@ -1,6 +1,6 @@
 //! All that the judge may look at.
 
-use crate::mail::{Address, Header, ReversePath};
+use crate::mail::{Address, DecodedText, Header, ReversePath};
 
 /// A message as rules see it.
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub struct Facts {
     /// The message's own header.
     pub header: Header,
     /// The subject, decoded.
-    pub subject: String,
+    pub subject: DecodedText,
     /// Octets of the message.
     pub size: u64,
     /// Names of attachments, decoded.
@@ -36,5 +36,11 @@ impl Facts {
     #[must_use]
     pub fn unreadable_counts(&self) -> bool {
         self.unreadable && self.unknown_matches
+    }
+
+    /// Whether a text has what a rule looks for, or might have it where nobody here can read it.
+    #[must_use]
+    pub(crate) fn says(&self, read: &DecodedText, fits: impl Fn(&str) -> bool) -> bool {
+        fits(&read.text) || (!read.is_whole && self.unknown_matches)
     }
 }

@@ -32,8 +32,14 @@ pub fn judge(rules: &Rules, facts: &Facts) -> Result<Verdict, Refusal> {
         return Err(Refusal { status: "5.7.1", text: text.to_owned(), rule: DIRECTIVE.to_owned() });
     }
     let lifted = lifted(rules, facts);
-    let recipients: Vec<RecipientVerdict> =
+    let mut recipients: Vec<RecipientVerdict> =
         facts.recipients.iter().map(|address| recipient(rules, facts, &asked, &lifted, address)).collect();
+    if recipients.iter().any(|verdict| verdict.place == Place::Number) {
+        // It stands in the message's own `To`, for everybody else who gets the message to read.
+        for verdict in recipients.iter_mut().filter(|verdict| verdict.place == Place::Outside) {
+            raise(verdict, Protection::Secure, DIRECTIVE, "another recipient's address is a national number");
+        }
+    }
     if !recipients.is_empty() && recipients.iter().all(|recipient| recipient.protection == Protection::Refuse) {
         let (rule, text) =
             recipients.into_iter().find_map(|recipient| Some((recipient.rule, recipient.refusal?))).unwrap_or_default();
@@ -72,7 +78,7 @@ impl Rules {
 fn lifted(rules: &Rules, facts: &Facts) -> Vec<String> {
     let granted = rules.rules.iter().filter_map(|rule| {
         let grant = rule.grants.as_ref()?;
-        let tagged = crate::mail::find_folded(&facts.subject, &grant.tag).is_some();
+        let tagged = crate::mail::find_folded(&facts.subject.text, &grant.tag).is_some();
         let allowed = facts.recipients.iter().all(|address| matches_rule(rule, facts, address));
         (tagged && allowed).then_some(grant.lifts.iter().cloned())
     });

@@ -14,6 +14,23 @@ use crate::policy::text::{Stripper, raw};
 
 /// Octets of a header within a message that are read.
 const HEADER_OCTETS: usize = 256 * 1024;
+/// Fields that recipients' programs show, or keep with the subject.
+const SHOWN: [&str; 14] = [
+    "Subject",
+    "Comments",
+    "Keywords",
+    "Thread-Topic",
+    "Content-Description",
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Organization",
+    "Summary",
+    "X-Keywords",
+    "Resent-To",
+];
 /// What encloses text that is written as letters: nobody reads what is in it here.
 const ENCLOSED: [&str; 2] = ["\nbegin 6", "\nbegin 7"];
 /// Octets of text that are read at a time.
@@ -134,11 +151,11 @@ impl Reader {
     pub fn finish(self) -> Read {
         let mut notes = self.notes;
         let structure = self.splitter.finish(&mut notes);
-        // The header's own text counts too: subjects, and whatever programs put beside them.
-        for field in
-            notes.header.fields().filter(|field| field.is("Subject") || field.is("Comments") || field.is("Keywords"))
-        {
-            notes.scanner.push(&field.text());
+        // The header's own text counts too: subjects, names, and whatever programs put beside them.
+        for field in notes.header.fields().filter(|field| SHOWN.iter().any(|name| field.is(name))) {
+            let read = field.decoded();
+            notes.unreadable |= !read.is_whole;
+            notes.scanner.push(&read.text);
             notes.scanner.end();
         }
         let refused = match structure.fault {
