@@ -34,6 +34,7 @@ fuzz_target!(|message: &[u8]| {
             header: read.header,
             size: message.len() as u64,
             attachments: read.attachments,
+            has_more_attachments: read.has_more_attachments,
             media_types: read.media_types,
             found: read.found,
             unreadable: read.unreadable,

@@ -51,6 +51,7 @@ fn facts(settings: &Settings, rules: &Arc<Rules>, from: &ReversePath, to: &[Addr
         header: read.header,
         size: message.len() as u64,
         attachments: read.attachments,
+        has_more_attachments: read.has_more_attachments,
         media_types: read.media_types,
         found: read.found,
         unreadable: read.unreadable,

@@ -210,6 +210,7 @@ impl Receiving for Arriving {
             header: read.header,
             size,
             attachments: read.attachments,
+            has_more_attachments: read.has_more_attachments,
             media_types: read.media_types,
             found: read.found,
             unreadable: read.unreadable,

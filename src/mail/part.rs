@@ -3,13 +3,14 @@
 use mail_parser::parsers::MessageStream;
 use mail_parser::{ContentType, HeaderValue};
 
+use crate::mail::encoded_word::decode;
 use crate::mail::field::{Field, Header};
 use crate::mail::transfer::TransferEncoding;
 
 /// Octets of a boundary (RFC 2046 §5.1.1 allows 70; some programs write more).
 pub(crate) const BOUNDARY_OCTETS: usize = 256;
 
-/// Names read from one field.
+/// Names read of one part.
 const NAMES: usize = 16;
 
 /// What is known of a part before its octets come.
@@ -25,6 +26,8 @@ pub struct PartHead {
     pub file_name: Option<String>,
     /// Every name that any program may take for its own: fields and parameters said twice, `name` beside `filename`.
     pub other_names: Vec<String>,
+    /// It has more names than that.
+    pub has_more_names: bool,
     /// What place it takes.
     pub disposition: Disposition,
     /// How its octets are written.
@@ -68,7 +71,11 @@ impl PartHead {
             disposition.as_ref().is_some_and(|d| d.ctype().eq_ignore_ascii_case("attachment")) || file_name.is_some();
         let encoding = header.first("Content-Transfer-Encoding").map(|field| field.unfolded().to_ascii_lowercase());
         let plain = ["7bit", "8bit", "binary", "base64", "quoted-printable"];
-        let said_twice = ["Content-Type", "Content-Transfer-Encoding"].iter().any(|name| header.all(name).count() > 1);
+        let said_twice = ["Content-Type", "Content-Transfer-Encoding"].iter().any(|name| header.all(name).count() > 1)
+            || ["boundary", "charset"].iter().any(|name| differs(&content, name));
+        let mut other_names = names(header);
+        let has_more_names = other_names.len() > NAMES;
+        other_names.truncate(NAMES);
         let boundary = attribute(&content, "boundary").map(String::into_bytes);
         let without_boundary = media_type.starts_with("multipart/")
             && boundary.as_ref().is_none_or(|b| b.trim_ascii().is_empty() || b.len() > BOUNDARY_OCTETS);
@@ -87,7 +94,8 @@ impl PartHead {
                 Some(_) | None => TransferEncoding::Identity,
             },
             disposition: if is_file { Disposition::Attachment } else { Disposition::Inline },
-            other_names: names(header),
+            other_names,
+            has_more_names,
             media_type,
             file_name,
         }
@@ -104,6 +112,7 @@ impl PartHead {
             charset: None,
             file_name: None,
             other_names: Vec::new(),
+            has_more_names: false,
             disposition: Disposition::Opaque,
             encoding: TransferEncoding::Identity,
             boundary: None,
@@ -129,7 +138,16 @@ fn parameters(field: &Field<'_>) -> Option<ContentType<'static>> {
     }
 }
 
-/// Every name that stands in a part's header, in order.
+/// Whether a parameter is said more than once, and not the same: readers disagree about which counts.
+fn differs(content: &Option<ContentType<'static>>, name: &str) -> bool {
+    let attributes = content.as_ref().and_then(|content| content.attributes()).unwrap_or_default().iter();
+    let mut said = attributes
+        .filter(|attribute| attribute.name.trim_end_matches('*').eq_ignore_ascii_case(name))
+        .map(|attribute| &attribute.value);
+    said.next().is_some_and(|first| said.any(|other| !other.eq_ignore_ascii_case(first)))
+}
+
+/// Every name that stands in a part's header, in order, and one more than are read where there are more.
 fn names(header: &Header) -> Vec<String> {
     let fields = header.fields().filter(|field| field.is("Content-Disposition") || field.is("Content-Type"));
     let all = fields.filter_map(|field| parameters(&field));
@@ -139,7 +157,7 @@ fn names(header: &Header) -> Vec<String> {
         let named = attributes.filter(|attribute| {
             ["filename", "name"].iter().any(|name| attribute.name.trim_end_matches('*').eq_ignore_ascii_case(name))
         });
-        names.extend(named.map(|attribute| decoded(&attribute.value)).take(NAMES));
+        names.extend(named.take(NAMES + 1).map(|attribute| decoded(&attribute.value)));
     }
     names
 }
@@ -149,5 +167,5 @@ fn decoded(name: &str) -> String {
     if !name.contains("=?") {
         return name.to_owned();
     }
-    Header::new(format!("N: {name}\r\n")).text("N").unwrap_or_else(|| name.to_owned())
+    decode(name.as_bytes()).text
 }

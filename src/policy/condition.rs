@@ -109,7 +109,8 @@ impl Condition {
             Self::ToDomain(domains) => domains.iter().any(|domain| is_below(recipient.domain(), domain)),
             Self::SizeOver(octets) => facts.size > *octets,
             Self::Attachment(patterns) => {
-                facts.attachments.iter().any(|name| patterns.iter().any(|pattern| pattern.fits(name)))
+                (facts.has_more_attachments && facts.unknown_matches)
+                    || facts.attachments.iter().any(|name| patterns.iter().any(|pattern| pattern.fits(name)))
             }
             Self::MediaType(patterns) => {
                 facts.media_types.iter().any(|media| patterns.iter().any(|pattern| pattern.fits(media)))

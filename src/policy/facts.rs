@@ -17,6 +17,8 @@ pub struct Facts {
     pub size: u64,
     /// Names of attachments, decoded.
     pub attachments: Vec<String>,
+    /// There are more attachments, or more names of them, than those.
+    pub has_more_attachments: bool,
     /// Media types of all parts, lower case.
     pub media_types: Vec<String>,
     /// What was found, in the order of the rules' searches.

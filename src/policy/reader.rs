@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use encoding_rs::{Decoder, Encoding};
 use memchr::memmem;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::mail::limits;
 use crate::mail::{Disposition, Header, PartEnd, PartHead, PartSink, Splitter, StructureFault};
@@ -54,6 +55,8 @@ pub struct Read {
     pub header_length: u64,
     /// Names of attachments.
     pub attachments: Vec<String>,
+    /// There are more names than those.
+    pub has_more_attachments: bool,
     /// Media types of all parts.
     pub media_types: Vec<String>,
     /// What was found, in the order of the rules' searches.
@@ -77,6 +80,7 @@ struct Notes {
     budget: u64,
     header: Header,
     attachments: Vec<String>,
+    has_more_attachments: bool,
     media_types: Vec<String>,
     unreadable: bool,
     part: Part,
@@ -169,6 +173,7 @@ impl Reader {
             header: notes.header,
             header_length: structure.header_length,
             attachments: notes.attachments,
+            has_more_attachments: notes.has_more_attachments || structure.fault.is_some(),
             media_types: notes.media_types,
             found: notes
                 .scanner
@@ -193,17 +198,18 @@ impl PartSink for Notes {
         if self.media_types.len() < NAMES {
             self.media_types.push(head.media_type.clone());
         }
-        if let Some(name) = head.file_name.as_ref().filter(|_| self.attachments.len() < NAMES) {
-            self.attachments.push(name.clone());
-            self.scanner.push(name);
+        self.has_more_attachments |= head.has_more_names;
+        // Whatever programs may call it: one of its names is what the recipient's shows.
+        for name in head.file_name.iter().chain(&head.other_names).flat_map(|name| names_of(name)) {
+            if self.attachments.contains(&name) {
+                continue;
+            }
+            self.scanner.push(&name);
             self.scanner.end();
-        }
-        // Whatever else programs may call it: one of them is what the recipient's shows.
-        for name in head.other_names.iter().chain(head.file_name.as_ref()).filter_map(|name| plain_name(name)) {
-            if self.attachments.len() < NAMES && !self.attachments.contains(&name) {
-                self.scanner.push(&name);
-                self.scanner.end();
+            if self.attachments.len() < NAMES {
                 self.attachments.push(name);
+            } else {
+                self.has_more_attachments = true;
             }
         }
         let is_message = head.media_type == "message/rfc822" || head.media_type == "message/global";
@@ -245,6 +251,7 @@ impl Notes {
             budget: INFLATED_OCTETS,
             header: Header::default(),
             attachments: Vec::new(),
+            has_more_attachments: false,
             media_types: Vec::new(),
             unreadable: false,
             part: Part::Skipped,
@@ -380,11 +387,24 @@ impl Text {
     }
 }
 
-/// A file's name as a desktop takes it: invisible characters gone, and the dots and blanks behind it.
-fn plain_name(name: &str) -> Option<String> {
-    let seen: String = name.chars().filter(|c| !crate::mail::is_invisible(*c)).collect();
-    let plain = seen.trim().trim_end_matches(['.', ' ']);
-    (!plain.is_empty()).then(|| plain.to_owned())
+/// A file's name as it is written, and as desktops take it: letters and dots of another width plain, invisible characters
+/// gone, without its folders, without a stream's name (`a.exe::$DATA`), and without the dots and blanks behind it.
+fn names_of(name: &str) -> Vec<String> {
+    let seen: String = name.nfkc().filter(|c| !crate::mail::is_invisible(*c)).collect();
+    let bare = |name: &str| name.trim().trim_end_matches(['.', ' ', '/', '\\']).to_owned();
+    let whole = bare(&seen);
+    let file = whole.rsplit(['/', '\\']).next().unwrap_or_default();
+    let stream_cut = bare(file.split(':').next().unwrap_or_default());
+    // Between two encoded words of one name some programs put a blank, others none.
+    let closed: String = stream_cut.split_whitespace().collect();
+    let names = [name.to_owned(), whole.clone(), bare(file), stream_cut, closed];
+    let mut distinct: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        if !name.is_empty() && !distinct.contains(&name) {
+            distinct.push(name);
+        }
+    }
+    distinct
 }
 
 /// Whether text is in a charset that nobody here decodes. It is searched as UTF-8 all the same.

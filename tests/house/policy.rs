@@ -115,3 +115,53 @@ fn a_tag_is_seen_however_a_program_writes_it() {
         assert_eq!(treatments(&settings, &[EVA], format!("{header}\r\n\r\nHej\r\n").as_bytes()), ["pass"], "{header}");
     }
 }
+
+#[test]
+fn a_forbidden_file_is_seen_whatever_it_is_called() {
+    let settings = settings("[[rule]]\nname = \"n\"\nif.any = [{ attachment = [\"*.exe\"] }]\nprotect = \"hold\"\n");
+    let many: String = (0..20).map(|n| format!("; name=\"{n}.txt\"")).collect();
+    for part in [
+        "Content-Type: a/b; name=\"a.EXE\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"=?utf-8?Q?a.e?= =?utf-8?Q?xe?=\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"=?utf-8?B?YS5l?=\r\n =?utf-8?B?eGU=?=\"".to_owned(),
+        "Content-Disposition: attachment; filename*=utf-8''a.e%78e".to_owned(),
+        "Content-Disposition: attachment; filename*0=\"a.\"; filename*1=\"exe\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"a\u{ff0e}exe\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"a.exe. . \"".to_owned(),
+        "Content-Disposition: attachment; filename=\"a.exe/\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"b/a.exe\\\\\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"a.exe::$DATA\"".to_owned(),
+        "Content-Disposition: attachment; filename=\"a.e\u{200b}xe\"".to_owned(),
+        format!("Content-Type: a/b{many}; name=\"a.exe\""),
+    ] {
+        let message = format!(
+            "Subject: Hej\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}\r\n\r\nx\r\n--b--\r\n"
+        );
+        assert_eq!(treatments(&settings, &[EVA], message.as_bytes()), ["hold"], "{part}");
+    }
+    let many_parts = "--b\r\nContent-Type: a/b; name=a.txt\r\n\r\nx\r\n".repeat(2_100);
+    let message = format!(
+        "Subject: Hej\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{many_parts}--b\r\nContent-Type: a/b; name=a.exe\r\n\r\nx\r\n--b--\r\n"
+    );
+    assert_eq!(treatments(&settings, &[EVA], message.as_bytes()), ["hold"]);
+    let ordinary = "Subject: Hej\r\nContent-Type: a/b; name=\"exe.txt\"\r\n\r\nx\r\n";
+    assert_eq!(treatments(&settings, &[EVA], ordinary.as_bytes()), ["pass"]);
+}
+
+#[test]
+fn what_two_programs_read_in_two_ways_is_doubtful() {
+    let settings =
+        settings("[[rule]]\nname = \"n\"\nif.any = [{ contains = [\"se-personnummer\"] }]\nprotect = \"secure\"\n");
+    let split = |head: &str| {
+        format!(
+            "Subject: Hej\r\nContent-Type: {head}\r\n\r\n--b\r\n\r\nx\r\n--c\r\nContent-Transfer-Encoding: base64\r\n\r\nODUwMTAxLTIzODI=\r\n--c--\r\n--b--\r\n"
+        )
+    };
+    for head in ["multipart/mixed; boundary=b; boundary=c", "multipart/mixed; boundary=\"b\"; boundary*=utf-8''c"] {
+        assert_eq!(treatments(&settings, &[EVA], split(head).as_bytes()), ["pickup"], "{head}");
+    }
+    let twice = "Subject: Hej\r\nContent-Type: text/plain; charset=utf-8; charset=utf-16\r\n\r\nhej\r\n";
+    assert_eq!(treatments(&settings, &[EVA], twice.as_bytes()), ["pickup"]);
+    let same = "Subject: Hej\r\nContent-Type: text/plain; charset=utf-8; charset=UTF-8\r\n\r\nhej\r\n";
+    assert_eq!(treatments(&settings, &[EVA], same.as_bytes()), ["pass"]);
+}
