@@ -17,6 +17,8 @@ const STREAM_OCTETS: u64 = 8 << 20;
 /// Octets of drawing on one page, and on all pages: the library makes some fifty octets of each.
 const PAGE_OCTETS: u64 = 2 << 20;
 const PAGES_OCTETS: u64 = 16 << 20;
+/// Streams without an end, as in a file that is cut off.
+const ENDLESS_STREAMS: usize = 8;
 /// Octets before a stream in which its dictionary stands.
 const DICTIONARY_OCTETS: usize = 16 * 1024;
 
@@ -40,12 +42,15 @@ pub(crate) fn pdf(octets: &[u8], budget: &mut u64, out: &mut dyn FnMut(&str)) ->
 
 /// Every stream inflated, wherever it is named from, and searched as it is.
 fn streams(octets: &[u8], budget: &mut u64, out: &mut dyn FnMut(&str)) -> Result<(), Unreadable> {
+    // What was looked at for one stream is not looked at again for the next.
+    let mut seen = 0;
     for at in memchr::memmem::find_iter(octets, b"stream") {
         let (before, after) = (octets.get(..at).unwrap_or_default(), octets.get(at + 6..).unwrap_or_default());
+        let from = seen.max(before.len().saturating_sub(DICTIONARY_OCTETS));
+        seen = at;
         if before.ends_with(b"end") {
             continue;
         }
-        let from = before.len().saturating_sub(DICTIONARY_OCTETS);
         let window = before.get(from..).unwrap_or_default();
         let dictionary = memchr::memmem::rfind(window, b"obj").and_then(|start| window.get(start..)).unwrap_or(window);
         let Some(coding) = coding_of(dictionary)? else { continue };
@@ -94,10 +99,10 @@ enum Coding {
 
 /// Inflates as far as it goes, bit by bit; how many octets came out.
 fn inflate(octets: &[u8], coding: Coding, limit: u64, out: &mut dyn FnMut(&str)) -> Result<u64, Unreadable> {
-    let plain = if coding == Coding::Ascii85 { ascii85(octets) } else { Vec::new() };
+    let plain = if coding == Coding::Ascii85 { ascii85(octets, limit)? } else { Vec::new() };
     raw(&plain, out);
     let mut decoder = ZlibDecoder::new(if coding == Coding::Ascii85 { plain.as_slice() } else { octets });
-    let (mut piece, mut length) = (vec![0; 64 * 1024], 0);
+    let (mut piece, mut length) = (vec![0; 64 * 1024], plain.len() as u64);
     // What is damaged ends where the damage is, for the library too.
     while let Ok(read @ 1..) = decoder.read(&mut piece) {
         length += read as u64;
@@ -112,13 +117,17 @@ fn inflate(octets: &[u8], coding: Coding, limit: u64, out: &mut dyn FnMut(&str))
     Ok(length)
 }
 
-fn ascii85(text: &[u8]) -> Vec<u8> {
+/// What is written in five characters for four octets, at most so many octets of it.
+fn ascii85(text: &[u8], limit: u64) -> Result<Vec<u8>, Unreadable> {
     let (mut octets, mut group) = (Vec::new(), Vec::with_capacity(5));
     for c in text.iter().take_while(|c| **c != b'~').filter(|c| !c.is_ascii_whitespace()) {
         match c {
             b'z' if group.is_empty() => octets.extend([0; 4]),
             b'!'..=b'u' => group.push(u32::from(c - b'!')),
-            _ => return octets,
+            _ => return Ok(octets),
+        }
+        if octets.len() as u64 > limit {
+            return Err(Unreadable);
         }
         if group.len() == 5 {
             octets.extend(word(&group));
@@ -130,7 +139,7 @@ fn ascii85(text: &[u8]) -> Vec<u8> {
         group.resize(5, 84);
         octets.extend(word(&group).into_iter().take(left));
     }
-    octets
+    Ok(octets)
 }
 
 fn word(group: &[u32]) -> [u8; 4] {
@@ -189,7 +198,16 @@ fn strings(octets: &[u8], out: &mut dyn FnMut(&str)) {
     out("\n");
 }
 
+/// Whether so many streams begin and do not end that the library, which looks for the end of each, would never be done.
+fn has_endless_streams(octets: &[u8]) -> bool {
+    let end = memchr::memmem::rfind(octets, b"endstream").map_or(0, |end| end + b"endstream".len());
+    memchr::memmem::find_iter(octets.get(end..).unwrap_or_default(), b"stream").nth(ENDLESS_STREAMS).is_some()
+}
+
 fn pages(octets: &[u8], out: &mut dyn FnMut(&str)) -> Result<(), Unreadable> {
+    if has_endless_streams(octets) {
+        return Err(Unreadable);
+    }
     let start = memchr::memmem::find(octets, b"%PDF-").ok_or(Unreadable)?;
     let document = lopdf::Document::load_mem(octets.get(start..).unwrap_or_default()).map_err(|_| Unreadable)?;
     let pages = document.get_pages();
@@ -287,6 +305,22 @@ mod tests {
             assert!(read.contains("850101-2382"), "{read}");
         }
         assert!(text(&[b"\n\n", &file("/Filter/FlateDecode", &hej, "")[..]].concat()).unwrap().contains("Hej"));
+    }
+
+    /// Looked at again and again, each of these would take minutes.
+    #[test]
+    fn streams_that_do_not_end_are_looked_at_once() {
+        for piece in [
+            "stream ",
+            "obj<</Filter/ASCII85Decode>>stream\n!!!!!",
+            "/Filter/FlateDecode stream\n",
+            "obj ",
+            "(\\",
+            "<41",
+        ] {
+            let hostile = format!("%PDF-1.4\n{}", piece.repeat((1 << 20) / piece.len()));
+            assert_eq!(text(hostile.as_bytes()), Err(Unreadable), "{piece}");
+        }
     }
 
     #[test]
