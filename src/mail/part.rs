@@ -22,6 +22,8 @@ pub struct PartHead {
     pub media_type: String,
     /// `charset`.
     pub charset: Option<String>,
+    /// `delsp=yes`: the blank before a line end is not part of the text (RFC 3676 §4.2).
+    pub deletes_blanks: bool,
     /// The name it is given, by `filename` or `name` (RFC 2183, 2231, 2047).
     pub file_name: Option<String>,
     /// Every name that any program may take for its own: fields and parameters said twice, `name` beside `filename`.
@@ -87,6 +89,7 @@ impl PartHead {
             is_doubtful: said_twice || without_boundary || encoded_message || unknown_encoding,
             depth,
             charset: attribute(&content, "charset"),
+            deletes_blanks: attribute(&content, "delsp").is_some_and(|value| value.eq_ignore_ascii_case("yes")),
             boundary,
             encoding: match encoding.as_deref().map(|e| e.split([' ', ';', '(']).next().unwrap_or_default()) {
                 Some("base64") => TransferEncoding::Base64,
@@ -110,6 +113,7 @@ impl PartHead {
             depth,
             media_type: "text/plain".to_owned(),
             charset: None,
+            deletes_blanks: false,
             file_name: None,
             other_names: Vec::new(),
             has_more_names: false,

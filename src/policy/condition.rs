@@ -86,20 +86,24 @@ impl Pattern {
 }
 
 impl Condition {
-    /// Whether it holds for this recipient.
+    /// Whether it holds for this recipient. `when_unknown` is the answer where nobody here can read what it asks for, and
+    /// unless that is to be ignored (`policy.unknown`): yes where it protects, no where it would not.
     #[must_use]
-    pub fn holds(&self, facts: &Facts, recipient: &Address) -> bool {
+    pub fn holds(&self, facts: &Facts, recipient: &Address, when_unknown: bool) -> bool {
+        let unknown = when_unknown && facts.unknown_matches;
         match self {
             Self::SubjectTag(tags) => {
-                facts.says(&facts.subject, |text| tags.iter().any(|tag| find_folded(text, tag).is_some()))
+                facts.says(&facts.subject, when_unknown, |text| tags.iter().any(|tag| find_folded(text, tag).is_some()))
             }
-            Self::Subject(regex) => facts.says(&facts.subject, |text| regex.is_match(text)),
-            Self::HeaderIs(name, values) => has_field(facts, name, |text| values.iter().any(|value| same(text, value))),
-            Self::HeaderMatches(name, regex) => has_field(facts, name, |text| regex.is_match(text)),
+            Self::Subject(regex) => facts.says(&facts.subject, when_unknown, |text| regex.is_match(text)),
+            Self::HeaderIs(name, values) => {
+                has_field(facts, name, when_unknown, |text| values.iter().any(|value| same(text, value)))
+            }
+            Self::HeaderMatches(name, regex) => has_field(facts, name, when_unknown, |text| regex.is_match(text)),
             Self::Sensitivity(values) => {
-                has_field(facts, "Sensitivity", |text| values.iter().any(|value| same(text, value)))
+                has_field(facts, "Sensitivity", when_unknown, |text| values.iter().any(|value| same(text, value)))
             }
-            Self::Label(labels) => has_field(facts, "msip_labels", |text| has_label(text, labels)),
+            Self::Label(labels) => has_field(facts, "msip_labels", when_unknown, |text| has_label(text, labels)),
             Self::From(patterns) => facts
                 .sender
                 .mailbox()
@@ -109,24 +113,25 @@ impl Condition {
             Self::ToDomain(domains) => domains.iter().any(|domain| is_below(recipient.domain(), domain)),
             Self::SizeOver(octets) => facts.size > *octets,
             Self::Attachment(patterns) => {
-                (facts.has_more_attachments && facts.unknown_matches)
+                (facts.has_more_attachments && unknown)
                     || facts.attachments.iter().any(|name| patterns.iter().any(|pattern| pattern.fits(name)))
             }
             Self::MediaType(patterns) => {
                 facts.media_types.iter().any(|media| patterns.iter().any(|pattern| pattern.fits(media)))
             }
             Self::Contains(searches) => {
-                facts.unreadable_counts() || searches.iter().any(|search| facts.found.get(*search) == Some(&true))
+                (facts.unreadable && unknown) || searches.iter().any(|search| facts.found.get(*search) == Some(&true))
             }
-            Self::Any(conditions) => conditions.iter().any(|condition| condition.holds(facts, recipient)),
-            Self::All(conditions) => conditions.iter().all(|condition| condition.holds(facts, recipient)),
-            Self::Not(conditions) => !conditions.iter().any(|condition| condition.holds(facts, recipient)),
+            Self::Any(conditions) => conditions.iter().any(|c| c.holds(facts, recipient, when_unknown)),
+            Self::All(conditions) => conditions.iter().all(|c| c.holds(facts, recipient, when_unknown)),
+            // What cannot be read must not switch a rule off.
+            Self::Not(conditions) => !conditions.iter().any(|c| c.holds(facts, recipient, !when_unknown)),
         }
     }
 }
 
-fn has_field(facts: &Facts, name: &str, fits: impl Fn(&str) -> bool) -> bool {
-    facts.header.all(name).any(|field| facts.says(&field.decoded(), &fits))
+fn has_field(facts: &Facts, name: &str, when_unknown: bool, fits: impl Fn(&str) -> bool) -> bool {
+    facts.header.all(name).any(|field| facts.says(&field.decoded(), when_unknown, &fits))
 }
 
 fn same(found: &str, wanted: &str) -> bool {

@@ -92,7 +92,8 @@ fn extract(octets: &[u8], depth: usize, budget: &mut u64, out: &mut dyn FnMut(&s
             rtf(octets, out);
             Ok(())
         }
-        Kind::Compound if is_encrypted_office(octets) => Err(Unreadable),
+        // Encrypted, or a workbook, whose numbers are no text.
+        Kind::Compound if has_stream(octets, "EncryptedPackage") || has_stream(octets, "Workbook") => Err(Unreadable),
         Kind::Zip | Kind::Sealed => Err(Unreadable),
         Kind::Compound | Kind::Other => {
             raw(octets, out);
@@ -101,9 +102,9 @@ fn extract(octets: &[u8], depth: usize, budget: &mut u64, out: &mut dyn FnMut(&s
     }
 }
 
-/// An office document that is encrypted is an old compound file with a stream of that name.
-fn is_encrypted_office(octets: &[u8]) -> bool {
-    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+/// Whether a compound file has a stream of this name.
+fn has_stream(octets: &[u8], name: &str) -> bool {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     memchr::memmem::find(octets, &name).is_some()
 }
 
@@ -124,7 +125,7 @@ fn zip(octets: &[u8], depth: usize, budget: &mut u64, out: &mut dyn FnMut(&str))
         *budget = budget.checked_sub(read as u64).ok_or(Unreadable)?;
         let name = entry.name().to_ascii_lowercase();
         drop(entry);
-        if is_message_file(&name) {
+        if is_message_file(&name) || is_binary_sheet(&name) {
             return Err(Unreadable);
         }
         if [".xml", ".html", ".htm", ".xhtml", ".rels", ".svg"].iter().any(|ending| name.ends_with(ending)) {
@@ -134,6 +135,11 @@ fn zip(octets: &[u8], depth: usize, budget: &mut u64, out: &mut dyn FnMut(&str))
         }
     }
     Ok(())
+}
+
+/// Whether an entry holds the cells of a binary workbook, whose numbers are no text.
+fn is_binary_sheet(name: &str) -> bool {
+    name.starts_with("xl/worksheets/") && name.ends_with(".bin")
 }
 
 /// Markup in the charset its first octets tell, UTF-8 where they tell none; zeros are passed over by whoever searches, so
@@ -150,16 +156,33 @@ fn markup(octets: &[u8], out: &mut dyn FnMut(&str)) {
     out("\n");
 }
 
-/// The text of Rich Text Format: control words and braces taken out, characters written as numbers put in.
+/// The text of Rich Text Format: control words and braces taken out, characters written as numbers put in. Groups that a
+/// reader may pass over, such as bookmarks, come apart.
 fn rtf(octets: &[u8], out: &mut dyn FnMut(&str)) {
-    let mut text = String::new();
+    let (mut text, mut apart) = (String::new(), String::new());
+    // How deep in groups, and how deep the one that comes apart began.
+    let (mut depth, mut passed_over) = (0_u32, None);
     let mut rest = octets;
     while let [octet, after @ ..] = rest {
         rest = after;
+        let into = if passed_over.is_some() { &mut apart } else { &mut text };
         match octet {
-            b'{' | b'}' | b'\r' | b'\n' | 0 => {}
-            b'\\' => rest = control(after, &mut text),
-            octet => text.push(char::from(*octet)),
+            b'{' => {
+                depth = depth.saturating_add(1);
+                if passed_over.is_none() && after.trim_ascii_start().starts_with(b"\\*") {
+                    passed_over = Some(depth);
+                }
+            }
+            b'}' => {
+                if passed_over == Some(depth) {
+                    passed_over = None;
+                    apart.push('\n');
+                }
+                depth = depth.saturating_sub(1);
+            }
+            b'\r' | b'\n' | 0 => {}
+            b'\\' => rest = control(after, into),
+            octet => into.push(char::from(*octet)),
         }
         if text.len() > MAGIC_OCTETS {
             out(&text);
@@ -167,6 +190,8 @@ fn rtf(octets: &[u8], out: &mut dyn FnMut(&str)) {
         }
     }
     out(&text);
+    out("\n");
+    out(&apart);
     out("\n");
 }
 

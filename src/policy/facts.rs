@@ -34,15 +34,9 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Whether something unreadable counts as whatever a rule looks for.
+    /// Whether a text has what a rule looks for. Where nobody here can read all of it, it might: then it is as said.
     #[must_use]
-    pub fn unreadable_counts(&self) -> bool {
-        self.unreadable && self.unknown_matches
-    }
-
-    /// Whether a text has what a rule looks for, or might have it where nobody here can read it.
-    #[must_use]
-    pub(crate) fn says(&self, read: &DecodedText, fits: impl Fn(&str) -> bool) -> bool {
-        fits(&read.text) || (!read.is_whole && self.unknown_matches)
+    pub(crate) fn says(&self, read: &DecodedText, when_unknown: bool, fits: impl Fn(&str) -> bool) -> bool {
+        fits(&read.text) || (!read.is_whole && when_unknown && self.unknown_matches)
     }
 }

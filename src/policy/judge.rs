@@ -79,14 +79,15 @@ fn lifted(rules: &Rules, facts: &Facts) -> Vec<String> {
     let granted = rules.rules.iter().filter_map(|rule| {
         let grant = rule.grants.as_ref()?;
         let tagged = crate::mail::find_folded(&facts.subject.text, &grant.tag).is_some();
-        let allowed = facts.recipients.iter().all(|address| matches_rule(rule, facts, address));
+        // What cannot be read lifts nothing.
+        let allowed = facts.recipients.iter().all(|address| matches_rule(rule, facts, address, false));
         (tagged && allowed).then_some(grant.lifts.iter().cloned())
     });
     granted.flatten().collect()
 }
 
-fn matches_rule(rule: &Rule, facts: &Facts, address: &Address) -> bool {
-    rule.conditions.iter().all(|condition| condition.holds(facts, address))
+fn matches_rule(rule: &Rule, facts: &Facts, address: &Address, when_unknown: bool) -> bool {
+    rule.conditions.iter().all(|condition| condition.holds(facts, address, when_unknown))
 }
 
 /// The rules that match and are not lifted.
@@ -96,7 +97,7 @@ fn matching<'r>(
     lifted: &'r [String],
     address: &'r Address,
 ) -> impl Iterator<Item = &'r Rule> {
-    rules.rules.iter().filter(move |rule| !lifted.contains(&rule.name) && matches_rule(rule, facts, address))
+    rules.rules.iter().filter(move |rule| !lifted.contains(&rule.name) && matches_rule(rule, facts, address, true))
 }
 
 /// What the first matching rule that sets it says.

@@ -21,9 +21,10 @@ const LONGEST_RUN: usize = 12;
 /// Digits a Finnish number begins with.
 const HETU_RUN: usize = 6;
 /// Octets a number with its separators may take.
-const LONGEST: usize = 32;
-/// Octets between two runs of a number's digits.
+const LONGEST: usize = 128;
+/// Octets between two runs of a number's digits: separators, and blanks beside them.
 const SEPARATORS: usize = 4;
+const BLANKS: usize = 24;
 /// Octets a compiled regular expression may take.
 const REGEX_OCTETS: usize = 1 << 20;
 /// Octets looked at together for a digit.
@@ -143,7 +144,9 @@ fn normalize(text: &str, out: &mut String) {
     out.extend(composed.chars().filter_map(|c| match c {
         '\u{660}'..='\u{669}' => char::from_digit(u32::from(c) - 0x660, 10),
         '\u{6f0}'..='\u{6f9}' => char::from_digit(u32::from(c) - 0x6f0, 10),
-        '\u{b7}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{fe63}' => Some('-'),
+        '\u{b7}' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2500}' | '\u{2212}' | '\u{ff0d}' | '\u{fe63}' => {
+            Some('-')
+        }
         '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
         // Zeros stand between the letters of UTF-16 that is read as something else.
         '\0'
@@ -227,7 +230,8 @@ fn number_at(text: &str, place: usize, kind: NumberType, year: u16) -> bool {
             Ok((_, Certainty::Checked)) => true,
             // With its usual separator a date suffices; bare digits, and what may be an amount, need a word beside them.
             Ok((_, Certainty::DateOnly)) => {
-                let usual = shape.len() > 1 && (shape.len() > 2 || found.contains(['-', ' ']));
+                let is_close = length <= digits_of(shape) + SEPARATORS * (shape.len() - 1);
+                let usual = shape.len() > 1 && is_close && (shape.len() > 2 || found.contains(['-', ' ']));
                 usual || has_word_nearby(text, place, length)
             }
             Err(_) => false,
@@ -240,16 +244,11 @@ fn matches(octets: &[u8], shape: &[usize]) -> Option<usize> {
     let mut length = 0;
     for (number, run) in shape.iter().enumerate() {
         if number > 0 {
-            let mut separators = 0;
-            while separators < SEPARATORS
-                && matches!(octets.get(length), Some(b' ' | b'-' | b'+' | b'\t' | b'/' | b'_' | b'.' | b'\r' | b'\n'))
-            {
-                length += 1;
-                separators += 1;
-            }
-            if separators == 0 {
+            let between = separators(octets.get(length..)?);
+            if between == 0 {
                 return None;
             }
+            length += between;
         }
         if digits(octets.get(length..)?) != *run {
             return None;
@@ -257,6 +256,24 @@ fn matches(octets: &[u8], shape: &[usize]) -> Option<usize> {
         length += run;
     }
     octets.get(length).is_none_or(|next| !next.is_ascii_alphabetic()).then_some(length)
+}
+
+/// Octets of separators and blanks at the front of these.
+fn separators(octets: &[u8]) -> usize {
+    let (mut marks, mut blanks) = (0, 0);
+    let between = octets.iter().take_while(|octet| {
+        match octet {
+            b'-' | b'+' | b'/' | b'_' | b'.' => marks += 1,
+            b' ' | b'\t' | b'\r' | b'\n' => blanks += 1,
+            _ => return false,
+        }
+        marks <= SEPARATORS && blanks <= BLANKS
+    });
+    between.count()
+}
+
+fn digits_of(shape: &[usize]) -> usize {
+    shape.iter().sum()
 }
 
 fn has_word_nearby(text: &str, place: usize, length: usize) -> bool {

@@ -28,8 +28,24 @@ enum State {
     Comment {
         hyphens: u8,
     },
+    /// In an element whose content nobody sees, so many characters of its end tag seen.
+    Unseen {
+        element: &'static str,
+        matched: usize,
+    },
+    /// In octets of XML that are no markup, so many characters of their end seen.
+    CharacterData {
+        matched: usize,
+    },
     Entity,
 }
+
+/// Elements whose content is not shown: HTML's, and what Word keeps of deleted text and fields.
+const UNSEEN: [&str; 5] = ["style", "script", "template", "w:deltext", "w:instrtext"];
+/// What ends octets of XML that are no markup.
+const DATA_END: [char; 3] = [']', ']', '>'];
+/// Hyphens of a comment's end, and the mark that HTML allows behind them (13.2.5.51).
+const HYPHENS_AND_MARK: u8 = 100;
 
 impl Stripper {
     /// The text in the next piece of markup, and what is hidden in it.
@@ -53,11 +69,16 @@ impl Stripper {
             (State::Entity, c) => self.entity(c, out, hidden),
             (State::Tag { .. }, '>') => {
                 hidden.push('\n');
-                if is_block(&std::mem::take(&mut self.held)) {
+                let name = std::mem::take(&mut self.held);
+                if is_block(&name) {
                     out.push('\n');
                 }
-                self.state = State::Text;
+                // Closed in itself, as XML has it, it has no content.
+                let unseen = UNSEEN.iter().find(|unseen| name.eq_ignore_ascii_case(unseen) && self.last != '/');
+                self.state = unseen.map_or(State::Text, |element| State::Unseen { element, matched: 0 });
             }
+            (State::Unseen { element, matched }, c) => self.unseen(element, matched, c, hidden),
+            (State::CharacterData { matched }, c) => self.character_data(matched, c, out),
             (State::Tag { .. }, quote @ ('"' | '\'')) if self.last == '=' => self.state = State::Quoted(quote),
             (State::Quoted(quote), c) if c == quote => {
                 hidden.push('\n');
@@ -71,7 +92,13 @@ impl Stripper {
             }
             (State::Comment { hyphens }, c) => {
                 hidden.push(c);
-                self.state = State::Comment { hyphens: if c == '-' { hyphens.saturating_add(1) } else { 0 } };
+                let hyphens = match (c, hyphens) {
+                    ('-', HYPHENS_AND_MARK) => 1,
+                    ('-', hyphens) => (hyphens + 1).min(HYPHENS_AND_MARK - 1),
+                    ('!', 2..) => HYPHENS_AND_MARK,
+                    _ => 0,
+                };
+                self.state = State::Comment { hyphens };
             }
             (State::Tag { named }, c) => {
                 hidden.push(c);
@@ -80,12 +107,54 @@ impl Stripper {
                 if !named && self.held.len() < NAME_OCTETS {
                     self.held.push(c);
                 }
-                self.state = if self.held == "!--" { State::Comment { hyphens: 0 } } else { State::Tag { named } };
-                if matches!(self.state, State::Comment { .. }) {
+                self.state = match self.held.as_str() {
+                    // The hyphens that begin a comment may end it too (HTML, 13.2.5.43).
+                    "!--" => State::Comment { hyphens: 2 },
+                    "![CDATA[" => State::CharacterData { matched: 0 },
+                    _ => State::Tag { named },
+                };
+                if !matches!(self.state, State::Tag { .. }) {
                     self.held.clear();
                 }
             }
         }
+    }
+
+    /// In content nobody sees, up to its end tag.
+    fn unseen(&mut self, element: &'static str, matched: usize, c: char, hidden: &mut String) {
+        hidden.push(c);
+        let wanted = match matched {
+            0 => Some('<'),
+            1 => Some('/'),
+            _ => element.chars().nth(matched - 2),
+        };
+        let fits = wanted.is_some_and(|wanted| c.eq_ignore_ascii_case(&wanted));
+        match (fits, wanted) {
+            (true, _) => self.state = State::Unseen { element, matched: matched + 1 },
+            (false, None) if c == '>' || c == '/' || c.is_whitespace() => {
+                self.begin(State::Tag { named: true });
+                if c == '>' {
+                    hidden.push('\n');
+                    self.state = State::Text;
+                }
+            }
+            (false, _) => self.state = State::Unseen { element, matched: usize::from(c == '<') },
+        }
+    }
+
+    fn character_data(&mut self, matched: usize, c: char, out: &mut String) {
+        if DATA_END.get(matched) == Some(&c) {
+            self.state =
+                if matched + 1 == DATA_END.len() { State::Text } else { State::CharacterData { matched: matched + 1 } };
+            return;
+        }
+        // A third bracket: the first of them is content.
+        if matched == 2 && c == ']' {
+            return out.push(c);
+        }
+        out.extend(DATA_END.iter().take(matched));
+        out.push(c);
+        self.state = State::CharacterData { matched: 0 };
     }
 
     fn entity(&mut self, c: char, out: &mut String, hidden: &mut String) {
@@ -180,11 +249,19 @@ fn entity(name: &str) -> Option<Option<char>> {
             Some(hex) => u32::from_str_radix(hex, 16).ok()?,
             None => number.parse().ok()?,
         };
-        return Some(char::from_u32(code).filter(|c| *c != '\0'));
+        return Some(match u8::try_from(code) {
+            // Windows' characters, whatever the charset (HTML, 13.2.5.5).
+            Ok(octet @ 0x80..=0x9f) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[octet]).0.chars().next(),
+            Ok(_) | Err(_) => char::from_u32(code).filter(|c| *c != '\0'),
+        });
     }
     Some(Some(match name {
-        "nbsp" | "ensp" | "emsp" | "thinsp" | "NonBreakingSpace" | "Tab" | "NewLine" => ' ',
-        "ndash" | "mdash" | "minus" | "hyphen" | "dash" => '-',
+        "nbsp" | "ensp" | "emsp" | "thinsp" | "NonBreakingSpace" | "Tab" | "NewLine" | "numsp" | "puncsp"
+        | "hairsp" | "emsp13" | "emsp14" | "MediumSpace" | "ThinSpace" | "VeryThinSpace" => ' ',
+        "ndash" | "mdash" | "minus" | "hyphen" | "dash" | "horbar" | "hybull" | "boxh" | "middot" | "centerdot" => '-',
+        "sol" => '/',
+        "lowbar" | "UnderBar" => '_',
+        "plus" => '+',
         "shy" | "zwnj" | "zwj" | "ZeroWidthSpace" => '\u{ad}',
         "amp" => '&',
         "lt" => '<',
@@ -204,16 +281,44 @@ fn entity(name: &str) -> Option<Option<char>> {
     }))
 }
 
-/// Octets as text, whatever they are: ASCII as it is, the rest as gaps; zeros are left out, so that UTF-16 reads too.
+/// Octets as text, whatever they are: UTF-8 where it is UTF-8, else what separates a number's digits in Windows' charset and
+/// in old Word files, the rest as gaps. Zeros are left out, so that UTF-16 reads too.
 pub(crate) fn raw(octets: &[u8], out: &mut dyn FnMut(&str)) {
     for block in octets.chunks(16 * 1024) {
-        let text: String = block
-            .iter()
-            .filter(|octet| **octet != 0)
-            .map(|octet| if octet.is_ascii() { char::from(*octet) } else { '\u{fffd}' })
-            .collect();
-        out(&text);
+        let mut text = String::with_capacity(block.len());
+        lenient(block, &mut text);
+        text.retain(|c| c != '\0' && c != '\u{1f}');
+        out(&text.replace('\u{1e}', "-"));
     }
+}
+
+/// UTF-8 as it is; octets that are none as Windows' charset has them, so far as it matters: dashes and blanks.
+pub(crate) fn lenient(octets: &[u8], out: &mut String) {
+    for chunk in octets.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().map(|octet| match octet {
+            0x96 | 0x97 | 0xb7 => '-',
+            0xa0 => ' ',
+            0xad => '\u{ad}',
+            _ => '\u{fffd}',
+        }));
+    }
+}
+
+/// How many octets of a piece of UTF-8 can be read without the next: not the beginning of a character at its end.
+pub(crate) fn whole_characters(octets: &[u8]) -> usize {
+    let is_begun = |back: usize| {
+        let from = octets.len().checked_sub(back)?;
+        let first = *octets.get(from)?;
+        let length = match first {
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => return None,
+        };
+        (length > back).then_some(from)
+    };
+    (1..=3).find_map(is_begun).unwrap_or(octets.len())
 }
 
 #[cfg(test)]

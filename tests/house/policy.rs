@@ -165,3 +165,94 @@ fn what_two_programs_read_in_two_ways_is_doubtful() {
     let same = "Subject: Hej\r\nContent-Type: text/plain; charset=utf-8; charset=UTF-8\r\n\r\nhej\r\n";
     assert_eq!(treatments(&settings, &[EVA], same.as_bytes()), ["pass"]);
 }
+
+/// One part, in base64, under this head.
+fn part(head: &str, octets: &[u8]) -> Vec<u8> {
+    let octets = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, octets);
+    format!("Subject: Hej\r\n{head}\r\nContent-Transfer-Encoding: base64\r\n\r\n{octets}\r\n").into_bytes()
+}
+
+fn zipped(name: &str, octets: &[u8]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut writer, octets).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_number_is_seen_whatever_it_is_written_in() {
+    let settings =
+        settings("[[rule]]\nname = \"n\"\nif.any = [{ contains = [\"se-personnummer\"] }]\nprotect = \"secure\"\n");
+    // U+2011, the hyphen that does not break, and U+2013, the dash, as programs put them.
+    let (hyphen, dash) = ("Personnr 850101\u{2011}2382", "Personnr 850101\u{2013}2382");
+    let latin = b"Personnr 850101\x962382 \xe5";
+    let sixteen = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let (little, big) = (sixteen(hyphen, u16::to_le_bytes), sixteen(hyphen, u16::to_be_bytes));
+    let octets = "Content-Type: application/octet-stream; name=a.csv";
+    let folded = b"BEGIN:VCALENDAR\r\nDESCRIPTION:Personnr 850\r\n 101-2382\r\nEND:VCALENDAR\r\n";
+    let excel = |sheet: &str| zipped(sheet, b"no letters of any kind");
+    for (what, message) in [
+        ("a file of text", part(octets, hyphen.as_bytes())),
+        ("a file of Windows text", part(octets, latin)),
+        ("text in an archive", part("Content-Type: application/zip", &zipped("a.txt", dash.as_bytes()))),
+        ("Windows text in an archive", part("Content-Type: application/zip", &zipped("a.txt", latin))),
+        ("no charset", part("Content-Type: text/plain", latin)),
+        ("UTF-8 called ASCII", part("Content-Type: text/plain; charset=us-ascii", hyphen.as_bytes())),
+        ("UTF-8 called Latin-1", part("Content-Type: text/plain; charset=iso-8859-1", hyphen.as_bytes())),
+        ("Windows called UTF-8", part("Content-Type: text/plain; charset=utf-8", latin)),
+        ("UTF-16 of one order", part("Content-Type: text/plain; charset=utf-16", &little)),
+        ("UTF-16 of the other", part("Content-Type: text/plain; charset=utf-16", &big)),
+        ("UCS-2", part("Content-Type: text/plain; charset=iso-10646-ucs-2", &big)),
+        ("a folded calendar", part("Content-Type: text/calendar; charset=utf-8", folded)),
+        ("a folded card", part("Content-Type: text/vcard", b"BEGIN:VCARD\r\nNOTE:850101-\r\n\t2382\r\nEND:VCARD\r\n")),
+        ("flowed", part("Content-Type: text/plain; format=flowed; delsp=yes", b"Personnr 8501 \r\n01-2382\r\n")),
+        ("many blanks", part("Content-Type: text/plain", b"Personnr 850101          2382")),
+        ("a dash of Windows", part("Content-Type: text/html", b"850101&#150;2382")),
+        ("a dash by name", part("Content-Type: text/html", b"850101&horbar;2382")),
+        ("an empty comment", part("Content-Type: text/html", b"850101<!-->-2382<!-- -->")),
+        ("a comment of one hyphen", part("Content-Type: text/html", b"850101<!--->-2382<!-- -->")),
+        ("a comment with a mark", part("Content-Type: text/html", b"850101<!-- x --!>-2382<!-- -->")),
+        ("a style between", part("Content-Type: text/html", b"850101<style>p { color: red }</style>-2382")),
+        ("a script between", part("Content-Type: text/html", b"850101<SCRIPT type=x>if (a<b) c</script >-2382")),
+        ("a template between", part("Content-Type: text/html", b"850101<template><p>x</p></template>-2382")),
+        (
+            "deleted text between",
+            part(
+                "Content-Type: application/zip; name=a.docx",
+                &zipped("word/document.xml", b"<w:t>850101</w:t><w:delText xml:space=\"preserve\">x</w:delText><w:instrText>PAGE</w:instrText><w:t>-2382</w:t>"),
+            ),
+        ),
+        ("octets of XML", part("Content-Type: text/xml", b"<a>850<![CDATA[101]]>-2382</a>")),
+        ("a Word hyphen", part("Content-Type: application/msword; name=a.doc", b"\xd0\xcf\x11\xe0 850101\x1e2382")),
+        ("cells of an old workbook", part("Content-Type: application/vnd.ms-excel", &[b"\xd0\xcf\x11\xe0", &sixteen("Workbook", u16::to_le_bytes)[..]].concat())),
+        ("a bookmark", part("Content-Type: application/rtf", b"{\\rtf1 850101{\\*\\bkmkstart x}-2382}")),
+        ("cells that are no text", part("Content-Type: application/zip; name=a.xlsb", &excel("xl/worksheets/sheet1.bin"))),
+    ] {
+        assert_eq!(treatments(&settings, &[EVA], &message), ["pickup"], "{what}");
+    }
+    for (what, message) in [
+        ("plain text", part("Content-Type: text/plain", b"Hej, vi ses 2026-01-01")),
+        ("Windows text", part("Content-Type: text/plain", b"M\xf6te p\xe5 m\xe5ndag")),
+        ("columns", part("Content-Type: text/plain", b"850101          2383")),
+        ("a page", part("Content-Type: text/html", b"<style>p { margin: 850101 }</style><p>2382</p>")),
+    ] {
+        assert_eq!(treatments(&settings, &[EVA], &message), ["pass"], "{what}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_switches_no_rule_off_and_lifts_none() {
+    let sealed = part("Content-Type: application/zip", b"PK\x03\x04 broken");
+    let unless = settings(
+        "[[rule]]\nname = \"n\"\nif.not = [{ contains = [\"regex:allmän handling\"] }]\nprotect = \"secure\"\n",
+    );
+    assert_eq!(treatments(&unless, &[EVA], &sealed), ["pickup"]);
+    assert_eq!(treatments(&unless, &[EVA], "Subject: Hej\r\n\r\nallmän handling\r\n".as_bytes()), ["pass"]);
+    let lifting = settings(
+        "[[rule]]\nname = \"n\"\nprotect = \"secure\"\n[[rule]]\nname = \"g\"\nif.any = [{ contains = [\"regex:allmän handling\"] }]\ngrants = { tag = \"[öppen]\", lifts = [\"n\"] }\n",
+    );
+    let tagged =
+        |mail: &[u8]| String::from_utf8_lossy(mail).replace("Subject: Hej", "Subject: [öppen] Hej").into_bytes();
+    assert_eq!(treatments(&lifting, &[EVA], &tagged(&sealed)), ["pickup"]);
+    assert_eq!(treatments(&lifting, &[EVA], &tagged("Subject: Hej\r\n\r\nallmän handling\r\n".as_bytes())), ["pass"]);
+}
