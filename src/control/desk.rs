@@ -335,6 +335,7 @@ fn message_of(id: QueueId, recipients: &[Found]) -> Value {
             "address": found.stored.as_ref().map(|stored| stored.address.to_string()),
             "channel": "pickup",
             "state": found.milestones.state(),
+            "damaged": found.is_damaged,
             "noticed": time(noticed),
             "opened": opened.map(time),
             "answered": answered.map(time),

@@ -51,10 +51,10 @@ impl Daemon {
     /// # Errors
     /// What could not be opened or bound, and why.
     pub async fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
-        let metrics = Metrics::default();
         let Some(kept) = Kept::open_in_turn(settings, clock.clone(), async || false).await? else {
             anyhow::bail!("another process serves what is kept")
         };
+        let metrics = kept.metrics.clone();
         let relay = Arc::new(Relay::new(settings.delivery.for_delivery(&settings.hostname)).context("delivery")?);
         let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
         let delivery = DeliveryWorker {
@@ -264,7 +264,7 @@ async fn open_portal(
     let told = portal(settings, door);
     let deps = Deps {
         post_box: kept.post_box.clone(),
-        answers: Arc::new(kept.answers(metrics)),
+        answers: Arc::new(kept.answers()),
         electronic_id: Arc::new(electronic_id(settings, &told.url, clock)?),
         visitors: Arc::new(Sessions::new(door.session_idle, door.session_lifetime, clock.clone())),
         tls,

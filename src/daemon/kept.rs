@@ -51,6 +51,8 @@ pub struct Kept {
     pub inspector: Inspector,
     /// Who tells senders.
     pub reporter: Reporter,
+    /// What operations watch.
+    pub metrics: Metrics,
     /// What time it is.
     pub clock: Clock,
 }
@@ -78,8 +80,15 @@ impl Kept {
         }
         let journal = Journal::new(Arc::clone(&rows), vault.clone(), clock.clone());
         let spool = Spool::new(Arc::clone(&bodies), vault.clone());
-        let settlement =
-            Settlement::new(Arc::clone(&rows), Arc::clone(&bodies), vault.clone(), journal.clone(), clock.clone());
+        let metrics = Metrics::default();
+        let settlement = Settlement::new(
+            Arc::clone(&rows),
+            Arc::clone(&bodies),
+            vault.clone(),
+            journal.clone(),
+            clock.clone(),
+            metrics.clone(),
+        );
         let mailer = Mailer::new(spool.clone(), vault.clone(), journal.clone(), clock.clone(), house(settings)?);
         Ok(Self {
             settings: Current::new(flow_settings(settings)?),
@@ -89,6 +98,7 @@ impl Kept {
                 vault.clone(),
                 journal.clone(),
                 clock.clone(),
+                metrics.clone(),
             ),
             tokens: Tokens::new(Arc::clone(&rows), vault.clone()),
             returns: Returns::new(Arc::clone(&rows), vault.clone()),
@@ -107,6 +117,7 @@ impl Kept {
             vault,
             bodies,
             rows,
+            metrics,
             clock,
         })
     }
@@ -155,7 +166,7 @@ impl Kept {
 
     /// Who takes answers from the portal.
     #[must_use]
-    pub fn answers(&self, metrics: &Metrics) -> Answers {
+    pub fn answers(&self) -> Answers {
         Answers {
             settings: self.settings.clone(),
             rows: Arc::clone(&self.rows),
@@ -166,7 +177,7 @@ impl Kept {
             journal: self.journal.clone(),
             schedule: self.schedule.clone(),
             clock: self.clock.clone(),
-            metrics: metrics.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

@@ -101,6 +101,10 @@ impl Sweeper {
         for (id, stored, until) in self.post_box.unread_since(then, BATCH).map_err(of_mailbox)? {
             self.tell_unread(id, &stored, until, now).await?;
         }
+        for damaged in self.post_box.take_damage() {
+            let event = Event::new(EventKind::Corrupt).detail(format!("a row of {} cannot be read", damaged.table));
+            self.journal.write(damaged.about.into_iter().fold(event, Event::about)).await?;
+        }
         Ok(())
     }
 
@@ -110,13 +114,16 @@ impl Sweeper {
     /// [`QueueError`] if the lock or the store fails.
     pub async fn end(&self, ended: Ended, now: Time, by_recall: bool) -> Result<(), QueueError> {
         let kind = if by_recall { EventKind::Recalled } else { EventKind::Expired };
-        let entry =
-            self.journal.entry(Event::new(kind).about(ended.id.message).recipient(ended.stored.address.to_string()))?;
+        let event = Event::new(kind).about(ended.id.message);
+        let entry = self.journal.entry(match &ended.stored {
+            Some(stored) => event.recipient(stored.address.to_string()),
+            None => event.detail("damaged: nobody could be told"),
+        })?;
         let was_read = ended.milestones.opened.is_some();
-        let letter = match (by_recall, was_read) {
-            (true, _) => self.letter(ended.id, &ended.stored, recalled).await?,
-            (false, false) => self.letter(ended.id, &ended.stored, expired).await?,
-            (false, true) => None,
+        let letter = match (&ended.stored, by_recall, was_read) {
+            (Some(stored), true, _) => self.letter(ended.id, stored, recalled).await?,
+            (Some(stored), false, false) => self.letter(ended.id, stored, expired).await?,
+            (Some(_), false, true) | (None, _, _) => None,
         };
         self.rows
             .commit(Box::new(move |tx| {

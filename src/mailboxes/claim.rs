@@ -7,7 +7,7 @@ use crate::mailboxes::person::{Identified, PersonId};
 use crate::mailboxes::post_box::PostBox;
 use crate::mailboxes::stored::StoredId;
 use crate::mailboxes::table::{
-    BINDINGS, BY_PERSON, BindingRow, PERSONS, PersonRow, STORED, StoredRow, UNCLAIMED, open, person_key, unclaimed_key,
+    BINDINGS, BY_PERSON, BindingRow, PERSONS, PersonRow, STORED, StoredRow, UNCLAIMED, person_key, unclaimed_key,
 };
 use crate::records::{Event, EventKind};
 use crate::store::{StoreError, Transaction, decode_row, encode_row, lock_value};
@@ -132,12 +132,8 @@ impl PostBox {
         let mut theirs = Vec::new();
         for (key, _) in rows.iter().take_while(|(key, _)| key.starts_with(address)) {
             let Some(id) = key.get(32..).and_then(StoredId::of_key) else { continue };
-            let Some(row) = self.rows.get(STORED, &id.key())? else { continue };
-            let (clear, _): (StoredRow, _) = decode_row(&row)?;
-            if clear.milestones.ended.is_some() {
-                continue;
-            }
-            let (_, stored) = open(&self.vault, &row)?;
+            let found = self.unless_damaged(STORED, &id.key(), Some(id.message), self.find(id))?.flatten();
+            let Some(stored) = found.and_then(|found| found.stored) else { continue };
             let fits = match &stored.number {
                 Some(number) => who.number.as_ref() == Some(number),
                 None => bind,

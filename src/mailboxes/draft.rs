@@ -1,7 +1,5 @@
 //! What a person has begun to write: one draft for each message. A draft never expires before its message.
 
-use std::ops::Bound;
-
 use serde::{Deserialize, Serialize};
 
 use crate::mailboxes::error::MailboxError;
@@ -9,10 +7,7 @@ use crate::mailboxes::person::PersonId;
 use crate::mailboxes::post_box::PostBox;
 use crate::mailboxes::stored::StoredId;
 use crate::mailboxes::table::{DRAFTS, person_key};
-use crate::store::{BodyRef, PreparedBody, Transaction, decode_row, encode_row, lock_value, unlock_value};
-
-/// Drafts listed at most.
-const LISTED: usize = 1_000;
+use crate::store::{BodyRef, PreparedBody, Transaction, encode_row, lock_value};
 
 /// An answer that is not sent yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,21 +40,19 @@ impl PostBox {
     /// [`MailboxError`] if the medium fails or the row cannot be read.
     pub fn draft(&self, person: PersonId, id: StoredId) -> Result<Option<Draft>, MailboxError> {
         let Some(row) = self.rows.get(DRAFTS, &person_key(person, id))? else { return Ok(None) };
-        let (epoch, locked): (u32, _) = decode_row(&row)?;
-        Ok(Some(unlock_value(&self.vault, epoch, locked)?))
+        self.unlocked(&row).map(Some)
     }
 
     /// A person's drafts, newest first.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn drafts(&self, person: PersonId) -> Result<Vec<(StoredId, Draft)>, MailboxError> {
-        let rows = self.rows.range(DRAFTS, Bound::Included(person.as_bytes()), Bound::Unbounded, LISTED)?;
         let mut drafts = Vec::new();
-        for (key, row) in rows.iter().take_while(|(key, _)| key.starts_with(person.as_bytes())) {
+        for (key, row) in self.newest_of(DRAFTS, person)? {
             let Some(id) = key.get(16..).and_then(StoredId::of_key) else { continue };
-            let (epoch, locked): (u32, _) = decode_row(row)?;
-            drafts.push((id, unlock_value(&self.vault, epoch, locked)?));
+            let draft = self.unless_damaged(DRAFTS, &key, Some(id.message), self.unlocked(&row))?;
+            drafts.extend(draft.map(|draft| (id, draft)));
         }
         drafts.sort_by_key(|(_, draft): &(StoredId, Draft)| std::cmp::Reverse(draft.saved));
         Ok(drafts)

@@ -20,8 +20,9 @@ impl PostBox {
     pub fn epochs_in_use(&self) -> Result<BTreeSet<Epoch>, MailboxError> {
         let mut in_use = BTreeSet::new();
         for page in pages(&*self.rows, STORED) {
-            for (_, row) in page? {
-                let (clear, _): (StoredRow, _) = decode_row(&row)?;
+            for (key, row) in page? {
+                let read = decode_row::<StoredRow>(&row).map(|(clear, _)| clear).map_err(MailboxError::from);
+                let Some(clear) = self.unless_damaged(STORED, &key, None, read)? else { continue };
                 if clear.milestones.ended.is_none() {
                     in_use.insert(Epoch::from_number(clear.epoch));
                     in_use.extend(clear.body.map(|body| body.epoch));
@@ -29,8 +30,9 @@ impl PostBox {
             }
         }
         for page in pages(&*self.rows, SENT) {
-            for (_, row) in page? {
-                in_use.insert(Epoch::from_number(decode_row::<u32>(&row)?.0));
+            for (key, row) in page? {
+                let read = decode_row::<u32>(&row).map(|(epoch, _)| epoch).map_err(MailboxError::from);
+                in_use.extend(self.unless_damaged(SENT, &key, None, read)?.map(Epoch::from_number));
             }
         }
         Ok(in_use)
@@ -44,9 +46,8 @@ impl PostBox {
         let mut over = Vec::new();
         for page in pages(&*self.rows, SENT) {
             for (key, row) in page? {
-                let (epoch, locked): (u32, _) = decode_row(&row)?;
-                let sent: Sent = unlock_value(&self.vault, epoch, locked)?;
-                if sent.expires <= now.unix_ms() {
+                let sent: Option<Sent> = self.unless_damaged(SENT, &key, None, self.unlocked(&row))?;
+                if sent.is_some_and(|sent| sent.expires <= now.unix_ms()) {
                     over.push(key);
                 }
             }
@@ -67,13 +68,8 @@ impl PostBox {
         let mut ties = Vec::new();
         for page in pages(&*self.rows, BINDINGS) {
             for (key, row) in page? {
-                let (clear, locked): (BindingRow, _) = decode_row(&row)?;
-                if clear.epoch == from.number() {
-                    let address: String = unlock_value(&self.vault, clear.epoch, locked)?;
-                    let fresh = lock_value(&self.vault, &address)?;
-                    let clear = BindingRow { epoch: fresh.epoch, ..clear };
-                    ties.push((key, row, encode_row(&clear, &fresh.octets)?));
-                }
+                let moved = self.unless_damaged(BINDINGS, &key, None, self.moved_tie(from, &row))?;
+                ties.extend(moved.flatten().map(|new| (key, row, new)));
             }
         }
         let change = move |tx: &mut dyn Transaction| {
@@ -85,10 +81,23 @@ impl PostBox {
         self.rows.commit(Box::new(change)).await?;
         for page in pages(&*self.rows, DRAFTS) {
             for (key, row) in page? {
-                self.move_draft(from, key, row).await?;
+                let moved = self.move_draft(from, key.clone(), row).await;
+                self.unless_damaged(DRAFTS, &key, None, moved)?;
             }
         }
         Ok(())
+    }
+
+    /// A tie's row, locked anew; `None` if it is not locked to that epoch.
+    fn moved_tie(&self, from: Epoch, row: &[u8]) -> Result<Option<Vec<u8>>, MailboxError> {
+        let (clear, locked): (BindingRow, _) = decode_row(row)?;
+        if clear.epoch != from.number() {
+            return Ok(None);
+        }
+        let address: String = unlock_value(&self.vault, clear.epoch, locked)?;
+        let fresh = lock_value(&self.vault, &address)?;
+        let clear = BindingRow { epoch: fresh.epoch, ..clear };
+        Ok(Some(encode_row(&clear, &fresh.octets)?))
     }
 
     async fn move_draft(&self, from: Epoch, key: Vec<u8>, row: Vec<u8>) -> Result<(), MailboxError> {

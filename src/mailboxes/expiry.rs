@@ -10,10 +10,11 @@ use crate::mailboxes::person::PersonId;
 use crate::mailboxes::post_box::PostBox;
 use crate::mailboxes::stored::{Milestones, Sent, Stored, StoredId};
 use crate::mailboxes::table::{
-    BY_PERSON, BY_TOKEN, EXPIRY, NEWS, SENT, STORED, StoredRow, UNCLAIMED, expiry_key, open, person_key, unclaimed_key,
+    BY_PERSON, BY_TOKEN, EXPIRY, NEWS, SENT, STORED, StoredRow, UNCLAIMED, UNREAD, expiry_key, open, person_key,
+    sortable, unclaimed_key, unread_key,
 };
 use crate::net::Time;
-use crate::store::{StoreError, Transaction, decode_row, encode_row, lock_value};
+use crate::store::{StoreError, Table, Transaction, decode_row, encode_row, lock_value};
 
 /// Ends messages by hand and tells their senders: asked for by operators, done by whoever writes letters.
 #[async_trait]
@@ -31,8 +32,8 @@ pub struct Ended {
     pub id: StoredId,
     /// How far it had come.
     pub milestones: Milestones,
-    /// What was known of it.
-    pub stored: Stored,
+    /// What was known of it; `None` where nobody can read it.
+    pub stored: Option<Stored>,
     row: StoredRow,
     post_box: PostBox,
 }
@@ -41,12 +42,30 @@ impl PostBox {
     /// Messages whose time is over at `now`, oldest first.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn due(&self, now: Time, limit: usize) -> Result<Vec<Ended>, MailboxError> {
-        let to = u64::try_from(now.unix_ms()).unwrap_or(0).saturating_add(1).to_be_bytes();
-        let rows = self.rows.range(EXPIRY, Bound::Unbounded, Bound::Excluded(&to), limit)?;
-        let ids = rows.iter().filter_map(|(key, _)| StoredId::of_key(key.get(8..)?));
-        ids.filter_map(|id| self.ending(id).transpose()).collect()
+        self.until(EXPIRY, now, limit, |id| self.ending(id))
+    }
+
+    /// What is made of the messages that a table lists by time, up to a moment, oldest first, until so many are found.
+    fn until<T>(
+        &self,
+        table: Table,
+        then: Time,
+        limit: usize,
+        make: impl Fn(StoredId) -> Result<Option<T>, MailboxError>,
+    ) -> Result<Vec<T>, MailboxError> {
+        let to = sortable(then.unix_ms().saturating_add(1));
+        let (mut made, mut from) = (Vec::new(), Vec::new());
+        while made.len() < limit {
+            let rows = self.rows.range(table, Bound::Excluded(&from), Bound::Excluded(&to), limit)?;
+            let Some((last, _)) = rows.last() else { break };
+            from.clone_from(last);
+            for id in rows.iter().filter_map(|(key, _)| StoredId::of_key(key.get(8..)?)) {
+                made.extend(self.unless_damaged(STORED, &id.key(), Some(id.message), make(id))?.flatten());
+            }
+        }
+        Ok(made)
     }
 
     /// A message that is to end now, by hand or by time; `None` if there is none or it has ended.
@@ -58,30 +77,23 @@ impl PostBox {
         if decode_row::<StoredRow>(&row)?.0.milestones.ended.is_some() {
             return Ok(None);
         }
-        let (row, stored) = open(&self.vault, &row)?;
-        Ok(Some(Ended { id, milestones: row.milestones, stored, row, post_box: self.clone() }))
+        let (clear, _): (StoredRow, _) = decode_row(&row)?;
+        // What nobody can read ends by its clear part, to the minute like everything else.
+        let read = open(&self.vault, &row).map(|(_, stored)| stored);
+        let stored = self.unless_damaged(STORED, &id.key(), Some(id.message), read)?;
+        Ok(Some(Ended { id, milestones: clear.milestones, stored, row: clear, post_box: self.clone() }))
     }
 
     /// Messages nobody has read and whose sender has not been told so, deposited before `then`.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn unread_since(&self, then: Time, limit: usize) -> Result<Vec<(StoredId, Stored, Time)>, MailboxError> {
-        let rows = self.rows.range(EXPIRY, Bound::Unbounded, Bound::Unbounded, limit)?;
-        let mut unread = Vec::new();
-        for id in rows.iter().filter_map(|(key, _)| StoredId::of_key(key.get(8..)?)) {
-            let Some(row) = self.rows.get(STORED, &id.key())? else { continue };
-            let (clear, _): (StoredRow, _) = decode_row(&row)?;
-            let marks = clear.milestones;
-            if marks.opened.is_none()
-                && marks.reminded.is_none()
-                && marks.ended.is_none()
-                && marks.noticed <= then.unix_ms()
-            {
-                unread.push((id, open(&self.vault, &row)?.1, Time::from_unix_ms(clear.expires)));
-            }
-        }
-        Ok(unread)
+        self.until(UNREAD, then, limit, |id| {
+            let Some(row) = self.rows.get(STORED, &id.key())? else { return Ok(None) };
+            let (clear, stored) = open(&self.vault, &row)?;
+            Ok(Some((id, stored, Time::from_unix_ms(clear.expires))))
+        })
     }
 
     /// Marks that the sender was told a message is unread, in the transaction that tells.
@@ -89,7 +101,8 @@ impl PostBox {
     /// # Errors
     /// [`StoreError`] if the message is gone or the medium fails.
     pub fn reminded(tx: &mut dyn Transaction, id: StoredId, now: Time) -> Result<(), StoreError> {
-        mark(tx, id, |marks| marks.reminded = Some(now.unix_ms()))
+        let noticed = mark(tx, id, |marks| marks.reminded = Some(now.unix_ms()))?.noticed;
+        tx.delete(UNREAD, &unread_key(noticed, id))
     }
 
     /// Marks an answer, and keeps it for the outbox, in the transaction that promises it.
@@ -130,6 +143,7 @@ impl Ended {
             self.post_box.bodies.release(tx, &body)?;
         }
         tx.delete(EXPIRY, &expiry_key(row.expires, self.id))?;
+        tx.delete(UNREAD, &unread_key(row.milestones.noticed, self.id))?;
         tx.delete(BY_TOKEN, &row.token)?;
         tx.delete(UNCLAIMED, &unclaimed_key(&row.address, self.id))?;
         tx.delete(NEWS, &[&self.id.key()[..], b"o"].concat())?;
@@ -140,9 +154,10 @@ impl Ended {
     }
 }
 
-fn mark(tx: &mut dyn Transaction, id: StoredId, set: impl FnOnce(&mut Milestones)) -> Result<(), StoreError> {
+fn mark(tx: &mut dyn Transaction, id: StoredId, set: impl FnOnce(&mut Milestones)) -> Result<Milestones, StoreError> {
     let row = tx.get(STORED, &id.key())?.ok_or(StoreError::Conflict("the message is gone"))?;
     let (mut clear, locked): (StoredRow, _) = decode_row(&row)?;
     set(&mut clear.milestones);
-    tx.put(STORED, &id.key(), &encode_row(&clear, locked)?)
+    tx.put(STORED, &id.key(), &encode_row(&clear, locked)?)?;
+    Ok(clear.milestones)
 }

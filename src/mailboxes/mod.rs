@@ -9,6 +9,7 @@ mod error;
 mod person;
 mod stored;
 mod table;
+mod damage;
 mod post_box;
 mod claim;
 mod draft;
@@ -18,6 +19,7 @@ mod erasure;
 
 pub use claim::{Claim, ClaimRefused};
 pub use content::{Octets, Upload};
+pub use damage::DamagedRow;
 pub use draft::{Draft, DraftFile};
 pub use error::MailboxError;
 pub use expiry::{EndMessages, Ended};

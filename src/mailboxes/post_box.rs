@@ -1,21 +1,27 @@
 //! The post boxes: messages put in, found and read.
 
+use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use crate::mail::{Address, QueueId};
+use crate::mailboxes::damage::Damage;
 use crate::mailboxes::error::MailboxError;
 use crate::mailboxes::person::{Binding, Identified, PersonId};
 use crate::mailboxes::stored::{Deposit, Milestones, Sent, Stored, StoredId};
 use crate::mailboxes::table::{
     BINDINGS, BY_PERSON, BY_TOKEN, BindingRow, EXPIRY, NEWS, PERSONS, PersonRow, SENT, STORED, StoredRow, THREADS,
-    UNCLAIMED, expiry_key, open, person_key, unclaimed_key,
+    UNCLAIMED, UNREAD, expiry_key, open, person_key, unclaimed_key, unread_key,
 };
 use crate::net::{Clock, Time};
 use crate::records::{Event, EventKind, Journal};
-use crate::store::{Bodies, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value, unlock_value};
+use crate::store::{
+    Bodies, Row, RowsHandle, StoreError, Table, Transaction, decode_row, encode_row, lock_value, unlock_value,
+};
+use crate::telemetry::Metrics;
 use crate::vault::{Token, Vault, random_octets};
 
 /// Messages listed at most.
@@ -31,6 +37,7 @@ pub struct PostBox {
     pub(crate) vault: Vault,
     pub(crate) journal: Journal,
     pub(crate) clock: Clock,
+    pub(crate) damage: Damage,
     bell: Arc<Notify>,
 }
 
@@ -55,15 +62,24 @@ pub struct Found {
     pub expires: Time,
     /// Whose it is, once that is known.
     pub person: Option<PersonId>,
-    /// What is known of it; `None` once it ended.
+    /// What is known of it; `None` once it ended, and where nobody can read it.
     pub stored: Option<Stored>,
+    /// Its row is damaged: nobody can read it.
+    pub is_damaged: bool,
 }
 
 impl PostBox {
     /// Post boxes over these rows and bodies.
     #[must_use]
-    pub fn new(rows: RowsHandle, bodies: Arc<Bodies>, vault: Vault, journal: Journal, clock: Clock) -> Self {
-        Self { rows, bodies, vault, journal, clock, bell: Arc::new(Notify::new()) }
+    pub fn new(
+        rows: RowsHandle,
+        bodies: Arc<Bodies>,
+        vault: Vault,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self { rows, bodies, vault, journal, clock, damage: Damage::new(metrics), bell: Arc::new(Notify::new()) }
     }
 
     /// Locks a message for a post box and makes the token of its notice. Nothing is written yet.
@@ -138,33 +154,61 @@ impl PostBox {
     /// Every message for the recipients of one message.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn of_message(&self, message: QueueId) -> Result<Vec<Found>, MailboxError> {
         let from = StoredId { message, place: 0 }.key();
         let to = StoredId { message, place: u16::MAX }.key();
         let rows = self.rows.range(STORED, Bound::Included(&from), Bound::Included(&to), LISTED)?;
-        rows.iter().filter_map(|(key, row)| Some(self.found(StoredId::of_key(key)?, row))).collect()
+        self.all_found(&rows)
     }
 
     /// All stored messages, oldest first, for operators.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn all(&self, limit: usize) -> Result<Vec<Found>, MailboxError> {
         let rows = self.rows.range(STORED, Bound::Unbounded, Bound::Unbounded, limit)?;
-        rows.iter().filter_map(|(key, row)| Some(self.found(StoredId::of_key(key)?, row))).collect()
+        self.all_found(&rows)
+    }
+
+    fn all_found(&self, rows: &[Row]) -> Result<Vec<Found>, MailboxError> {
+        let mut all = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            let Some(id) = StoredId::of_key(key) else { continue };
+            all.extend(self.unless_damaged(STORED, key, Some(id.message), self.found(id, row))?);
+        }
+        Ok(all)
+    }
+
+    /// What a table keeps of a person, the newest thousand rows.
+    pub(crate) fn newest_of(&self, table: Table, person: PersonId) -> Result<Vec<Row>, MailboxError> {
+        let mut newest: VecDeque<Row> = VecDeque::new();
+        let mut from = person.as_bytes().to_vec();
+        loop {
+            let rows = self.rows.range(table, Bound::Excluded(&from), Bound::Unbounded, LISTED)?;
+            let Some((last, _)) = rows.last() else { break };
+            from.clone_from(last);
+            let theirs: Vec<Row> = rows.into_iter().take_while(|(key, _)| key.starts_with(person.as_bytes())).collect();
+            let is_over = !from.starts_with(person.as_bytes());
+            newest.extend(theirs);
+            newest.drain(..newest.len().saturating_sub(LISTED));
+            if is_over {
+                break;
+            }
+        }
+        Ok(newest.into())
     }
 
     /// What a person can read now, newest first.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn inbox(&self, person: PersonId) -> Result<Vec<(Found, Stored)>, MailboxError> {
-        let rows = self.rows.range(BY_PERSON, Bound::Included(person.as_bytes()), Bound::Unbounded, LISTED)?;
         let mut inbox = Vec::new();
-        for (key, _) in rows.iter().take_while(|(key, _)| key.starts_with(person.as_bytes())) {
+        for (key, _) in self.newest_of(BY_PERSON, person)? {
             let Some(id) = key.get(16..).and_then(StoredId::of_key) else { continue };
-            inbox.extend(self.find_for(id, person)?);
+            let found = self.unless_damaged(STORED, &id.key(), Some(id.message), self.find_for(id, person))?;
+            inbox.extend(found.flatten());
         }
         inbox.sort_by_key(|(found, _)| std::cmp::Reverse(found.milestones.noticed));
         Ok(inbox)
@@ -173,16 +217,12 @@ impl PostBox {
     /// What a person has answered, newest first.
     ///
     /// # Errors
-    /// [`MailboxError`] if the medium fails or a row cannot be read.
+    /// [`MailboxError`] if the medium fails.
     pub fn outbox(&self, person: PersonId) -> Result<Vec<Sent>, MailboxError> {
-        let rows = self.rows.range(SENT, Bound::Included(person.as_bytes()), Bound::Unbounded, LISTED)?;
-        let mut outbox = Vec::new();
-        for (_, row) in rows.iter().take_while(|(key, _)| key.starts_with(person.as_bytes())) {
-            let (epoch, locked): (u32, _) = decode_row(row)?;
-            let sent: Sent = unlock_value(&self.vault, epoch, locked)?;
-            if self.clock.now().unix_ms() < sent.expires {
-                outbox.push(sent);
-            }
+        let mut outbox: Vec<Sent> = Vec::new();
+        for (key, row) in self.newest_of(SENT, person)? {
+            let sent: Option<Sent> = self.unless_damaged(SENT, &key, None, self.unlocked(&row))?;
+            outbox.extend(sent.filter(|sent| self.clock.now().unix_ms() < sent.expires));
         }
         outbox.sort_by_key(|sent| std::cmp::Reverse(sent.sent));
         Ok(outbox)
@@ -209,6 +249,7 @@ impl PostBox {
                 return Ok(());
             }
             clear.milestones.opened = Some(now);
+            tx.delete(UNREAD, &unread_key(clear.milestones.noticed, id))?;
             tx.put(STORED, &id.key(), &encode_row(&clear, locked)?)?;
             tx.put(NEWS, &[&id.key()[..], &[OPENED]].concat(), &[])?;
             entry.write(tx)
@@ -351,9 +392,21 @@ impl PostBox {
 
     fn found(&self, id: StoredId, row: &[u8]) -> Result<Found, MailboxError> {
         let (clear, _): (StoredRow, _) = decode_row(row)?;
-        let stored = if clear.milestones.ended.is_some() { None } else { Some(open(&self.vault, row)?.1) };
+        let stored = if clear.milestones.ended.is_some() {
+            None
+        } else {
+            let read = open(&self.vault, row).map(|(_, stored)| stored);
+            self.unless_damaged(STORED, &id.key(), Some(id.message), read)?
+        };
+        let is_damaged = stored.is_none() && clear.milestones.ended.is_none();
         let expires = Time::from_unix_ms(clear.expires);
-        Ok(Found { id, milestones: clear.milestones, expires, person: clear.person, stored })
+        Ok(Found { id, milestones: clear.milestones, expires, person: clear.person, stored, is_damaged })
+    }
+
+    /// What is locked in a row whose clear part is its epoch.
+    pub(crate) fn unlocked<T: DeserializeOwned>(&self, row: &[u8]) -> Result<T, MailboxError> {
+        let (epoch, locked): (u32, _) = decode_row(row)?;
+        Ok(unlock_value(&self.vault, epoch, locked)?)
     }
 }
 
@@ -381,6 +434,7 @@ impl Deposited {
         if let Some(thread) = self.thread {
             tx.put(THREADS, &thread, &self.id.key())?;
         }
+        tx.put(UNREAD, &unread_key(self.row.milestones.noticed, self.id), &[])?;
         tx.put(EXPIRY, &expiry_key(self.row.expires, self.id), &[])
     }
 }

@@ -22,6 +22,8 @@ pub(crate) const PERSONS: Table = Table("mailboxes.persons");
 pub(crate) const BINDINGS: Table = Table("mailboxes.bindings");
 /// Time of expiry and id → nothing.
 pub(crate) const EXPIRY: Table = Table("mailboxes.expiry");
+/// When it was put in, and id → nothing: what nobody has read, and whose sender was not told so.
+pub(crate) const UNREAD: Table = Table("mailboxes.unread");
 /// Person and draft's id → draft, locked.
 pub(crate) const DRAFTS: Table = Table("mailboxes.drafts");
 /// Person and answer's id → answer, locked.
@@ -69,7 +71,20 @@ pub(crate) fn open(vault: &Vault, row: &[u8]) -> Result<(StoredRow, Stored), Mai
 }
 
 pub(crate) fn expiry_key(expires: i64, id: StoredId) -> Vec<u8> {
-    [&u64::try_from(expires).unwrap_or(0).to_be_bytes()[..], &id.key()].concat()
+    time_key(expires, id)
+}
+
+pub(crate) fn unread_key(noticed: i64, id: StoredId) -> Vec<u8> {
+    time_key(noticed, id)
+}
+
+fn time_key(time: i64, id: StoredId) -> Vec<u8> {
+    [&sortable(time)[..], &id.key()].concat()
+}
+
+/// A time such that keys in order are times in order.
+pub(crate) fn sortable(time: i64) -> [u8; 8] {
+    u64::try_from(time).unwrap_or(0).to_be_bytes()
 }
 
 pub(crate) fn person_key(person: PersonId, id: StoredId) -> Vec<u8> {

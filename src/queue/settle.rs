@@ -16,6 +16,7 @@ use crate::queue::table::{
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::Outgoing;
 use crate::store::{Bodies, Change, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value};
+use crate::telemetry::Metrics;
 use crate::vault::Vault;
 
 /// Commits what came of the work. Cheap to clone.
@@ -26,6 +27,7 @@ pub struct Settlement {
     vault: Vault,
     journal: Journal,
     clock: Clock,
+    metrics: Metrics,
 }
 
 /// One incoming item for what came of it and what stays behind.
@@ -97,8 +99,15 @@ impl Exchange {
 impl Settlement {
     /// A settlement over these rows and bodies.
     #[must_use]
-    pub fn new(rows: RowsHandle, bodies: Arc<Bodies>, vault: Vault, journal: Journal, clock: Clock) -> Self {
-        Self { rows, bodies, vault, journal, clock }
+    pub fn new(
+        rows: RowsHandle,
+        bodies: Arc<Bodies>,
+        vault: Vault,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self { rows, bodies, vault, journal, clock, metrics }
     }
 
     /// Exchanges an incoming item for what came of it: all of it, or nothing.
@@ -292,6 +301,7 @@ impl Settlement {
                 entry.write(tx)
             }))
             .await?;
+        self.metrics.corrupt.inc();
         Ok(())
     }
 }

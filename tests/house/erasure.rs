@@ -8,9 +8,11 @@ use sealgate::flow::Bearing;
 use sealgate::mailboxes::{Draft, DraftFile, Identified};
 use sealgate::net::{Clock, Time};
 use sealgate::queue::{Answer, AnswerIntake};
-use sealgate::telemetry::Metrics;
+use sealgate::records::EventKind;
+use sealgate::store::Table;
 use sealgate::vault::Token;
 
+use crate::faults::damage_the_first_row;
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
 use crate::route::decoded;
@@ -67,7 +69,7 @@ async fn an_answer_nobody_takes_is_held_and_its_author_hears_if_it_is_dropped() 
         attachments: Vec::new(),
         language: "sv".into(),
     };
-    let id = kept.answers(&Metrics::default()).answer(answer).await.unwrap().to_string();
+    let id = kept.answers().answer(answer).await.unwrap().to_string();
     drop(kept);
 
     gateway.start();
@@ -78,6 +80,55 @@ async fn an_answer_nobody_takes_is_held_and_its_author_hears_if_it_is_dropped() 
         let letter = outside.messages().pop().unwrap_or_default();
         decoded(&String::from_utf8_lossy(&letter)).contains("Ditt svar kom inte fram")
     });
+}
+
+/// One row nobody can read stands in nobody's way: the others are listed, told of and ended, and so is it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_message_does_not_stop_the_others() {
+    let (outside, inside) = (Sink::start(true, &[]).await, Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let damaged = id_in(&send(gateway.outbound, &["eva@live.example"], "[sikker] Hej"));
+    wait_until("the first notice", || outside.messages().len() == 1);
+    let whole = id_in(&send(gateway.outbound, &["eva@live.example"], "[sikker] Hej igen"));
+    wait_until("notices and receipts", || outside.messages().len() == 2 && inside.messages().len() == 2);
+    wait_until("an empty queue", || gateway.ask(&["queue", "list"]).as_array().unwrap().is_empty());
+    gateway.kill();
+    damage_the_first_row(&gateway, Table("mailboxes.stored")).await;
+
+    let listed = gateway.ask(&["message", "list"]);
+    let state = |id: &str| {
+        let message = listed.as_array().unwrap().iter().find(|message| message["id"] == id).unwrap();
+        (message["recipients"][0]["state"].clone(), message["recipients"][0]["damaged"].clone())
+    };
+    assert_eq!(state(&damaged), ("noticed".into(), true.into()));
+    assert_eq!(state(&whole), ("noticed".into(), false.into()));
+
+    let settings = config::load(&gateway.config(), Files::Start).unwrap().settings;
+    let now = Clock::System.now();
+    let set = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(now.unix_ms()));
+    let at = |time: Time| set.store(time.unix_ms(), std::sync::atomic::Ordering::SeqCst);
+    let kept = open(&settings, &Clock::Set(std::sync::Arc::clone(&set)));
+    // Eva finds the one that can be read.
+    let claim = kept.post_box.claim(&token_in(&outside.messages()[1]), &eva()).await.unwrap().unwrap();
+    assert_eq!(kept.post_box.inbox(claim.person).unwrap().len(), 1);
+    let events = |kept: &Kept| -> Vec<EventKind> {
+        kept.journal.from(0, 1_000).unwrap().iter().map(|event| event.kind).collect()
+    };
+    let count = |kept: &Kept, kind: EventKind| events(kept).iter().filter(|found| **found == kind).count();
+    at(now.after(DAY * 29));
+    for _ in 0..2 {
+        kept.sweeper().sweep().await.unwrap();
+    }
+    assert_eq!(count(&kept, EventKind::Corrupt), 1, "told once");
+    assert_eq!(count(&kept, EventKind::Receipt), 3, "the sender hears that one is unread, once");
+    at(now.after(DAY * 31));
+    kept.sweeper().sweep().await.unwrap();
+    assert_eq!(count(&kept, EventKind::Expired), 2);
+    assert!(kept.post_box.inbox(claim.person).unwrap().is_empty());
+    assert!(kept.post_box.all(10).unwrap().iter().all(|found| found.milestones.ended.is_some()));
+    assert!(kept.metrics.render().contains("sealgate_corrupt_total 1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,8 +120,14 @@ impl House {
         let clock = Clock::set_to(Time::from_unix_ms(NOON));
         let vault = Vault::open(&folder.path().join("keys"), &own, &[], clock.now()).unwrap();
         let journal = Journal::new(Arc::clone(&rows), vault.clone(), clock.clone());
-        let post_box =
-            PostBox::new(Arc::clone(&rows), Arc::clone(&bodies), vault.clone(), journal.clone(), clock.clone());
+        let post_box = PostBox::new(
+            Arc::clone(&rows),
+            Arc::clone(&bodies),
+            vault.clone(),
+            journal.clone(),
+            clock.clone(),
+            Metrics::default(),
+        );
         let taken = Arc::new(Taken::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let deps = Deps {
