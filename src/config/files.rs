@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustls::client::verify_server_name;
@@ -75,8 +75,20 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
     if !reader.is_faulty("data_dir") {
         check_folder(&settings.data_dir.path, reader);
     }
+    check_socket(&settings.control_socket(), reader);
     if world.files == Files::Start {
         check_ports(settings, reader);
+    }
+}
+
+/// The control socket replaces nothing but one that a crash left behind.
+fn check_socket(path: &Path, reader: &mut Reader) {
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+        reader.fault(
+            "control.socket",
+            format!("{} is a file, and no socket", path.display()),
+            "name a path where nothing stands",
+        );
     }
 }
 

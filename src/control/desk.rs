@@ -105,16 +105,22 @@ impl Desk {
         Ok(Answer { value, octets: Vec::new() })
     }
 
-    async fn retry(&self, id: Option<QueueId>) -> Result<Value, Refusal> {
-        let ids = match id {
+    async fn retry(&self, asked: Option<QueueId>) -> Result<Value, Refusal> {
+        let ids = match asked {
+            Some(id) if self.inspector.is_held(id)? => {
+                return Err(Refusal::bad_input(format!(
+                    "{id} is held: a person decides about it; `sealgate queue release {id}` lets it go"
+                )));
+            }
             Some(id) => vec![id],
-            None => self.inspector.ids()?,
+            None => self.inspector.waiting()?,
         };
         for id in &ids {
             match self.inspector.retry(*id).await {
+                Ok(()) => {}
                 // What was delivered meanwhile needs no retry.
-                Ok(()) | Err(QueueError::NoSuchItem(_)) if ids.len() > 1 => {}
-                outcome => outcome?,
+                Err(QueueError::NoSuchItem(_)) if asked.is_none() => {}
+                Err(fault) => return Err(fault.into()),
             }
         }
         self.schedule.ring();

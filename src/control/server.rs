@@ -1,8 +1,8 @@
 //! The control socket: takes requests, one a connection.
 
-use std::fs::Permissions;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +24,35 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes the socket; one that a crash left behind is replaced.
+    /// Makes the socket; one that a crash left behind is replaced. It is made in a folder nobody else can enter, so that
+    /// nobody can speak to it before it is private.
     ///
     /// # Errors
     /// Another daemon listens there, another file stands there, or the folder cannot be written.
     pub async fn bind(path: &Path) -> io::Result<Self> {
-        if path.exists() && UnixStream::connect(path).await.is_err() {
-            std::fs::remove_file(path)?;
+        match std::fs::symlink_metadata(path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) => return Err(fault),
+            Ok(there) if !there.file_type().is_socket() => {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file stands there"));
+            }
+            Ok(_) if UnixStream::connect(path).await.is_ok() => {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon listens there"));
+            }
+            Ok(_) => {}
         }
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        let folder = path.with_extension("new");
+        DirBuilder::new().mode(0o700).create(&folder).or_else(|fault| match fault.kind() {
+            // A crash left it behind; whoever else made it is found out by its mode.
+            io::ErrorKind::AlreadyExists => std::fs::set_permissions(&folder, Permissions::from_mode(0o700)),
+            _ => Err(fault),
+        })?;
+        let private = folder.join("s");
+        let _ = std::fs::remove_file(&private);
+        let listener = UnixListener::bind(&private)?;
+        std::fs::set_permissions(&private, Permissions::from_mode(0o600))?;
+        std::fs::rename(&private, path)?;
+        std::fs::remove_dir(&folder)?;
         Ok(Self { listener, path: path.to_owned() })
     }
 

@@ -17,7 +17,7 @@ use crate::queue::table::{
     incoming_key, open_consignment, open_item,
 };
 use crate::records::{Event, EventKind, Journal};
-use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value};
+use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value, pages};
 use crate::vault::Vault;
 
 /// Items listed at most.
@@ -131,13 +131,27 @@ impl Inspector {
         Ok(found.and_then(|id| id.try_into().ok()).map(QueueId::from_bytes))
     }
 
-    /// Every id in the queue.
+    /// Every item that waits for its time, and for nobody's decision: neither held nor set aside.
     ///
     /// # Errors
     /// [`QueueError`] if the medium fails.
-    pub fn ids(&self) -> Result<Vec<QueueId>, QueueError> {
-        let rows = self.rows.range(ITEMS, Bound::Unbounded, Bound::Unbounded, usize::MAX)?;
-        Ok(rows.into_iter().filter_map(|(key, _)| key.try_into().ok().map(QueueId::from_bytes)).collect())
+    pub fn waiting(&self) -> Result<Vec<QueueId>, QueueError> {
+        let mut waiting = Vec::new();
+        for page in pages(&*self.rows, ITEMS) {
+            let rows = page?.into_iter().filter(|(_, row)| {
+                decode_row::<ItemRow>(row).is_ok_and(|(item, _)| !matches!(item.stage, Stage::Held | Stage::Corrupt))
+            });
+            waiting.extend(rows.filter_map(|(key, _)| key.try_into().ok().map(QueueId::from_bytes)));
+        }
+        Ok(waiting)
+    }
+
+    /// Whether an item waits for a person's decision.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchItem`], or if the medium fails.
+    pub fn is_held(&self, id: QueueId) -> Result<bool, QueueError> {
+        Ok(decode_row::<ItemRow>(&self.row(id)?)?.0.stage == Stage::Held)
     }
 
     /// Makes everything of this item that waits for its time due now.

@@ -211,6 +211,24 @@ fn a_port_in_use_is_refused_at_start_alone() {
     assert!(config::load(&place.config(), Files::Check).is_ok());
 }
 
+#[tokio::test]
+async fn a_control_socket_replaces_no_file() {
+    let place = Place::new();
+    place.write("sealgate.toml", &format!("{CONFIG}[control]\nsocket = \"gw.pem\"\n"));
+    let said = place.faults(Files::Check);
+    assert!(said.contains("control.socket: ") && said.contains("gw.pem is a file, and no socket"), "{said}");
+    let file = place.path("gw.pem");
+    let before = fs::read(&file).unwrap();
+    assert!(sealgate::control::Server::bind(&file).await.is_err());
+    assert_eq!(fs::read(&file).unwrap(), before);
+    // One that a crash left behind is replaced, and is nobody else's.
+    let socket = place.path("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let _server = sealgate::control::Server::bind(&socket).await.unwrap();
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(sealgate::control::Server::bind(&socket).await.is_err(), "another daemon listens there");
+}
+
 /// A folder with a configuration and all it names.
 struct Place(tempfile::TempDir);
 

@@ -105,6 +105,11 @@ async fn an_operator_holds_releases_drops_and_finds_the_story() {
     assert_eq!(scene.queue()[0]["recipients"][0]["state"], "held");
     assert!(scene.outside.messages().is_empty());
     wait_until("the receipt that says so", || scene.inside_has(&["Kvitto", "Budget 2027"]));
+    // To retry everything decides about nothing.
+    assert_eq!(scene.gateway.ask(&["queue", "retry", "--all"])["retried"], serde_json::json!([]));
+    let refused = scene.gateway.command(&["queue", "retry", &held]).output().unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("queue release"));
+    assert_eq!(scene.queue()[0]["recipients"][0]["state"], "held");
     scene.gateway.ask(&["queue", "release", &held]);
     wait_until("the released message", || scene.outside.messages().len() == 1);
     let released = String::from_utf8_lossy(&scene.outside.messages()[0]).into_owned();
