@@ -13,7 +13,7 @@ use crate::texts::Language;
 pub struct Begun {
     /// Where the browser goes: the provider's own page.
     pub location: String,
-    /// What ties the way back to this browser, for a cookie.
+    /// The login as this browser keeps it, sealed, for a cookie: it ties the way back to it.
     pub binding: String,
 }
 
@@ -45,6 +45,9 @@ pub enum LoginFault {
     /// There is no provider of that id.
     #[error("there is no such e-ID provider")]
     NoSuchProvider,
+    /// Nobody began this login in this browser, or it was finished before, or its time is over.
+    #[error("no such login is under way")]
+    NotUnderWay,
     /// The person gave up, or what came back does not hold.
     #[error("the login does not hold: {0}")]
     Refused(String),
@@ -59,7 +62,7 @@ impl LoginFault {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::NoSuchProvider | Self::Refused(_) => false,
+            Self::NoSuchProvider | Self::NotUnderWay | Self::Refused(_) => false,
         }
     }
 }

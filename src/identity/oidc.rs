@@ -80,7 +80,8 @@ impl Oidc {
         let providers =
             providers.into_iter().map(|provider| (provider.id.clone(), (provider, Remembered::default()))).collect();
         let channel = BackChannel::new(clock.clone())?;
-        Ok(Self { providers, portal_url: portal_url.into(), attempts: Attempts::default(), channel, clock })
+        let attempts = Attempts::new().map_err(|fault| LoginFault::Unavailable(fault.to_string()))?;
+        Ok(Self { providers, portal_url: portal_url.into(), attempts, channel, clock })
     }
 
     fn provider(&self, id: &str) -> Result<&(Provider, Remembered), LoginFault> {
@@ -196,7 +197,7 @@ impl ElectronicId for Oidc {
     async fn begin(&self, provider: &str, return_to: String) -> Result<Begun, LoginFault> {
         let (provider, remembered) = self.provider(provider)?;
         let description = self.channel.description(&provider.issuer, remembered).await?;
-        let (state, nonce, verifier, binding) = (secret()?, secret()?, secret()?, secret()?);
+        let (state, nonce, verifier) = (secret()?, secret()?, secret()?);
         let challenge = URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes()));
         let scopes = if provider.scopes.iter().any(|scope| scope == "openid") {
             provider.scopes.join(" ")
@@ -222,28 +223,25 @@ impl ElectronicId for Oidc {
         let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let joint = if description.authorization_endpoint.contains('?') { '&' } else { '?' };
         let location = format!("{}{joint}{}", description.authorization_endpoint, query.join("&"));
-        let attempt = Attempt {
-            provider: provider.id.clone(),
-            nonce,
-            verifier,
-            binding: sha256(binding.as_bytes()),
-            return_to,
-            began: self.clock.now(),
+        let began = self.clock.now().unix_ms();
+        let attempt = Attempt { provider: provider.id.clone(), state, nonce, verifier, return_to, began };
+        let seal =
+            |attempt: &Attempt| self.attempts.seal(attempt).map_err(|fault| LoginFault::Unavailable(fault.to_string()));
+        // Too far a way back is not worth a login that fails.
+        let binding = match seal(&attempt)? {
+            Some(binding) => binding,
+            None => seal(&Attempt { return_to: String::new(), ..attempt })?.unwrap_or_default(),
         };
-        self.attempts.begin(state, attempt);
         Ok(Begun { location, binding })
     }
 
     async fn finish(&self, provider: &str, back: WayBack, binding: &str) -> Result<Finished, LoginFault> {
         let (provider, remembered) = self.provider(provider)?;
         let state = back.state.ok_or_else(|| refused("no state came back"))?;
-        let attempt =
-            self.attempts.take(&state, self.clock.now()).ok_or_else(|| refused("no such login is under way"))?;
+        let attempt = self.attempts.take(binding, &state, self.clock.now()).ok_or(LoginFault::NotUnderWay)?;
         if attempt.provider != provider.id {
             return Err(refused("the answer came back as another provider's"));
         }
-        aws_lc_rs::constant_time::verify_slices_are_equal(&attempt.binding, &sha256(binding.as_bytes()))
-            .map_err(|_| refused("another browser came back"))?;
         let description = self.channel.description(&provider.issuer, remembered).await?;
         // RFC 9207: who answered must be who was asked.
         match &back.iss {

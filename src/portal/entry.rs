@@ -215,9 +215,12 @@ async fn claimed(portal: &Portal, token: &str, who: &Identified) -> Result<Strin
 }
 
 async fn not_logged_in(portal: &Portal, fault: LoginFault) -> Result<Refusal, Refusal> {
-    let event = Event::new(EventKind::LoginRefused).detail(fault.to_string());
-    portal.deps.post_box.record(event).await?;
     portal.count("refused");
+    // Whoever comes with what nobody began is counted: an event for each would be his to write as many of as he likes.
+    if !matches!(fault, LoginFault::NotUnderWay | LoginFault::NoSuchProvider) {
+        let event = Event::new(EventKind::LoginRefused).detail(fault.to_string());
+        portal.deps.post_box.record(event).await?;
+    }
     Ok(fault.into())
 }
 

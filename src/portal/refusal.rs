@@ -74,7 +74,7 @@ impl From<LoginFault> for Refusal {
     fn from(fault: LoginFault) -> Self {
         match fault {
             LoginFault::NoSuchProvider => Self::NotFound,
-            LoginFault::Refused(_) => Self::LoginFailed,
+            LoginFault::NotUnderWay | LoginFault::Refused(_) => Self::LoginFailed,
             LoginFault::Unavailable(reason) => {
                 tracing::warn!(reason, "an e-ID provider does not answer");
                 Self::Unavailable
