@@ -1,19 +1,16 @@
 //! A stored message as a page shows it: its text, its HTML, a list of its files. Taken apart while it streams by, so that
 //! its size does not matter.
 
-use std::collections::HashMap;
-
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use crate::mail::{Disposition, Header, PartEnd, PartHead, PartSink, Splitter};
 use crate::mailboxes::{MailboxError, Octets, PostBox, Stored};
+use crate::portal::html_cost::is_too_costly;
 
 /// Octets of text that a page shows; the original has the rest.
 const TEXT_OCTETS: usize = 1024 * 1024;
 /// Octets of HTML that a page shows.
 const HTML_OCTETS: usize = 2 * 1024 * 1024;
-/// Elements within each other that a page's HTML may have: cleaning takes time by the square of them.
-const HTML_DEPTH: usize = 1_000;
 /// Files that a page lists.
 const FILES: usize = 500;
 /// Characters of a file's name.
@@ -63,7 +60,7 @@ impl Letter {
         }
         let structure = splitter.finish(&mut sink);
         sink.letter.is_partial |= structure.fault.is_some();
-        if is_too_deep(&sink.letter.html) {
+        if is_too_costly(&sink.letter.html) {
             let text = mail_parser::decoders::html::html_to_text(&sink.letter.html);
             join(&mut sink.letter.text, &text);
             sink.letter.html.clear();
@@ -170,47 +167,6 @@ impl PartSink for Sink {
             Some(Place::File | Place::Unseen) | None => {}
         }
     }
-}
-
-/// Whether HTML has more elements open at once than a page may. Those whose end may be left out count as ended.
-fn is_too_deep(html: &str) -> bool {
-    const ENDED: [&str; 19] = [
-        "area", "base", "br", "col", "dd", "dt", "hr", "img", "input", "li", "link", "meta", "option", "p", "td", "th",
-        "tr", "wbr", "o:p",
-    ];
-    let mut open: HashMap<String, usize> = HashMap::new();
-    let mut depth = 0;
-    let mut rest = html;
-    while let Some((_, after)) = rest.split_once('<') {
-        rest = after;
-        if let Some(comment) = after.strip_prefix("!--") {
-            rest = comment.split_once("-->").map_or("", |(_, behind)| behind);
-            continue;
-        }
-        let is_end = after.starts_with('/');
-        let name: String = after
-            .trim_start_matches('/')
-            .chars()
-            .take(32)
-            .take_while(|c| !c.is_whitespace() && !"/>".contains(*c))
-            .flat_map(char::to_lowercase)
-            .collect();
-        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || ENDED.contains(&name.as_str()) {
-            continue;
-        }
-        let count = open.entry(name).or_insert(0);
-        if !is_end {
-            *count += 1;
-            depth += 1;
-        } else if *count > 0 {
-            *count -= 1;
-            depth -= 1;
-        }
-        if depth > HTML_DEPTH {
-            return true;
-        }
-    }
-    false
 }
 
 fn join(whole: &mut String, part: &str) {
@@ -361,13 +317,6 @@ mod tests {
         assert_eq!(safe_name("..").as_deref(), None);
         let long = safe_name(&format!("{}.pdf", "å".repeat(400))).unwrap();
         assert!(long.ends_with(".pdf") && long.chars().count() == NAME_LENGTH);
-    }
-
-    #[test]
-    fn html_that_would_take_for_ever_is_known() {
-        assert!(is_too_deep(&"<div>".repeat(2_000)));
-        assert!(is_too_deep(&"<div><!--</div>--></x>".repeat(2_000)));
-        assert!(!is_too_deep(&"<div><p>Hej<br><img src=x></div>".repeat(20_000)));
     }
 
     #[test]

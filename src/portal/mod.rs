@@ -19,6 +19,7 @@ mod visit;
 mod frame;
 mod around;
 mod entry;
+mod html_cost;
 mod letter;
 mod web_page;
 mod download;

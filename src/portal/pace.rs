@@ -1,7 +1,7 @@
 //! How often one client may knock: the generic cell rate algorithm (ITU-T I.371) in memory.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,21 +17,32 @@ const CLIENTS: usize = 50_000;
 /// Remembers, for each client, when its account will be even.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    even: Mutex<HashMap<IpAddr, Time>>,
+    accounts: Mutex<Accounts>,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    even: HashMap<IpAddr, Time>,
+    swept: Option<Time>,
 }
 
 impl Pace {
     /// Whether a client may knock now; if so, it has.
     pub(crate) fn allows(&self, client: IpAddr, now: Time) -> bool {
-        let mut even = self.even.lock().unwrap_or_else(PoisonError::into_inner);
-        if even.len() >= CLIENTS {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Accounts { even, swept } = &mut *accounts;
+        // Seldom: it looks at them all.
+        if even.len() >= CLIENTS && swept.is_none_or(|swept| now >= swept.after(EVERY)) {
             even.retain(|_, until| *until > now);
+            *swept = Some(now);
         }
-        // With that many strangers at once a limit for each of them has no meaning.
-        if even.len() >= CLIENTS {
-            return true;
+        // With that many strangers at once, those who come new share an account with their neighbours.
+        let own = household(client);
+        let account = if even.len() < CLIENTS || even.contains_key(&own) { own } else { neighbourhood(client) };
+        if even.len() >= 2 * CLIENTS && !even.contains_key(&account) {
+            return false;
         }
-        let until = even.entry(household(client)).or_insert(now);
+        let until = even.entry(account).or_insert(now);
         let next = (*until).max(now).after(EVERY);
         if next.since(now) > EVERY * BURST {
             return false;
@@ -46,6 +57,14 @@ fn household(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+    }
+}
+
+/// A /16, with IPv6 a /32: the network of one provider.
+fn neighbourhood(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 16))),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 96))),
     }
 }
 
@@ -64,5 +83,23 @@ mod tests {
         assert!(pace.allows("192.0.2.2".parse().unwrap(), now));
         assert!(pace.allows(client, now.after(EVERY)));
         assert!(!pace.allows(client, now.after(EVERY)));
+    }
+
+    #[test]
+    fn a_crowd_does_not_switch_the_limit_off() {
+        let pace = Pace::default();
+        let now = Time::from_unix_ms(0);
+        let stranger = |number: u128| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | (number << 64)));
+        for number in 1..=CLIENTS as u128 {
+            assert!(pace.allows(stranger(number), now));
+        }
+        let more = (1..1_000)
+            .map(|number| CLIENTS as u128 + number)
+            .filter(|number| pace.allows(stranger(*number), now))
+            .count();
+        assert_eq!(more, BURST as usize, "neighbours share one account");
+        assert!(pace.allows("192.0.2.1".parse().unwrap(), now), "another network has its own");
+        assert!(pace.allows(stranger(1), now), "and who was known keeps it");
+        assert!(pace.allows(stranger(999_999), now.after(EVERY * 2)), "until the crowd is gone");
     }
 }

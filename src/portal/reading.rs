@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use tokio::sync::Semaphore;
 
 use crate::mailboxes::{Found, Stored, StoredId};
 use crate::pdf::{Document, PdfError, render};
@@ -15,6 +16,9 @@ use crate::portal::refusal::Refusal;
 use crate::portal::visit::Reader;
 use crate::portal::web_page::{POLICY, web_page};
 use crate::records::{Event, EventKind};
+
+/// One message is rendered at a time: nobody keeps the machine from those who only read.
+static RENDERING: Semaphore = Semaphore::const_new(1);
 
 #[derive(Template)]
 #[template(path = "portal/message.html")]
@@ -67,6 +71,7 @@ pub(crate) async fn html(
         return Err(Refusal::NotFound);
     }
     // Large HTML takes its time, which other visitors should not have to wait.
+    let _turn = RENDERING.acquire().await.map_err(|_| Refusal::Unavailable)?;
     let language = reader.visit.language;
     let made = tokio::task::spawn_blocking(move || web_page(language, &stored.subject, &letter.html)).await;
     let mut response = Html(made.map_err(|_| Refusal::Unavailable)?).into_response();
@@ -108,6 +113,7 @@ pub(crate) async fn as_pdf(
     let (found, stored) = theirs(&portal, &reader, &id)?;
     let letter = Letter::read(&portal.deps.post_box, &stored).await?;
     let frame = Frame::new(&portal, &reader.visit);
+    let _turn = RENDERING.acquire().await.map_err(|_| Refusal::Unavailable)?;
     let made =
         tokio::task::spawn_blocking(move || paper(&frame, &found, &stored, &letter).map(|pdf| (found, pdf))).await;
     let (found, pdf) = made.map_err(|_| Refusal::Unavailable)?.map_err(|fault| {

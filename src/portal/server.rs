@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -27,8 +27,10 @@ use crate::portal::router::router;
 
 /// How long the TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a request's header may take to come, and how long a connection may be idle.
+/// How long a request's header may take to come.
 const HEADER: Duration = Duration::from_secs(30);
+/// How long a connection may be idle.
+const IDLE: Duration = Duration::from_secs(120);
 /// How long one connection may last.
 const CONNECTION: Duration = Duration::from_secs(3_600);
 /// Requests at once on one connection (RFC 9113 §5.1.2).
@@ -119,7 +121,12 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Router,
     end: Shutdown,
 ) {
-    let service = hyper::service::service_fn(move |request| answer(router.clone(), ip, request));
+    let asked = Arc::new(Mutex::new(Instant::now()));
+    let last = Arc::clone(&asked);
+    let service = hyper::service::service_fn(move |request| {
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        answer(router.clone(), ip, request)
+    });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER).max_buf_size(HEADER_OCTETS);
     builder
@@ -132,13 +139,28 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = timeout(CONNECTION, connection.as_mut()) => ended.unwrap_or(Ok(())),
-        () = end.begun() => {
+        // What is on its way is finished; nothing new is taken.
+        () = over(&end, &asked) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            timeout(CONNECTION, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(fault) = ended {
         tracing::debug!(door = "portal", reason = %fault, "a connection broke");
+    }
+}
+
+/// Returns when the end has begun, or nothing was asked for a while.
+async fn over(end: &Shutdown, asked: &Mutex<Instant>) {
+    loop {
+        let until = *asked.lock().unwrap_or_else(PoisonError::into_inner) + IDLE;
+        if until <= Instant::now() {
+            return;
+        }
+        tokio::select! {
+            () = end.begun() => return,
+            () = sleep_until(until) => {}
+        }
     }
 }
 
