@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mail::QueueId;
 use crate::mailboxes::error::MailboxError;
-use crate::mailboxes::post_box::PostBox;
 use crate::store::Table;
 use crate::telemetry::Metrics;
 
@@ -39,7 +38,7 @@ impl Damage {
         Self { found: Arc::default(), metrics }
     }
 
-    fn note(&self, table: Table, key: &[u8], about: Option<QueueId>, fault: &MailboxError) {
+    pub(crate) fn note(&self, table: Table, key: &[u8], about: Option<QueueId>, fault: &MailboxError) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.known.len() < KNOWN && found.known.insert((table.0, key.to_vec())) {
             let id = about.map(|id| id.to_string());
@@ -48,33 +47,8 @@ impl Damage {
             found.untold.push(DamagedRow { table: table.0, about });
         }
     }
-}
 
-impl PostBox {
-    /// What was read of a row, or `None` where it is damaged.
-    ///
-    /// # Errors
-    /// What passes, as a medium that is away.
-    pub(crate) fn unless_damaged<T>(
-        &self,
-        table: Table,
-        key: &[u8],
-        about: Option<QueueId>,
-        read: Result<T, MailboxError>,
-    ) -> Result<Option<T>, MailboxError> {
-        match read {
-            Ok(read) => Ok(Some(read)),
-            Err(fault) if fault.is_temporary() => Err(fault),
-            Err(fault) => {
-                self.damage.note(table, key, about, &fault);
-                Ok(None)
-            }
-        }
-    }
-
-    /// What was found damaged and is not told yet.
-    #[must_use]
-    pub fn take_damage(&self) -> Vec<DamagedRow> {
-        std::mem::take(&mut self.damage.found.lock().unwrap_or_else(PoisonError::into_inner).untold)
+    pub(crate) fn take(&self) -> Vec<DamagedRow> {
+        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).untold)
     }
 }

@@ -27,7 +27,7 @@ impl From<LockedValueFault> for MailboxError {
 }
 
 impl MailboxError {
-    /// Whether trying again later can help without anybody's doing.
+    /// Whether trying again later can help: the medium or a key is away, and what is kept is whole.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use crate::mail::{Address, QueueId};
-use crate::mailboxes::damage::Damage;
+use crate::mailboxes::damage::{Damage, DamagedRow};
 use crate::mailboxes::error::MailboxError;
 use crate::mailboxes::person::{Binding, Identified, PersonId};
 use crate::mailboxes::stored::{Deposit, Milestones, Sent, Stored, StoredId};
@@ -382,6 +382,33 @@ impl PostBox {
 
     pub(crate) fn token_hash(&self, token: &Token) -> [u8; 32] {
         self.vault.index().hash("notice", token.as_bytes())
+    }
+
+    /// What was read of a row, or `None` where it is damaged.
+    ///
+    /// # Errors
+    /// What passes, as a medium that is away.
+    pub(crate) fn unless_damaged<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        about: Option<QueueId>,
+        read: Result<T, MailboxError>,
+    ) -> Result<Option<T>, MailboxError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(fault) if fault.is_temporary() => Err(fault),
+            Err(fault) => {
+                self.damage.note(table, key, about, &fault);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What was found damaged and is not told yet.
+    #[must_use]
+    pub fn take_damage(&self) -> Vec<DamagedRow> {
+        self.damage.take()
     }
 
     fn binding_of(&self, row: &[u8]) -> Result<Binding, MailboxError> {

@@ -25,7 +25,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether trying again later can help without anybody's doing.
+    /// Whether trying again later can help: the medium or a key is away, and what is kept is whole.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -64,11 +64,17 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    /// Whether trying again later can help without anybody's doing.
+    /// Whether trying again later can help: what is locked is whole, but for now it cannot be opened. Key files can be
+    /// brought back.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::CryptographyFailed | Self::KeyFile { .. } => true,
+            Self::CryptographyFailed
+            | Self::KeyFile { .. }
+            | Self::KeyFileIsReadableByOthers(_)
+            | Self::KeyFileIsMissing(_)
+            | Self::KeyFileDoesNotOpen { .. }
+            | Self::NoIdentityInFile(_) => true,
             Self::NotAnAgeFile(_)
             | Self::NotArmored(_)
             | Self::NoIdentityMatches
@@ -76,11 +82,7 @@ impl VaultError {
             | Self::EpochIsDestroyed(_)
             | Self::NoSuchEpoch(_)
             | Self::EpochIsCurrent(_)
-            | Self::EpochIsTaken(_)
-            | Self::KeyFileIsReadableByOthers(_)
-            | Self::KeyFileIsMissing(_)
-            | Self::KeyFileDoesNotOpen { .. }
-            | Self::NoIdentityInFile(_) => false,
+            | Self::EpochIsTaken(_) => false,
         }
     }
 }
