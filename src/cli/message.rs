@@ -69,12 +69,18 @@ fn list(value: &Value) {
                 field(message, "created"),
                 field(recipient, "address"),
                 field(recipient, "channel"),
-                field(recipient, "state"),
+                state(recipient),
                 field(message, "expires"),
             ]);
         }
     }
     print::table(&["ID", "CREATED", "RECIPIENT", "CHANNEL", "STATE", "EXPIRES"], &rows);
+}
+
+/// How far a recipient's message has come, or that nobody can read it.
+fn state(recipient: &Value) -> String {
+    let is_damaged = recipient.get("damaged") == Some(&Value::Bool(true));
+    if is_damaged { "damaged".to_owned() } else { field(recipient, "state") }
 }
 
 fn show(message: &Value) {
@@ -86,7 +92,7 @@ fn show(message: &Value) {
         vec![
             field(r, "address"),
             field(r, "channel"),
-            field(r, "state"),
+            state(r),
             field(r, "noticed"),
             field(r, "opened"),
             field(r, "answered"),

@@ -107,18 +107,23 @@ pub(crate) fn head(rows: &dyn Rows) -> Result<Head, StoreError> {
 /// [`StoreError`] if the medium fails. Damage is not an error but the answer.
 pub fn verify(rows: &dyn Rows, known: Option<&[u8; 32]>) -> Result<ChainReport, StoreError> {
     let mut walk = Walk { next: 0, previous: [0; HASH], known_seen: known.is_none(), fault: None };
+    // Events may be written meanwhile: the head from before must stand at its place, and the one from behind not be passed.
+    let head = self::head(rows)?;
+    let mut head_seen = head.events == 0 && head.hash == walk.previous;
     let mut from: Option<Vec<u8>> = None;
     loop {
         let lower = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = rows.range(EVENTS, lower, Bound::Unbounded, STRIDE)?;
-        let Some((last, _)) = rows.last() else { break };
+        let page = rows.range(EVENTS, lower, Bound::Unbounded, STRIDE)?;
+        let Some((last, _)) = page.last() else { break };
         from = Some(last.clone());
-        for (key, row) in &rows {
+        for (key, row) in &page {
             walk.step(key, row, known);
+            head_seen |= head.events == walk.next && head.hash == walk.previous;
         }
     }
-    let head = head(rows)?;
-    if walk.fault.is_none() && (head.events != walk.next || head.hash != walk.previous) {
+    let behind = self::head(rows)?;
+    let is_passed = behind.events < walk.next || (behind.events == walk.next && behind.hash != walk.previous);
+    if walk.fault.is_none() && (!head_seen || is_passed) {
         walk.fault = Some(walk.next.min(head.events));
     }
     if walk.fault.is_none() && !walk.known_seen {
