@@ -71,6 +71,9 @@ impl Desk {
     /// What we sent came back: whoever waits for it is told, once. Whoever got the notice can write such a report, so it
     /// counts only as RFC 3464 §2 wants it sent, and says no more than its status.
     async fn bounced(&self, exchange: &mut Exchange, token: &Token, bearing: Bearing) -> Result<(), QueueError> {
+        if !exchange.is_first("bounce", token.as_bytes()) {
+            return Ok(());
+        }
         let Some(octets) = self.octets(exchange).await? else { return Ok(()) };
         let is_null = exchange.lease().item.envelope.sender == ReversePath::Null;
         let failed = Bounce::read(&octets).filter(|bounce| bounce.has_failed && is_null);
@@ -111,7 +114,8 @@ impl Desk {
         let item = exchange.lease().item.clone();
         let Some(id) = self.notice_in(&item.summary.references)? else { return Ok(()) };
         self.answer_safely(exchange, id.message).await?;
-        if item.summary.automatic || item.envelope.sender == ReversePath::Null {
+        let is_program = item.summary.automatic || item.envelope.sender == ReversePath::Null;
+        if is_program || !exchange.is_first("notice-answered", id.to_string().as_bytes()) {
             return Ok(());
         }
         let event = Event::new(EventKind::NoticeAnswered).about(id.message);
@@ -146,7 +150,8 @@ impl Desk {
     async fn answer_safely(&self, exchange: &mut Exchange, about: QueueId) -> Result<(), QueueError> {
         let (id, item) = (exchange.lease().id, exchange.lease().item.clone());
         let ReversePath::Mailbox(author) = &item.envelope.sender else { return Ok(()) };
-        if item.summary.automatic || self.settings.get().is_inside(author.domain()) {
+        let is_ours = item.summary.automatic || self.settings.get().is_inside(author.domain());
+        if is_ours || !exchange.is_first("safe-answer", author.folded().as_bytes()) {
             return Ok(());
         }
         let (Some(author_counted), Some(about_counted)) = (

@@ -1,5 +1,6 @@
 //! What came of the work: one transaction that takes the old state out and puts the new one in.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub struct Exchange {
     changes: Vec<Change>,
     entries: Vec<Entry>,
     again: Option<Time>,
+    done: HashSet<(&'static str, Vec<u8>)>,
 }
 
 impl Exchange {
@@ -51,7 +53,14 @@ impl Exchange {
             changes: Vec::new(),
             entries: Vec::new(),
             again: None,
+            done: HashSet::new(),
         }
+    }
+
+    /// Whether this is the first time that something of this kind is done here. A message may name an address twice, and
+    /// two changes that each may happen once would refuse each other.
+    pub fn is_first(&mut self, kind: &'static str, about: &[u8]) -> bool {
+        self.done.insert((kind, about.to_vec()))
     }
 
     /// The item, to say how far its recipients have come.
@@ -115,7 +124,7 @@ impl Settlement {
     /// # Errors
     /// [`QueueError`]; the item is incoming as before then.
     pub async fn commit(&self, exchange: Exchange) -> Result<(), QueueError> {
-        let Exchange { lease, outgoings, written, changes, entries, again } = exchange;
+        let Exchange { lease, outgoings, written, changes, entries, again, done: _ } = exchange;
         let id = lease.id;
         let new = lock_consignments(&self.vault, id, outgoings, self.clock.now(), lease.expires())?;
         let locked = lock_value(&self.vault, &lease.item).map_err(|fault| QueueError::of(fault, id))?;
