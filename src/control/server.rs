@@ -41,7 +41,9 @@ impl Server {
             }
             Ok(_) => {}
         }
-        let folder = path.with_extension("new");
+        let mut folder = path.as_os_str().to_owned();
+        folder.push(".new");
+        let folder = PathBuf::from(folder);
         DirBuilder::new().mode(0o700).create(&folder).or_else(|fault| match fault.kind() {
             // A crash left it behind; whoever else made it is found out by its mode.
             io::ErrorKind::AlreadyExists => std::fs::set_permissions(&folder, Permissions::from_mode(0o700)),
