@@ -11,6 +11,7 @@ mod error;
 mod protection;
 mod scan;
 mod text;
+mod text_part;
 mod pdf;
 mod container;
 mod facts;

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use encoding_rs::{Decoder, Encoding};
 use memchr::memmem;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::mail::limits;
-use crate::mail::{Disposition, Header, PartEnd, PartHead, PartSink, Splitter, StructureFault};
+use crate::mail::{Header, PartEnd, PartHead, PartSink, Splitter, StructureFault};
 use crate::policy::container::{FILE_OCTETS, INFLATED_OCTETS, Kind, MAGIC_OCTETS, is_message_file, kind_of, text_of};
 use crate::policy::rule::Rules;
 use crate::policy::scan::{Scanner, Search};
-use crate::policy::text::{Stripper, lenient, raw, whole_characters};
+use crate::policy::text::raw;
+use crate::policy::text_part::{Shown, TextPart, has_unknown_charset};
 
 /// Octets of a header within a message that are read.
 const HEADER_OCTETS: usize = 256 * 1024;
@@ -34,10 +34,6 @@ const SHOWN: [&str; 14] = [
 ];
 /// What encloses text that is written as letters: nobody reads what is in it here.
 const ENCLOSED: [&str; 2] = ["\nbegin 6", "\nbegin 7"];
-/// Octets of text that are read at a time.
-const TEXT_OCTETS: usize = 16 * 1024;
-/// Octets of a line end with the blanks beside it.
-const LINE_END_OCTETS: usize = 4;
 /// Names of attachments, and media types, that are remembered.
 const NAMES: usize = 2_000;
 
@@ -93,48 +89,17 @@ enum Part {
     /// Nothing is looked for in it.
     Skipped,
     /// Its first octets say what it is, whatever its header says; if nothing else, perhaps text.
-    Unknown(Vec<u8>, Option<Box<Text>>),
+    Unknown(Vec<u8>, Option<Box<TextPart>>),
     /// The header of a message within this one.
     Header(Vec<u8>),
     /// Text in a charset, perhaps with markup.
-    Text(Box<Text>),
+    Text(Box<TextPart>),
     /// Octets as they are.
     Raw,
     /// A file that has to be whole to be read.
     File(Vec<u8>),
     /// A file past its bound.
     TooLarge,
-}
-
-/// A part of text. Its octets come line by line, and are read many lines at a time: that is several times as quick.
-struct Text {
-    decoding: Decoding,
-    /// Where programs disagree about the order of its octets: the other one.
-    swapped: Option<Decoder>,
-    markup: Option<Stripper>,
-    joining: Joining,
-    /// It begins with a byte order mark, which another reader may take for two strange letters.
-    is_marked: bool,
-    pending: Vec<u8>,
-}
-
-/// How octets become text.
-enum Decoding {
-    /// As UTF-8 or Windows' charset, whichever it is: who says one of them, or nothing, often writes the other.
-    Lenient,
-    /// In the charset it says.
-    Charset(Decoder),
-}
-
-/// How lines are put together before they are read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Joining {
-    /// They are as they stand.
-    None,
-    /// A line end and a blank are nothing (RFC 5545 §3.1, RFC 6350 §3.2).
-    Folded,
-    /// A blank and a line end are nothing (RFC 3676 §4.2).
-    Flowed,
 }
 
 impl Reader {
@@ -283,7 +248,7 @@ impl Notes {
     }
 
     /// What a part is by its first octets, which are read with it.
-    fn recognised(&mut self, first: &[u8], text: Option<Box<Text>>) -> Part {
+    fn recognised(&mut self, first: &[u8], text: Option<Box<TextPart>>) -> Part {
         let part = match (kind_of(first), text) {
             (Kind::Pdf | Kind::Zip | Kind::Rtf | Kind::Compound | Kind::Sealed, _) => Part::File(Vec::new()),
             (Kind::Other, Some(text)) => Part::Text(Box::new(text.marked_by(first))),
@@ -315,8 +280,7 @@ impl Notes {
                 Part::Raw
             }
             Part::Text(mut text) => {
-                text.pending.extend_from_slice(octets);
-                if text.pending.len() >= TEXT_OCTETS {
+                if text.push(octets) {
                     self.text(&mut text, false);
                 }
                 Part::Text(text)
@@ -344,36 +308,11 @@ impl Notes {
         }
     }
 
-    fn text(&mut self, part: &mut Text, last: bool) {
-        let octets = part.readable(last);
-        let mut text = String::with_capacity(octets.len());
-        match &mut part.decoding {
-            Decoding::Lenient => lenient(&octets, &mut text),
-            Decoding::Charset(decoder) => decode(decoder, &octets, &mut text, last),
-        }
-        if let Some(decoder) = &mut part.swapped {
-            let mut swapped = String::new();
-            decode(decoder, &octets, &mut swapped, last);
-            self.hidden.push(&swapped);
-        }
-        if part.is_marked {
-            let hidden = &mut self.hidden;
-            raw(&octets, &mut |text| hidden.push(text));
-        }
-        let text = part.joining.join(text);
+    fn text(&mut self, part: &mut TextPart, last: bool) {
+        let Shown { text, seen, hidden } = part.take(last);
         self.unreadable |= ENCLOSED.iter().any(|begin| text.contains(begin) || text.starts_with(begin.trim_start()));
-        match &mut part.markup {
-            None => self.scanner.push(&text),
-            Some(stripper) => {
-                let (mut stripped, mut hidden) = (String::with_capacity(text.len()), String::new());
-                stripper.push(&text, &mut stripped, &mut hidden);
-                if last {
-                    stripper.end(&mut stripped);
-                }
-                self.scanner.push(&stripped);
-                self.hidden.push(&hidden);
-            }
-        }
+        self.scanner.push(seen.as_deref().unwrap_or(&text));
+        self.hidden.push(&hidden);
     }
 
     fn raw(&mut self, octets: &[u8]) {
@@ -384,88 +323,11 @@ impl Notes {
 
 impl Part {
     fn of(head: &PartHead) -> Self {
-        let is_text = head.media_type.starts_with("text/")
-            || head.disposition == Disposition::Between
-            || head.media_type == "message/rfc822";
         if head.media_type == "text/rfc822-headers" {
             return Self::Header(Vec::new());
         }
-        let is_markup_file = head.media_type.ends_with("+xml") || head.media_type == "application/xml";
-        let is_page = head.file_name.as_deref().is_some_and(|name| {
-            let name = name.trim().to_ascii_lowercase();
-            [".html", ".htm", ".xhtml", ".xml", ".svg"].iter().any(|ending| name.ends_with(ending))
-        });
-        if !is_text && !is_markup_file && !is_page {
-            return Self::Unknown(Vec::new(), None);
-        }
-        let charset = head.charset.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
-        let charset = charset.filter(|charset| ![encoding_rs::UTF_8, encoding_rs::WINDOWS_1252].contains(charset));
-        let decoder = |charset: &'static Encoding| charset.new_decoder_without_bom_handling();
-        let swapped = match charset {
-            Some(little) if little == encoding_rs::UTF_16LE => Some(decoder(encoding_rs::UTF_16BE)),
-            Some(big) if big == encoding_rs::UTF_16BE => Some(decoder(encoding_rs::UTF_16LE)),
-            Some(_) | None => None,
-        };
-        let joining = match head.media_type.as_str() {
-            "text/calendar" | "text/vcard" | "text/x-vcard" | "text/directory" => Joining::Folded,
-            _ if head.deletes_blanks => Joining::Flowed,
-            _ => Joining::None,
-        };
-        let has_markup = is_markup_file
-            || is_page
-            || matches!(head.media_type.as_str(), "text/html" | "text/xml" | "text/enriched" | "text/richtext");
-        let text = Text {
-            decoding: charset.map_or(Decoding::Lenient, |charset| Decoding::Charset(decoder(charset))),
-            swapped,
-            markup: has_markup.then(Stripper::default),
-            joining,
-            is_marked: false,
-            pending: Vec::new(),
-        };
-        Self::Unknown(Vec::new(), Some(Box::new(text)))
+        Self::Unknown(Vec::new(), TextPart::of(head).map(Box::new))
     }
-}
-
-impl Text {
-    /// In the charset that its first octets tell (a byte order mark), if they tell any: what programs write as "Unicode".
-    fn marked_by(mut self, first: &[u8]) -> Self {
-        if let Some((charset, _)) = Encoding::for_bom(first) {
-            self.decoding = Decoding::Charset(charset.new_decoder_with_bom_removal());
-            self.is_marked = true;
-        }
-        self
-    }
-
-    /// Takes out what can be read without what comes next.
-    fn readable(&mut self, last: bool) -> Vec<u8> {
-        if last {
-            return std::mem::take(&mut self.pending);
-        }
-        let whole = match self.decoding {
-            Decoding::Lenient => whole_characters(&self.pending),
-            Decoding::Charset(_) => self.pending.len(),
-        };
-        let read = self.pending.get(..whole).unwrap_or_default();
-        let blanks = read.iter().rev().take(LINE_END_OCTETS).take_while(|octet| octet.is_ascii_whitespace()).count();
-        let held_back = if self.joining == Joining::None { 0 } else { blanks };
-        let left = self.pending.split_off(whole - held_back);
-        std::mem::replace(&mut self.pending, left)
-    }
-}
-
-impl Joining {
-    fn join(self, text: String) -> String {
-        match self {
-            Self::None => text,
-            Self::Folded => ["\r\n ", "\r\n\t", "\n ", "\n\t"].iter().fold(text, |text, end| text.replace(end, "")),
-            Self::Flowed => [" \r\n", " \n"].iter().fold(text, |text, end| text.replace(end, "")),
-        }
-    }
-}
-
-fn decode(decoder: &mut Decoder, octets: &[u8], text: &mut String, last: bool) {
-    text.reserve(decoder.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len()));
-    let _ = decoder.decode_to_string(octets, text, last);
 }
 
 /// A file's name as it is written, and as desktops take it: letters and dots of another width plain, invisible characters
@@ -486,12 +348,6 @@ fn names_of(name: &str) -> Vec<String> {
         }
     }
     distinct
-}
-
-/// Whether text is in a charset that nobody here decodes. It is searched as UTF-8 all the same.
-fn has_unknown_charset(head: &PartHead) -> bool {
-    let Some(label) = head.charset.as_deref().filter(|_| head.media_type.starts_with("text/")) else { return false };
-    Encoding::for_label(label.as_bytes()).is_none_or(|charset| charset == encoding_rs::REPLACEMENT)
 }
 
 /// Whether a part is encrypted by its own word. A signed S/MIME entity could be read, but not by this release.
