@@ -57,11 +57,18 @@ impl Sink {
     }
 
     /// What it has taken, oldest first: envelope as header fields, then the message, lines ended by LF.
+    ///
+    /// The sink makes a file when a message begins and removes it if the peer goes before the end: what it still holds
+    /// open it has not taken.
     pub fn messages(&self) -> Vec<Vec<u8>> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
-        files.sort_by_key(|file| std::fs::metadata(file).unwrap().modified().unwrap());
-        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+        let listed = std::fs::read_dir(self.folder.path()).unwrap();
+        let listed: Vec<PathBuf> = listed.map(|file| file.unwrap().path()).collect();
+        let held = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let held: Vec<PathBuf> = held.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok()).collect();
+        let taken = listed.into_iter().filter(|file| !held.contains(file));
+        let mut taken: Vec<_> = taken.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file))).collect();
+        taken.sort();
+        taken.iter().filter_map(|(_, file)| std::fs::read(file).ok()).collect()
     }
 
     /// Seconds of processor time the sink has used.
