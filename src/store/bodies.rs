@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use crate::net::Time;
+use crate::net::{Clock, Time};
 use crate::store::error::StoreError;
 use crate::store::files::{BlobWriter, Blobs};
 use crate::store::rows::{RowsHandle, Table, Transaction};
@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// A kept body: where it is, and what ties it to whoever names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyRef {
-    /// Its id, random.
+    /// Its id: when it was begun, then random.
     pub id: u128,
     /// The epoch whose identity unlocks it.
     pub epoch: Epoch,
@@ -99,7 +99,7 @@ impl Bodies {
     /// Begins a body.
     #[must_use]
     pub fn writer(&self) -> BodyWriter {
-        let id = random_octets().map(u128::from_be_bytes).map_err(|fault| StoreError::Unavailable(fault.to_string()));
+        let id = body_id();
         BodyWriter { id, blobs: Arc::clone(&self.blobs), buffer: Vec::new(), file: None }
     }
 
@@ -301,6 +301,13 @@ fn body_row(tx: &dyn Transaction, body: &BodyRef) -> Result<BodyRow, StoreError>
 
 fn put_row(tx: &mut dyn Transaction, body: &BodyRef, row: &BodyRow) -> Result<(), StoreError> {
     tx.put(BODIES, &body.key(), &serde_json::to_vec(row).unwrap_or_default())
+}
+
+/// A time, in milliseconds, before eighty random bits: rows written together lie together.
+fn body_id() -> Result<u128, StoreError> {
+    let random: [u8; 16] = random_octets().map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
+    let now = u128::try_from(Clock::System.now().unix_ms()).unwrap_or_default();
+    Ok(now << 80 | u128::from_be_bytes(random) >> 48)
 }
 
 fn name(id: u128) -> String {

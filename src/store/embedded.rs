@@ -1,5 +1,8 @@
 //! The embedded row store: redb, with one committer that shares each sync among all who wait for one.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::DirBuilder;
 use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt;
@@ -23,6 +26,7 @@ const GROUP: usize = 256;
 const WAITING: usize = 1_024;
 
 type Definition<'t> = TableDefinition<'t, &'static [u8], &'static [u8]>;
+type OpenTable<'w> = redb::Table<'w, &'static [u8], &'static [u8]>;
 type TableRows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Rows in one file. Dropped, it closes the file when the last change is done.
@@ -157,8 +161,8 @@ fn try_group(database: &Database, changes: Vec<Change>) -> Result<Vec<Result<(),
     let mut writing = database.begin_write().map_err(medium_fault)?;
     writing.set_durability(Durability::Immediate).map_err(medium_fault)?;
     let mut outcomes = Vec::with_capacity(changes.len());
+    let mut view = View { writing: &writing, tables: RefCell::default() };
     for change in changes {
-        let mut view = View { writing: &writing };
         let outcome = catch_unwind(AssertUnwindSafe(|| change(&mut view)));
         match outcome {
             Ok(Ok(())) => outcomes.push(Ok(())),
@@ -168,36 +172,50 @@ fn try_group(database: &Database, changes: Vec<Change>) -> Result<Vec<Result<(),
             Err(_) => return Err(StoreError::Unavailable("a change panicked".into())),
         }
     }
+    drop(view);
     writing.commit().map_err(medium_fault)?;
     Ok(outcomes)
 }
 
-/// The rows as one change sees them.
+/// The rows as the changes of one group see them.
+///
+/// A table that was opened stays open until the group ends: each closing writes its root into the table of tables.
 struct View<'w> {
     writing: &'w WriteTransaction,
+    tables: RefCell<HashMap<&'static str, OpenTable<'w>>>,
+}
+
+impl<'w> View<'w> {
+    fn with<T>(
+        &self,
+        table: Table,
+        work: impl FnOnce(&mut OpenTable<'w>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut tables = self.tables.borrow_mut();
+        match tables.entry(table.0) {
+            Entry::Occupied(open) => work(open.into_mut()),
+            Entry::Vacant(place) => {
+                work(place.insert(self.writing.open_table(definition(table)).map_err(medium_fault)?))
+            }
+        }
+    }
 }
 
 impl Transaction for View<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
-        Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec()))
+        self.with(table, |rows| Ok(rows.get(key).map_err(medium_fault)?.map(|value| value.value().to_vec())))
     }
 
     fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
-        collect(&rows, from, to, limit)
+        self.with(table, |rows| collect(rows, from, to, limit))
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let mut rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
-        rows.insert(key, value).map_err(medium_fault)?;
-        Ok(())
+        self.with(table, |rows| rows.insert(key, value).map(drop).map_err(medium_fault))
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
-        let mut rows = self.writing.open_table(definition(table)).map_err(medium_fault)?;
-        rows.remove(key).map_err(medium_fault)?;
-        Ok(())
+        self.with(table, |rows| rows.remove(key).map(drop).map_err(medium_fault))
     }
 }
 
