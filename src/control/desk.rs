@@ -78,6 +78,11 @@ impl Desk {
                 json!({ "held": [id] })
             }
             Request::QueueRelease { id } => {
+                if !self.inspector.holds(id)? {
+                    return Err(Refusal::bad_input(format!(
+                        "nothing of {id} is held; `sealgate queue retry {id}` attempts what waits for its time"
+                    )));
+                }
                 self.inspector.release(id).await?;
                 self.schedule.ring();
                 json!({ "released": [id] })
@@ -145,10 +150,11 @@ impl Desk {
             diagnostic: None,
             remote: None,
             reason: reason.clone(),
+            note: "dropped by the operator".to_owned(),
         };
         let mut given_up = Vec::new();
         for (state, recipient) in item.states.iter().zip(&item.envelope.recipients) {
-            if matches!(state, RecipientState::Waiting | RecipientState::Held { .. }) {
+            if state.is_waiting() || matches!(state, RecipientState::Held { .. }) {
                 given_up.push(failure(&recipient.address));
             }
         }
@@ -176,12 +182,14 @@ impl Desk {
                 Some((id, recipients)) if *id == found.id.message => recipients.push(found),
                 Some(_) | None => {
                     if let Some((id, recipients)) = current.replace((found.id.message, vec![found])) {
-                        messages.push(message_of(id, &recipients));
+                        messages.push(self.message_of(id, &recipients)?);
                     }
                 }
             }
         }
-        messages.extend(current.map(|(id, recipients)| message_of(id, &recipients)));
+        if let Some((id, recipients)) = current {
+            messages.push(self.message_of(id, &recipients)?);
+        }
         Ok(Value::Array(messages))
     }
 
@@ -192,7 +200,7 @@ impl Desk {
                 "no message {id} is or was in the portal; `sealgate queue show` looks in the queue"
             )));
         }
-        Ok(message_of(id, &recipients))
+        self.message_of(id, &recipients)
     }
 
     async fn end(&self, id: QueueId, by_recall: bool) -> Result<Value, Refusal> {
@@ -216,8 +224,50 @@ impl Desk {
         if events.is_empty() {
             return Err(Refusal::bad_input(format!("nothing is known of {id}")));
         }
-        let told: Vec<Value> = events.iter().map(traced).collect();
+        let mut told: Vec<(u64, Value)> =
+            events.iter().flat_map(|event| traced(event).map(|line| (event.number, line))).collect();
+        for notice in events.iter().filter(|event| event.kind == EventKind::Noticed) {
+            told.extend(self.way_of_notice(notice)?);
+        }
+        told.sort_by_key(|(number, _)| *number);
+        let told: Vec<Value> = told.into_iter().map(|(_, line)| line).collect();
         Ok(json!({ "id": id, "events": told }))
+    }
+
+    /// How a notice fared on its way: it is a message of its own, and its recipient is this one's.
+    fn way_of_notice(&self, noticed: &Recalled) -> Result<Vec<(u64, Value)>, Refusal> {
+        let Ok(id) = noticed.detail.parse::<QueueId>() else { return Ok(Vec::new()) };
+        let events = self.journal.trace(id).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        let fared = |event: &Recalled| {
+            let on_its_way = matches!(
+                event.kind,
+                EventKind::Delivered | EventKind::Deferred | EventKind::Failed | EventKind::Held | EventKind::Dropped
+            );
+            on_its_way.then(|| Recalled { detail: format!("notice {id}: {}", event.detail), ..event.clone() })
+        };
+        Ok(events
+            .iter()
+            .filter_map(fared)
+            .flat_map(|event| traced(&event).map(|line| (event.number, line)).collect::<Vec<_>>())
+            .collect())
+    }
+
+    /// When the notice to each recipient of a message came back, if it did.
+    fn failed_notices(&self, id: QueueId) -> Result<Vec<(String, Time)>, Refusal> {
+        let events = self.journal.trace(id).map_err(|fault| Refusal::unavailable(fault.to_string()))?;
+        let failed = events.into_iter().filter(|event| event.kind == EventKind::NoticeFailed);
+        Ok(failed
+            .flat_map(|event| {
+                event.told.unwrap_or_default().recipients.into_iter().map(move |address| (address, event.time))
+            })
+            .collect())
+    }
+
+    fn message_of(&self, id: QueueId, recipients: &[Found]) -> Result<Value, Refusal> {
+        // Who has opened it has found it, notice or not.
+        let unread = recipients.iter().any(|found| found.milestones.opened.is_none());
+        let failed = if unread { self.failed_notices(id)? } else { Vec::new() };
+        Ok(message_of(id, recipients, &failed))
     }
 
     async fn export(&self, id: QueueId) -> Result<Answer, Refusal> {
@@ -332,17 +382,20 @@ fn created_of(id: QueueId) -> Time {
     Time::from_unix_ms(ms)
 }
 
-fn message_of(id: QueueId, recipients: &[Found]) -> Value {
+fn message_of(id: QueueId, recipients: &[Found], failed_notices: &[(String, Time)]) -> Value {
     let stored = recipients.iter().find_map(|found| found.stored.as_ref());
     let time = |ms: i64| Time::from_unix_ms(ms).rfc3339();
     let recipient = |found: &Found| {
         let Milestones { noticed, opened, answered, .. } = found.milestones;
+        let address = found.stored.as_ref().map(|stored| stored.address.to_string());
+        let failed = failed_notices.iter().rfind(|(whose, _)| Some(whose) == address.as_ref());
         json!({
-            "address": found.stored.as_ref().map(|stored| stored.address.to_string()),
+            "address": address,
             "channel": "pickup",
             "state": found.milestones.state(),
             "damaged": found.is_damaged,
             "noticed": time(noticed),
+            "notice_failed": failed.map(|(_, time)| time.rfc3339()),
             "opened": opened.map(time),
             "answered": answered.map(time),
         })
@@ -357,7 +410,21 @@ fn message_of(id: QueueId, recipients: &[Found]) -> Value {
     })
 }
 
-fn traced(event: &Recalled) -> Value {
+/// An event as lines of a trace: one for each recipient.
+fn traced(event: &Recalled) -> impl Iterator<Item = Value> {
+    let all = event.told.as_ref().map(|told| told.recipients.clone()).unwrap_or_default();
+    let whole = shown(event);
+    let each = if all.is_empty() { vec![Value::Null] } else { all.into_iter().map(Value::String).collect() };
+    each.into_iter().map(move |recipient| {
+        let mut line = whole.clone();
+        if let Some(object) = line.as_object_mut() {
+            object.insert("recipient".to_owned(), recipient);
+        }
+        line
+    })
+}
+
+fn shown(event: &Recalled) -> Value {
     let told = event.told.as_ref();
     let note = told.map(|told| told.note.as_str()).filter(|note| !note.is_empty());
     let detail = match (event.detail.as_str(), note) {
@@ -374,7 +441,7 @@ fn traced(event: &Recalled) -> Value {
 }
 
 fn exported(event: &Recalled) -> Value {
-    let mut value = traced(event);
+    let mut value = shown(event);
     if let Some(object) = value.as_object_mut() {
         object.insert("number".to_owned(), json!(event.number));
         object.insert("id".to_owned(), json!(event.message));

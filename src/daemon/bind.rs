@@ -10,6 +10,7 @@ use crate::config::{
     ChannelName, ChoosableBy, Condition as Written, Content, Inbound, Outbound, ProtectionName, Provider, Reveal,
     Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
+use crate::directory::NumberType;
 use crate::fault::Secret;
 use crate::flow;
 use crate::identity::{self, ClaimNames, Oidc};
@@ -168,6 +169,7 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         unknown_matches: settings.policy.unknown == Unknown::Match,
         refuse_unreachable: settings.policy.unreachable == Unreachable::Refuse,
         has_portal: portal.is_some(),
+        numbers: numbers(settings),
         max_message_size: outbound.map_or(100 << 20, |outbound| outbound.max_message_size.0),
         secret_header: outbound.and_then(|o| o.require.as_ref()?.header.as_ref()).map(|header| header.name.clone()),
         departments,
@@ -182,6 +184,13 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         lifetime: settings.queue.maximal_lifetime,
         smarthost_enforces_tls: settings.delivery.smarthost_enforces_tls,
     })
+}
+
+/// Kinds of national numbers that a login can show.
+#[must_use]
+pub fn numbers(settings: &Settings) -> Vec<NumberType> {
+    let told = settings.identity.provider.iter().filter(|provider| provider.claims.number.is_some());
+    told.filter_map(|provider| provider.number_type).flat_map(NumberType::shown_with).copied().collect()
 }
 
 fn provider(provider: &Provider) -> (String, Option<String>) {

@@ -165,8 +165,9 @@ impl Daemon {
         shutdown.spawn(self.control.run(Arc::new(self.kept.desk()), shutdown.clone()));
         if let Some(listener) = self.health {
             let (kept, metrics, end) = (Arc::new(self.kept.clone()), self.metrics.clone(), shutdown.clone());
+            let (inspector, clock) = (self.kept.inspector.clone(), self.kept.clock.clone());
             shutdown.spawn(async move {
-                if let Err(fault) = crate::control::serve_health(listener, kept, metrics, end).await {
+                if let Err(fault) = crate::control::serve_health(listener, kept, metrics, inspector, clock, end).await {
                     tracing::error!(%fault, "the health page cannot be served");
                 }
             });

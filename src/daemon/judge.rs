@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::config::{Files, Settings};
-use crate::daemon::bind::rules;
+use crate::daemon::bind::{numbers, rules};
 use crate::fault::{Fault, Severity};
 use crate::mail::{Address, ReversePath, without};
 use crate::net::Clock;
@@ -25,6 +25,7 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let reach = Reach {
         smarthost_enforces_tls: settings.delivery.smarthost_enforces_tls,
         pickup: settings.portal.is_some(),
+        numbers: numbers(settings),
         refuse_unreachable: settings.policy.unreachable == crate::config::Unreachable::Refuse,
     };
     let verdict = match judge(&rules, &facts) {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::delivery::kept::Kept;
 use crate::delivery::octets::Contents;
-use crate::delivery::outcome::{Diagnosis, Handover, Outcome};
+use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome};
 use crate::delivery::route::{Destination, Passage};
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::mail::{Address, Envelope};
@@ -63,7 +63,7 @@ pub struct Worker {
 /// What came of one attempt, sorted.
 #[derive(Default)]
 struct Sorted {
-    delivered: Vec<(Address, Handover, String)>,
+    delivered: Vec<(Address, Delivery)>,
     failed: Vec<Failure>,
     deferred: Vec<Failure>,
 }
@@ -184,7 +184,7 @@ impl Worker {
                 Outcome::Delivered(delivery) => {
                     progress.ended = Some(Ended::Delivered);
                     progress.last_reply = Some(delivery.reply.clone());
-                    sorted.delivered.push((recipient.address.clone(), delivery.handover, delivery.reply.clone()));
+                    sorted.delivered.push((recipient.address.clone(), delivery.clone()));
                 }
                 Outcome::Failed(diagnosis) => {
                     progress.ended = Some(Ended::Failed);
@@ -208,6 +208,7 @@ impl Worker {
         count("delivered", sorted.delivered.len());
         count("failed", sorted.failed.len());
         count("deferred", sorted.deferred.len());
+        log(lease, &outcomes);
         sorted
     }
 
@@ -225,6 +226,10 @@ impl Worker {
             diagnostic: diagnosis.reply.clone(),
             remote: diagnosis.remote.clone(),
             reason,
+            note: match &diagnosis.remote {
+                Some(remote) => format!("{remote}: {diagnosis}"),
+                None => diagnosis.to_string(),
+            },
         }
     }
 
@@ -295,14 +300,15 @@ impl Worker {
         let relayed = sorted
             .delivered
             .iter()
-            .filter(|(address, handover, _)| *handover != Handover::WishesPassedOn && wants(address));
+            .filter(|(address, delivery)| delivery.handover != Handover::WishesPassedOn && wants(address));
         relayed
-            .map(|(address, _, reply)| Failure {
+            .map(|(address, delivery)| Failure {
                 address: address.clone(),
                 status: "2.0.0".to_owned(),
-                diagnostic: Some(reply.clone()),
+                diagnostic: Some(delivery.reply.clone()),
                 remote: None,
-                reason: reply.clone(),
+                reason: delivery.reply.clone(),
+                note: delivery.reply.clone(),
             })
             .collect()
     }
@@ -311,15 +317,17 @@ impl Worker {
     fn events(&self, lease: &ConsignmentLease, sorted: &Sorted) -> Result<Vec<Entry>, QueueError> {
         let mut entries = Vec::new();
         let about = |kind: EventKind| Event::new(kind).about(lease.id);
-        if !sorted.delivered.is_empty() {
-            let event = about(EventKind::Delivered).detail(format!("{} recipients", sorted.delivered.len()));
+        if let Some((_, first)) = sorted.delivered.first() {
+            let mut event = about(EventKind::Delivered).detail(counted(sorted.delivered.len()));
+            event.told.recipients = sorted.delivered.iter().map(|(address, _)| address.to_string()).collect();
+            event.told.note = format!("{}: {}", first.remote, first.reply);
             entries.push(self.journal.entry(event)?);
         }
         for (kind, failures) in [(EventKind::Failed, &sorted.failed), (EventKind::Deferred, &sorted.deferred)] {
             if let Some(first) = failures.first() {
-                let mut event = about(kind).detail(format!("{} recipients, {}", failures.len(), first.status));
+                let mut event = about(kind).detail(format!("{}, {}", counted(failures.len()), first.status));
                 event.told.recipients = failures.iter().map(|failure| failure.address.to_string()).collect();
-                event.told.note = first.reason.clone();
+                event.told.note = first.note.clone();
                 entries.push(self.journal.entry(event)?);
             }
         }
@@ -346,6 +354,32 @@ impl Worker {
         header.truncate(HEADER_OCTETS);
         header
     }
+}
+
+/// One line for each kind of outcome, with the first one's cause. The peer's own words may name people.
+fn log(lease: &ConsignmentLease, outcomes: &[(Address, Outcome)]) {
+    let id = lease.id;
+    let (mut delivered, mut failed, mut deferred) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, outcome) in outcomes {
+        match outcome {
+            Outcome::Delivered(delivery) => delivered.push(&delivery.remote),
+            Outcome::Failed(diagnosis) => failed.push(diagnosis),
+            Outcome::Deferred(diagnosis) => deferred.push(diagnosis),
+        }
+    }
+    if let Some(remote) = delivered.first() {
+        tracing::info!(item.id = %id, recipients = delivered.len(), remote, "delivered");
+    }
+    if let Some(reason) = failed.first() {
+        tracing::warn!(item.id = %id, recipients = failed.len(), ?reason, remote = reason.remote, "failed");
+    }
+    if let Some(reason) = deferred.first() {
+        tracing::warn!(item.id = %id, recipients = deferred.len(), ?reason, remote = reason.remote, "deferred");
+    }
+}
+
+fn counted(recipients: usize) -> String {
+    format!("{recipients} {}", if recipients == 1 { "recipient" } else { "recipients" })
 }
 
 fn is_answer(item: &Item) -> bool {

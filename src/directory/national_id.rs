@@ -191,6 +191,23 @@ impl fmt::Debug for NationalId {
     }
 }
 
+impl NumberType {
+    /// Kinds that a login shows whose provider tells this kind. Swedish providers tell a coordination number in the same
+    /// claim (BankID's `personalNumber`).
+    #[must_use]
+    pub fn shown_with(self) -> &'static [Self] {
+        match self {
+            Self::SePersonnummer => &[Self::SePersonnummer, Self::SeSamordningsnummer],
+            Self::SeSamordningsnummer => &[Self::SeSamordningsnummer],
+            Self::SeOrganisationsnummer => &[Self::SeOrganisationsnummer],
+            Self::DkCpr => &[Self::DkCpr],
+            Self::DkCvr => &[Self::DkCvr],
+            Self::NoFodselsnummer => &[Self::NoFodselsnummer],
+            Self::FiHetu => &[Self::FiHetu],
+        }
+    }
+}
+
 impl FromStr for NumberType {
     type Err = NationalIdFault;
 

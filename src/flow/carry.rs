@@ -71,11 +71,12 @@ impl Carrier {
         let reach = Reach {
             smarthost_enforces_tls: settings.smarthost_enforces_tls,
             pickup: settings.has_portal,
+            numbers: settings.numbers.clone(),
             refuse_unreachable: settings.refuse_unreachable,
         };
         let waiting: Vec<Treatment> = serve(&lease.item.verdict, &reach)
             .into_iter()
-            .filter(|treatment| lease.item.states.get(treatment.recipient) == Some(&RecipientState::Waiting))
+            .filter(|treatment| lease.item.states.get(treatment.recipient).is_some_and(RecipientState::is_waiting))
             .collect();
         let mut carrying = Carrying {
             carrier: self,
@@ -126,10 +127,7 @@ impl Carrying<'_> {
                 self.refuse(exchange, place, &recipient, reason);
                 Ok(())
             }
-            Means::Wait(reason) => {
-                self.wait(exchange, place, &recipient, reason);
-                Ok(())
-            }
+            Means::Wait(reason) => self.wait(exchange, place, &recipient, reason),
         }
     }
 
@@ -239,7 +237,11 @@ impl Carrying<'_> {
         exchange.mark(&[place], &RecipientState::Deposited);
         self.count("pickup", 1);
         self.return_mailbox = Some(mailbox.address.to_string());
-        self.receipt.push(ReceiptLine::Pickup { recipient: shown(&recipient.address, notified), until: expires });
+        let told = shown(&recipient.address, notified);
+        self.receipt.push(ReceiptLine::Pickup { recipient: told.clone(), until: expires });
+        if item.verdict.sms().is_some() {
+            self.receipt.push(ReceiptLine::NoSms { recipient: told });
+        }
         Ok(())
     }
 
@@ -260,14 +262,14 @@ impl Carrying<'_> {
         recipient: &RecipientVerdict,
         reason: &Reason,
     ) -> Result<(), QueueError> {
-        let reason = self.words(reason);
         let id = exchange.lease().id;
         let event =
-            Event::new(EventKind::Held).about(id).detail(reason.clone()).recipient(recipient.address.to_string());
+            Event::new(EventKind::Held).about(id).detail(reason.to_string()).recipient(recipient.address.to_string());
         exchange.record(self.carrier.journal.entry(event)?);
-        exchange.mark(&[place], &RecipientState::Held { reason: reason.clone() });
+        exchange.mark(&[place], &RecipientState::Held { reason: reason.to_string() });
         self.count("hold", 1);
-        self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason });
+        tracing::info!(item.id = %id, %reason, "a recipient is held");
+        self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
         Ok(())
     }
 
@@ -281,21 +283,38 @@ impl Carrying<'_> {
             diagnostic,
             remote: None,
             reason: self.words(reason),
+            note: reason.to_string(),
         });
     }
 
     /// It waits until its time is over, then comes back.
-    fn wait(&mut self, exchange: &mut Exchange, place: usize, recipient: &RecipientVerdict, reason: &Reason) {
+    fn wait(
+        &mut self,
+        exchange: &mut Exchange,
+        place: usize,
+        recipient: &RecipientVerdict,
+        reason: &Reason,
+    ) -> Result<(), QueueError> {
         let now = self.carrier.clock.now();
         let lease = exchange.lease();
         if now >= lease.expires() {
-            return self.refuse(exchange, place, recipient, reason);
+            self.refuse(exchange, place, recipient, reason);
+            return Ok(());
         }
         let next = self.carrier.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires());
         if lease.attempts() == 0 {
             self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
         }
+        let id = lease.id;
+        let event = Event::new(EventKind::Deferred)
+            .about(id)
+            .detail(reason.to_string())
+            .recipient(recipient.address.to_string());
+        exchange.record(self.carrier.journal.entry(event)?);
+        exchange.mark(&[place], &RecipientState::Delayed { reason: reason.to_string() });
+        tracing::info!(item.id = %id, %reason, "a recipient waits");
         exchange.again(next);
+        Ok(())
     }
 
     /// One receipt for all secured recipients, one report for all refused ones.
@@ -308,7 +327,7 @@ impl Carrying<'_> {
                     .about(id)
                     .detail(failure.status.clone())
                     .recipient(failure.address.to_string());
-                exchange.record(self.carrier.journal.entry(event.note(failure.reason.clone()))?);
+                exchange.record(self.carrier.journal.entry(event.note(failure.note.clone()))?);
             }
             let (reports, entries) =
                 self.carrier.reporter.report(id, &item, created, ReportKind::Failed, &self.refused, b"").await?;
@@ -335,6 +354,7 @@ impl Carrying<'_> {
             Reason::RuleHolds(rule) => say(language, "reason-hold", &[("rule", rule)]),
             Reason::RuleRefuses(text) => text.clone(),
             Reason::NoChannel => say(language, "reason-unreachable", &[]),
+            Reason::NoLoginShows(kind) => say(language, "reason-number", &[("type", kind.as_str())]),
             Reason::NoVerifiedTls => say(language, "reason-tls", &[]),
         }
     }

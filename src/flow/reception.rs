@@ -308,7 +308,7 @@ impl House {
             Origin::Inbound => Ok(Verdict::service(&facts.recipients)),
         };
         judged.map_err(|refusal| {
-            tracing::info!(status = refusal.status, "a message was refused by policy");
+            tracing::info!(status = refusal.status, rule = refusal.rule, "a message was refused by policy");
             ReceptionError::Refused { status: refusal.status, text: refusal.text }
         })
     }
@@ -373,8 +373,12 @@ impl House {
         if !verdict.all_plain() {
             return waiting;
         }
-        let reach =
-            Reach { smarthost_enforces_tls: settings.smarthost_enforces_tls, pickup: true, refuse_unreachable: false };
+        let reach = Reach {
+            smarthost_enforces_tls: settings.smarthost_enforces_tls,
+            pickup: true,
+            numbers: Vec::new(),
+            refuse_unreachable: false,
+        };
         let treatments = serve(verdict, &reach);
         let mut states = waiting.0;
         let mut outgoings = Vec::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::directory::NumberType;
 use crate::mail::{Address, Domain};
 use crate::net::Time;
 use crate::policy::Rules;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub refuse_unreachable: bool,
     /// The portal runs.
     pub has_portal: bool,
+    /// Kinds of national numbers that a login can show.
+    pub numbers: Vec<NumberType>,
     /// `smtpd.outbound.max_message_size`, in octets.
     pub max_message_size: u64,
     /// The name of a header that our mail server adds and nobody else knows: the door checked it, it goes off.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::directory::{NationalId, NumberType};
+use crate::directory::{NationalId, NationalIdFault, NumberType};
 use crate::identity::attempts::{Attempt, Attempts, sha256};
 use crate::identity::claims::{Expected, checked, key_id, refused, text_of};
 use crate::identity::keys::{BackChannel, Description, Remembered, check_url};
@@ -175,18 +175,10 @@ impl Oidc {
 
     fn number(&self, kind: NumberType, text: &str) -> Result<String, LoginFault> {
         let year = self.clock.now().rfc3339().get(..4).and_then(|year| year.parse().ok()).unwrap_or(2000);
-        let number = NationalId::parse(kind, text, year).or_else(|fault| match kind {
-            // Swedish providers tell a coordination number in the same claim (BankID's `personalNumber`).
-            NumberType::SePersonnummer => {
-                NationalId::parse(NumberType::SeSamordningsnummer, text, year).map_err(|_| fault)
-            }
-            NumberType::SeSamordningsnummer
-            | NumberType::SeOrganisationsnummer
-            | NumberType::DkCpr
-            | NumberType::DkCvr
-            | NumberType::NoFodselsnummer
-            | NumberType::FiHetu => Err(fault),
-        });
+        let parsed = kind.shown_with().iter().map(|kind| NationalId::parse(*kind, text, year));
+        // If it is none of them, how it fails the provider's own kind is what tells.
+        let number = parsed.reduce(|found, next| found.or_else(|fault| next.map_err(|_| fault)));
+        let number = number.unwrap_or(Err(NationalIdFault::FormIsAnother));
         let number = number.map_err(|fault| refused(format!("the provider's number is no {kind}: {fault}")))?;
         Ok(number.to_key())
     }

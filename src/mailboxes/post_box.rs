@@ -239,9 +239,9 @@ impl PostBox {
         let id = found.id;
         let now = self.clock.now().unix_ms();
         let detail = format!("provider={} level={}", who.provider, who.level);
-        let entry = self
-            .journal
-            .entry(Event::new(EventKind::Opened).about(id.message).detail(detail).note(who.name.clone()))?;
+        let address = found.stored.as_ref().map(|stored| stored.address.to_string());
+        let event = address.into_iter().fold(Event::new(EventKind::Opened), Event::recipient);
+        let entry = self.journal.entry(event.about(id.message).detail(detail).note(who.name.clone()))?;
         let change = move |tx: &mut dyn Transaction| {
             let row = tx.get(STORED, &id.key())?.ok_or(StoreError::Conflict("the message is gone"))?;
             let (mut clear, locked): (StoredRow, _) = decode_row(&row)?;

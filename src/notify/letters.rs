@@ -30,6 +30,11 @@ pub enum ReceiptLine {
         /// Until when.
         until: Time,
     },
+    /// The text message that the sender asked for is not sent: nothing sends them here.
+    NoSms {
+        /// The recipient, national numbers masked.
+        recipient: String,
+    },
     /// Waits.
     Held {
         /// The recipient, national numbers masked.
@@ -126,6 +131,7 @@ fn receipt_line(head: &Letterhead, language: Language, line: &ReceiptLine) -> St
             let date = head.zone.day(language, until.unix_ms());
             say(language, "receipt-pickup", &[("recipient", recipient), ("date", &date)])
         }
+        ReceiptLine::NoSms { recipient } => say(language, "receipt-no-sms", &[("recipient", recipient)]),
         ReceiptLine::Held { recipient, reason } => {
             say(language, "receipt-held", &[("recipient", recipient), ("reason", reason)])
         }

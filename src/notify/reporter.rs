@@ -21,6 +21,8 @@ pub struct Failure {
     pub remote: Option<String>,
     /// Why, for people.
     pub reason: String,
+    /// Why, for operators: in English, the peer's own words with it.
+    pub note: String,
 }
 
 /// Writes delivery reports. Cheap to clone.
@@ -114,12 +116,12 @@ impl Reporter {
         else {
             return Ok((Vec::new(), Vec::new()));
         };
-        let (reason, note) = match &failure.diagnostic {
-            Some(diagnostic) => (self.reason_of(&failure.status), diagnostic),
-            None => (failure.reason.clone(), &failure.reason),
+        let reason = match &failure.diagnostic {
+            Some(_) => self.reason_of(&failure.status),
+            None => failure.reason.clone(),
         };
         let subject = &item.summary.about_subject;
-        self.notice_failed(*message, subject, recipient.as_ref(), teller, &reason, note).await
+        self.notice_failed(*message, subject, recipient.as_ref(), teller, &reason, &failure.note).await
     }
 
     /// What a status (RFC 3463) means, in the organisation's language.

@@ -120,7 +120,8 @@ impl Condition {
                 facts.media_types.iter().any(|media| patterns.iter().any(|pattern| pattern.fits(media)))
             }
             Self::Contains(searches) => {
-                (facts.unreadable && unknown) || searches.iter().any(|search| facts.found.get(*search) == Some(&true))
+                (facts.unreadable.is_some() && unknown)
+                    || searches.iter().any(|search| facts.found.get(*search) == Some(&true))
             }
             Self::Any(conditions) => conditions.iter().any(|c| c.holds(facts, recipient, when_unknown)),
             Self::All(conditions) => conditions.iter().all(|c| c.holds(facts, recipient, when_unknown)),

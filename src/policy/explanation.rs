@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::mail::Address;
 use crate::policy::error::Refusal;
 use crate::policy::protection::Protection;
-use crate::policy::treatment::{Means, Reason, Treatment};
+use crate::policy::treatment::{Means, Treatment};
 use crate::policy::verdict::Verdict;
 
 /// What would happen to a message. The field names are those of the interface page.
@@ -92,13 +92,6 @@ impl Means {
 fn reason(means: &Means) -> Option<String> {
     match means {
         Means::Pass { .. } | Means::Seal(_) | Means::Service => None,
-        Means::Hold(reason) | Means::Refuse(reason) | Means::Wait(reason) => Some(match reason {
-            Reason::RuleHolds(rule) => format!("a person decides: the rule \"{rule}\""),
-            Reason::RuleRefuses(text) => format!("the sender is told: {text}"),
-            Reason::NoChannel => "no channel serves this recipient".to_owned(),
-            Reason::NoVerifiedTls => {
-                "no verified TLS to the recipient's mail server: it waits and comes back".to_owned()
-            }
-        }),
+        Means::Hold(reason) | Means::Refuse(reason) | Means::Wait(reason) => Some(reason.to_string()),
     }
 }

@@ -23,8 +23,8 @@ pub struct Facts {
     pub media_types: Vec<String>,
     /// What was found, in the order of the rules' searches.
     pub found: Vec<bool>,
-    /// Something could not be read even as raw octets.
-    pub unreadable: bool,
+    /// The first thing that could not be read even as raw octets: a file's name, or a part's media type.
+    pub unreadable: Option<String>,
     /// That counts as a match (`policy.unknown`).
     pub unknown_matches: bool,
     /// The message stands in a secure thread.

@@ -159,7 +159,7 @@ fn recipient(
     }
     for rule in matching(rules, facts, lifted, address) {
         if let Some(protect) = rule.protect {
-            raise(&mut verdict, protect, &rule.name, &format!("the rule \"{}\" matches", rule.name));
+            raise(&mut verdict, protect, &rule.name, &why(rule, facts, address));
             if protect == Protection::Refuse && verdict.refusal.is_none() {
                 let text = rule.text.clone();
                 verdict.refusal = Some(text.unwrap_or_else(|| format!("refused by the rule \"{}\"", rule.name)));
@@ -175,6 +175,15 @@ fn recipient(
         verdict.channels = channels;
     }
     verdict
+}
+
+/// Why a rule matches; one that matches only because something cannot be read says so.
+fn why(rule: &Rule, facts: &Facts, address: &Address) -> String {
+    if matches_rule(rule, facts, address, false) {
+        return format!("the rule \"{}\" matches", rule.name);
+    }
+    let what = facts.unreadable.as_deref().unwrap_or("the header");
+    format!("the rule \"{}\" may match: {what} cannot be read", rule.name)
 }
 
 /// Raises the protection if this is stronger. What a hold covers is remembered, for when it is lifted.

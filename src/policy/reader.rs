@@ -59,8 +59,8 @@ pub struct Read {
     pub media_types: Vec<String>,
     /// What was found, in the order of the rules' searches.
     pub found: Vec<bool>,
-    /// Something could not be read even as raw octets.
-    pub unreadable: bool,
+    /// The first thing that could not be read even as raw octets: a file's name, or a part's media type.
+    pub unreadable: Option<String>,
     /// An octet over 127 stands anywhere.
     pub has_eight_bit: bool,
     /// … in the header.
@@ -80,7 +80,9 @@ struct Notes {
     attachments: Vec<String>,
     has_more_attachments: bool,
     media_types: Vec<String>,
-    unreadable: bool,
+    unreadable: Option<String>,
+    /// What the current part is called, or its media type.
+    name: String,
     part: Part,
 }
 
@@ -147,9 +149,14 @@ impl Reader {
         // The header's own text counts too: subjects, names, and whatever programs put beside them.
         for field in notes.header.fields().filter(|field| SHOWN.iter().any(|name| field.is(name))) {
             let read = field.decoded();
-            notes.unreadable |= !read.is_whole;
+            if !read.is_whole {
+                notes.unreadable.get_or_insert_with(|| "the header".to_owned());
+            }
             notes.scanner.push(&read.text);
             notes.scanner.end();
+        }
+        if structure.fault.is_some() {
+            notes.unreadable.get_or_insert_with(|| "the message's structure".to_owned());
         }
         let refused = match structure.fault {
             Some(StructureFault::HeaderTooLarge) => Some("the header is too large"),
@@ -171,7 +178,7 @@ impl Reader {
                 .zip(notes.hidden.found())
                 .map(|(seen, hidden)| *seen || *hidden)
                 .collect(),
-            unreadable: notes.unreadable || structure.fault.is_some(),
+            unreadable: notes.unreadable,
             has_eight_bit: self.has_eight_bit,
             refused,
         }
@@ -201,9 +208,10 @@ impl PartSink for Notes {
                 self.has_more_attachments = true;
             }
         }
+        self.name = head.file_name.clone().unwrap_or_else(|| head.media_type.clone());
         let is_message = head.media_type == "message/rfc822" || head.media_type == "message/global";
         let holds_message = head.file_name.as_deref().is_some_and(is_message_file) && !is_message;
-        self.unreadable |= is_sealed(head) || holds_message || has_unknown_charset(head);
+        self.doubt(is_sealed(head) || holds_message || has_unknown_charset(head));
         self.part = if self.scanner.is_needed() { Part::of(head) } else { Part::Skipped };
     }
 
@@ -215,7 +223,7 @@ impl PartSink for Notes {
     fn end(&mut self, end: PartEnd) {
         match std::mem::replace(&mut self.part, Part::Skipped) {
             Part::Skipped | Part::Raw => {}
-            Part::TooLarge => self.unreadable = true,
+            Part::TooLarge => self.doubt(true),
             Part::Unknown(first, text) => match self.recognised(&first, text) {
                 Part::Text(mut text) => self.text(&mut text, true),
                 Part::File(octets) => self.file(&octets),
@@ -227,7 +235,7 @@ impl PartSink for Notes {
         }
         self.hidden.end();
         // What was damaged came as it stood and was searched so; another reader may still read it otherwise.
-        self.unreadable |= end == PartEnd::Damaged;
+        self.doubt(end == PartEnd::Damaged);
         self.scanner.end();
     }
 }
@@ -242,8 +250,16 @@ impl Notes {
             attachments: Vec::new(),
             has_more_attachments: false,
             media_types: Vec::new(),
-            unreadable: false,
+            unreadable: None,
+            name: String::new(),
             part: Part::Skipped,
+        }
+    }
+
+    /// Whether the current part could not be read: the first such part is remembered.
+    fn doubt(&mut self, unread: bool) {
+        if unread && self.unreadable.is_none() {
+            self.unreadable = Some(self.name.clone());
         }
     }
 
@@ -259,7 +275,8 @@ impl Notes {
 
     fn file(&mut self, octets: &[u8]) {
         let scanner = &mut self.scanner;
-        self.unreadable |= text_of(octets, &mut self.budget, &mut |text| scanner.push(text)).is_err();
+        let read = text_of(octets, &mut self.budget, &mut |text| scanner.push(text));
+        self.doubt(read.is_err());
     }
 
     /// As people read it, and as it stands.
@@ -291,7 +308,7 @@ impl Notes {
             }
             Part::Header(mut header) => {
                 if header.len() + octets.len() > HEADER_OCTETS {
-                    self.unreadable = true;
+                    self.doubt(true);
                     self.inner_header(Header::new(header));
                     return self.read(Part::Raw, octets);
                 }
@@ -310,7 +327,7 @@ impl Notes {
 
     fn text(&mut self, part: &mut TextPart, last: bool) {
         let Shown { text, seen, hidden } = part.take(last);
-        self.unreadable |= ENCLOSED.iter().any(|begin| text.contains(begin) || text.starts_with(begin.trim_start()));
+        self.doubt(ENCLOSED.iter().any(|begin| text.contains(begin) || text.starts_with(begin.trim_start())));
         self.scanner.push(seen.as_deref().unwrap_or(&text));
         self.hidden.push(&hidden);
     }
@@ -425,13 +442,13 @@ mod tests {
             assert_eq!(part(head, &big).found, [true], "{head}");
         }
         for head in ["text/plain; charset=utf-7", "text/plain; charset=hz-gb-2312", "text/plain; charset=x-nobody"] {
-            assert!(part(head, b"hej").unreadable, "{head}");
+            assert!(part(head, b"hej").unreadable.is_some(), "{head}");
         }
-        assert!(part("text/plain", b"\x1f\x8bxxxx").unreadable);
-        assert!(part("text/html", b"PK\x03\x04 broken").unreadable);
-        assert!(part("application/octet-stream; name=a.eml", b"x").unreadable);
-        assert!(part("text/plain", b"hej\r\nbegin 644 a.txt\r\n#86)C\r\nend\r\n").unreadable);
-        assert!(read(b"Content-Type: message/partial; id=x; number=1\r\n\r\nx").unreadable);
+        assert!(part("text/plain", b"\x1f\x8bxxxx").unreadable.is_some());
+        assert!(part("text/html", b"PK\x03\x04 broken").unreadable.is_some());
+        assert!(part("application/octet-stream; name=a.eml", b"x").unreadable.is_some());
+        assert!(part("text/plain", b"hej\r\nbegin 644 a.txt\r\n#86)C\r\nend\r\n").unreadable.is_some());
+        assert!(read(b"Content-Type: message/partial; id=x; number=1\r\n\r\nx").unreadable.is_some());
         let html = b"<p>850<b class=\"x\">101</b>-2382</p>";
         assert_eq!(part("application/octet-stream; name=\"a.html\"", html).found, [true]);
         let inner = b"Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?B?w6UgODUwMTAxLTIzODI=?=\r\n\r\nhej";
@@ -444,16 +461,22 @@ mod tests {
             "Content-Type: multipart/mixed; boundary={0}\r\n\r\n--{0}\r\n\r\nx\r\n--{0}--\r\n",
             "b".repeat(300)
         );
-        assert!(read(long.as_bytes()).unreadable);
+        assert!(read(long.as_bytes()).unreadable.is_some());
     }
 
     #[test]
     fn what_is_encrypted_is_unreadable_and_pictures_are_not() {
-        assert!(read(b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\nMIIB").unreadable);
-        assert!(read(b"Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n").unreadable);
-        assert!(read(b"Content-Type: application/zip\r\n\r\nPK\x03\x04broken").unreadable);
-        assert!(!read(b"Content-Type: image/png\r\n\r\n\x89PNG\r\n....").unreadable);
-        assert!(!read(b"\r\nhej").unreadable);
+        assert!(
+            read(b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\nMIIB").unreadable.is_some()
+        );
+        assert!(
+            read(b"Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n")
+                .unreadable
+                .is_some()
+        );
+        assert!(read(b"Content-Type: application/zip\r\n\r\nPK\x03\x04broken").unreadable.is_some());
+        assert!(read(b"Content-Type: image/png\r\n\r\n\x89PNG\r\n....").unreadable.is_none());
+        assert!(read(b"\r\nhej").unreadable.is_none());
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! Serving: a verdict and what can be reached in, a treatment per recipient out. Pure.
 
+use crate::directory::{NationalId, NumberType};
 use crate::policy::protection::{Channel, Protection};
 use crate::policy::treatment::{Means, Reason, Treatment};
 use crate::policy::verdict::{Place, RecipientVerdict, Verdict};
 
 /// What can be reached today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
     /// The smarthost sends over verified TLS or not at all.
     pub smarthost_enforces_tls: bool,
     /// The portal runs, so that messages can be picked up.
     pub pickup: bool,
+    /// Kinds of national numbers that a login can show.
+    pub numbers: Vec<NumberType>,
     /// Who cannot be reached is refused rather than held.
     pub refuse_unreachable: bool,
 }
@@ -41,13 +44,17 @@ fn means(verdict: &RecipientVerdict, reach: &Reach) -> Means {
 
 /// The first channel that fits. Tunnel and personal certificates are not served by this release.
 fn secured(verdict: &RecipientVerdict, reach: &Reach) -> Means {
+    let pickup = reach.pickup && verdict.place == Place::Outside;
+    // Whoever was to read it would stand before a door that nobody can open.
+    let unshown = verdict.number.as_ref().map(NationalId::kind).filter(|kind| pickup && !reach.numbers.contains(kind));
     let fits = |channel: &&Channel| match channel {
         Channel::Tunnel | Channel::Personal => false,
-        Channel::Pickup => reach.pickup && verdict.place == Place::Outside,
+        Channel::Pickup => pickup && unshown.is_none(),
     };
+    let reason = || unshown.map_or(Reason::NoChannel, Reason::NoLoginShows);
     match verdict.channels.iter().find(fits) {
         Some(channel) => Means::Seal(*channel),
-        None if reach.refuse_unreachable => Means::Refuse(Reason::NoChannel),
-        None => Means::Hold(Reason::NoChannel),
+        None if reach.refuse_unreachable => Means::Refuse(reason()),
+        None => Means::Hold(reason()),
     }
 }

@@ -1,5 +1,8 @@
 //! What is done for one recipient.
 
+use std::fmt;
+
+use crate::directory::NumberType;
 use crate::policy::protection::Channel;
 
 /// What is done for one recipient. Made by `serve` alone.
@@ -41,6 +44,23 @@ pub enum Reason {
     RuleRefuses(String),
     /// No channel serves this recipient.
     NoChannel,
+    /// Its reader must have a number of this kind, and no login shows one.
+    NoLoginShows(NumberType),
     /// No verified TLS to be had.
     NoVerifiedTls,
+}
+
+impl fmt::Display for Reason {
+    /// In English, for operators; letters say it in the organisation's language.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RuleHolds(rule) => write!(f, "a person decides: the rule \"{rule}\""),
+            Self::RuleRefuses(text) => write!(f, "the sender is told: {text}"),
+            Self::NoChannel => f.write_str("no channel serves this recipient"),
+            Self::NoLoginShows(kind) => write!(f, "no login of [[identity.provider]] shows a {kind}"),
+            Self::NoVerifiedTls => {
+                f.write_str("no verified TLS to the recipient's mail server: it waits and comes back")
+            }
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub struct RecipientVerdict {
     pub protection: Protection,
     /// Its name.
     pub rule: String,
-    /// Why, in sentences without personal numbers.
+    /// Why, in sentences, for `explain` alone: a file's name may stand in them.
     pub reasons: Vec<String>,
     /// What the sender of a refused one is told.
     pub refusal: Option<String>,
@@ -132,6 +132,12 @@ impl Verdict {
     #[must_use]
     pub fn remember_return(&self) -> bool {
         self.remember_return
+    }
+
+    /// The telephone number at which the sender wants the recipient told too.
+    #[must_use]
+    pub fn sms(&self) -> Option<&str> {
+        self.sms.as_deref()
     }
 
     /// What goes off the header before the message goes on.

@@ -150,6 +150,8 @@ pub(crate) fn theirs(portal: &Portal, reader: &Reader, id: &str) -> Result<(Foun
 
 /// Records that its reader took a copy.
 pub(crate) async fn fetched(portal: &Portal, reader: &Reader, found: &Found, what: &str) -> Result<(), Refusal> {
-    let event = Event::new(EventKind::Fetched).about(found.id.message).detail(what);
+    let address = found.stored.as_ref().map(|stored| stored.address.to_string());
+    let event = address.into_iter().fold(Event::new(EventKind::Fetched), Event::recipient);
+    let event = event.about(found.id.message).detail(what);
     Ok(portal.deps.post_box.record(event.note(reader.visitor.who.name.clone())).await?)
 }

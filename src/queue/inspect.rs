@@ -1,5 +1,6 @@
 //! The operator's look at the queue, and hand on it: list, show, retry, hold, release.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -65,6 +66,15 @@ pub struct ListedRecipient {
     pub next_attempt: Option<String>,
     /// What the next hop said last, or why it is held.
     pub last_reply: Option<String>,
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Items by where they stand.
+    pub items: BTreeMap<Stage, u64>,
+    /// When the oldest of them was taken that waits for nobody's decision.
+    pub oldest: Option<Time>,
 }
 
 impl Inspector {
@@ -146,12 +156,43 @@ impl Inspector {
         Ok(waiting)
     }
 
+    /// How much waits, now. Reads the clear part of every item's row.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails.
+    pub fn census(&self) -> Result<Census, QueueError> {
+        let mut census = Census::default();
+        for page in pages(&*self.rows, ITEMS) {
+            for (_, row) in page? {
+                let Ok((item, _)) = decode_row::<ItemRow>(&row) else {
+                    *census.items.entry(Stage::Corrupt).or_default() += 1;
+                    continue;
+                };
+                *census.items.entry(item.stage).or_default() += 1;
+                if !matches!(item.stage, Stage::Held | Stage::Corrupt) {
+                    let created = Time::from_unix_ms(item.created);
+                    census.oldest = Some(census.oldest.map_or(created, |oldest| oldest.min(created)));
+                }
+            }
+        }
+        Ok(census)
+    }
+
     /// Whether an item waits for a person's decision.
     ///
     /// # Errors
     /// [`QueueError::NoSuchItem`], or if the medium fails.
     pub fn is_held(&self, id: QueueId) -> Result<bool, QueueError> {
         Ok(decode_row::<ItemRow>(&self.row(id)?)?.0.stage == Stage::Held)
+    }
+
+    /// Whether anything of an item waits for a person's decision.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchItem`], or if the medium fails.
+    pub fn holds(&self, id: QueueId) -> Result<bool, QueueError> {
+        let (row, _): (ItemRow, _) = decode_row(&self.row(id)?)?;
+        Ok(row.stage == Stage::Held || row.held > 0)
     }
 
     /// Makes everything of this item that waits for its time due now.
@@ -189,8 +230,8 @@ impl Inspector {
             let locked = lock_value(&self.vault, &item).map_err(|fault| QueueError::of(fault, id))?;
             let before = row.clone();
             row.held = 0;
-            row.waiting = u16::try_from(item.states.iter().filter(|state| **state == RecipientState::Waiting).count())
-                .unwrap_or(u16::MAX);
+            row.waiting =
+                u16::try_from(item.states.iter().filter(|state| state.is_waiting()).count()).unwrap_or(u16::MAX);
             row.epoch = locked.epoch;
             row.stage = Stage::Incoming;
             row.due = Some(now.unix_ms());
@@ -324,13 +365,19 @@ impl Inspector {
         listed.sender = item.envelope.sender.mailbox().map(ToString::to_string).unwrap_or_default();
         for (state, recipient) in item.states.iter().zip(&item.envelope.recipients) {
             let (state, reply) = match state {
+                RecipientState::Waiting if clear.stage == Stage::Held => ("held", None),
                 RecipientState::Waiting => ("waiting", None),
+                RecipientState::Delayed { reason } if clear.stage == Stage::Held => ("held", Some(reason.clone())),
+                RecipientState::Delayed { reason } => ("deferred", Some(reason.clone())),
                 RecipientState::Held { reason } => ("held", Some(reason.clone())),
                 RecipientState::Deposited => ("delivered", None),
                 RecipientState::Refused => ("failed", None),
                 RecipientState::Consigned(_) => continue,
             };
-            let next = clear.due.filter(|_| state == "waiting").map(|due| Time::from_unix_ms(due).rfc3339());
+            let next = clear
+                .due
+                .filter(|_| matches!(state, "waiting" | "deferred"))
+                .map(|due| Time::from_unix_ms(due).rfc3339());
             listed.recipients.push(ListedRecipient {
                 address: recipient.address.to_string(),
                 state,

@@ -51,7 +51,7 @@ impl NewItem {
         let item_locked = lock_value(vault, &self.item).map_err(|fault| QueueError::of(fault, self.id))?;
         let created = self.created.unix_ms();
         let consignments = lock_consignments(vault, self.id, self.outgoings, self.created, self.expires)?;
-        let waiting = self.item.states.iter().filter(|state| **state == RecipientState::Waiting).count();
+        let waiting = self.item.states.iter().filter(|state| state.is_waiting()).count();
         let held = self.item.states.iter().filter(|s| matches!(s, RecipientState::Held { .. })).count();
         let made = u16::try_from(consignments.len()).map_err(|_| StoreError::Conflict("too many consignments"))?;
         let item_row = ItemRow {

@@ -71,6 +71,11 @@ pub struct Summary {
 pub enum RecipientState {
     /// Not served yet.
     Waiting,
+    /// Could not be served yet and waits for its time.
+    Delayed {
+        /// Why, in a sentence without personal data.
+        reason: String,
+    },
     /// Goes out with this consignment.
     Consigned(u16),
     /// Lies in the recipient's post box, or was for sealgate itself and read.
@@ -82,6 +87,14 @@ pub enum RecipientState {
     },
     /// Will not be delivered; the sender was told.
     Refused,
+}
+
+impl RecipientState {
+    /// Whether it is still to be served, at its time.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Delayed { .. })
+    }
 }
 
 /// One way a message goes out: an [`Outgoing`] and how far each of its recipients has come.

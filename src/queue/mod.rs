@@ -20,7 +20,7 @@ mod inspect;
 pub use answer::{Answer, AnswerIntake, Attachment};
 pub use backoff::Backoff;
 pub use error::QueueError;
-pub use inspect::{Inspector, Listed, ListedRecipient};
+pub use inspect::{Census, Inspector, Listed, ListedRecipient};
 pub use intake::{NewItem, PreparedItem};
 pub use item::{Consignment, Ended, Item, Kind, Progress, RecipientState, Summary};
 pub use lease::{ConsignmentLease, IncomingLease};

@@ -128,7 +128,7 @@ impl Settlement {
         let id = lease.id;
         let new = lock_consignments(&self.vault, id, outgoings, self.clock.now(), lease.expires())?;
         let locked = lock_value(&self.vault, &lease.item).map_err(|fault| QueueError::of(fault, id))?;
-        let waiting = lease.item.states.iter().filter(|state| **state == RecipientState::Waiting).count();
+        let waiting = lease.item.states.iter().filter(|state| state.is_waiting()).count();
         let held = lease.item.states.iter().filter(|s| matches!(s, RecipientState::Held { .. })).count();
         let mut row = lease.row.clone();
         let old_due = row.due.take();
@@ -317,10 +317,10 @@ impl Settlement {
 
 const GONE: StoreError = StoreError::Conflict("the item is gone");
 
-/// Where an item stands, by what its row counts.
+/// Where an item stands after it was carried, by what its row counts.
 fn stage_of(row: &ItemRow) -> Stage {
     if row.due.is_some() {
-        Stage::Incoming
+        Stage::Deferred
     } else if row.open > 0 {
         Stage::Active
     } else {

@@ -21,7 +21,7 @@ pub(crate) const DUE: Table = Table("queue.due");
 pub(crate) const BY_MESSAGE_ID: Table = Table("queue.by_message_id");
 
 /// Where an item stands (Postfix's words).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Promised, not served yet.
@@ -34,6 +34,23 @@ pub enum Stage {
     Held,
     /// Could not be read and was set aside.
     Corrupt,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Incoming, Self::Active, Self::Deferred, Self::Held, Self::Corrupt];
+
+    /// The word for it, as in listings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Incoming => "incoming",
+            Self::Active => "active",
+            Self::Deferred => "deferred",
+            Self::Held => "held",
+            Self::Corrupt => "corrupt",
+        }
+    }
 }
 
 /// An item's row: what a listing needs in the clear, the rest locked.

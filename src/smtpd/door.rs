@@ -48,8 +48,13 @@ impl Door {
                 tracing::warn!(door = self.name(), step, reason, "cannot take mail");
             }
             ReceptionError::DiskIsFull => tracing::warn!(door = self.name(), step, "no room to take mail"),
-            ReceptionError::Refused { .. } | ReceptionError::TooLarge | ReceptionError::PassesLimit(_) => {
-                tracing::info!(door = self.name(), step, code = reply.code(), "refused");
+            // What is said about a message may be in its own words; about the envelope it is in ours.
+            ReceptionError::Refused { status, text } if step != "message" => {
+                tracing::info!(door = self.name(), step, status, reason = text, "refused");
+            }
+            ReceptionError::Refused { status, .. } => tracing::info!(door = self.name(), step, status, "refused"),
+            ReceptionError::TooLarge | ReceptionError::PassesLimit(_) => {
+                tracing::info!(door = self.name(), step, code = reply.code(), reason = %error, "refused");
             }
         }
         reply

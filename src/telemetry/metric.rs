@@ -30,6 +30,10 @@ pub struct Metrics {
     pub written: Family<Labels, Counter>,
     /// Portal events: login, refused, opened, answered.
     pub portal: Family<Labels, Counter>,
+    /// Messages in the queue when the page was asked for, by where they stand.
+    pub queue: Family<Labels, Gauge>,
+    /// Age in seconds of the oldest that waits for nobody's decision.
+    pub queue_oldest: Gauge,
     /// Rows and bodies set aside because they could not be read.
     pub corrupt: Counter,
 }
@@ -54,6 +58,12 @@ impl Metrics {
         registry.register("delivery_attempts", "Delivery attempts by outcome", self.attempts.clone());
         registry.register("letters_written", "Notices, receipts, reports and answers written", self.written.clone());
         registry.register("portal_events", "What happened in the portal", self.portal.clone());
+        registry.register("queue_messages", "Messages in the queue, by stage", self.queue.clone());
+        registry.register(
+            "queue_oldest_seconds",
+            "Age of the oldest message in the queue that waits for nobody's decision",
+            self.queue_oldest.clone(),
+        );
         registry.register("corrupt", "Rows and bodies set aside because they could not be read", self.corrupt.clone());
         let mut page = String::new();
         // Writing into a string cannot fail.

@@ -22,7 +22,8 @@ receipt-subject = Kvittering: { $subject }
 receipt-subject-none = Kvittering for din sikre besked
 receipt-heading = Sådan gik det med din sikre besked
 receipt-about = Emne: { $subject }
-receipt-pickup = { $recipient }: ligger i portalen. Modtageren har fået en advisering og kan læse til og med { $date }.
+receipt-pickup = { $recipient }: ligger i portalen. En advisering er på vej til modtageren, som kan læse til og med { $date }.
+receipt-no-sms = { $recipient }: der sendes ingen sms, for sms er ikke sat op her.
 receipt-held = { $recipient }: venter og er ikke sendt. Årsag: { $reason }
 receipt-refused = { $recipient }: blev ikke sendt. Årsag: { $reason }
 receipt-answers = Svar kommer til { $mailbox }.
@@ -91,6 +92,7 @@ reason-expired = tiden til forsøg er udløbet
 reason-dropped = stoppet af driften
 reason-tls = ingen verificeret krypteret forbindelse til modtagerens mailserver
 reason-unreachable = ingen sikker vej til modtageren
+reason-number = intet login her viser et nummer af typen { $type }
 reason-hold = reglen »{ $rule }« kræver, at en person godkender
 reason-rule = reglen »{ $rule }«
 

@@ -22,7 +22,8 @@ receipt-subject = Receipt: { $subject }
 receipt-subject-none = Receipt for your secure message
 receipt-heading = What became of your secure message
 receipt-about = Subject: { $subject }
-receipt-pickup = { $recipient }: in the portal. The recipient has been notified and can read it up to and including { $date }.
+receipt-pickup = { $recipient }: in the portal. A notice is on its way to the recipient, who can read it up to and including { $date }.
+receipt-no-sms = { $recipient }: no text message is sent, for text messages are not set up here.
 receipt-held = { $recipient }: waiting, not sent. Reason: { $reason }
 receipt-refused = { $recipient }: not sent. Reason: { $reason }
 receipt-answers = Answers will go to { $mailbox }.
@@ -91,6 +92,7 @@ reason-expired = the time for attempts is over
 reason-dropped = stopped by operations
 reason-tls = no verified encrypted connection to the recipient's mail server
 reason-unreachable = no secure way to the recipient
+reason-number = no login here shows a number of the type { $type }
 reason-hold = the rule "{ $rule }" asks for a person's approval
 reason-rule = the rule "{ $rule }"
 

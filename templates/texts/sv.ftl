@@ -22,7 +22,8 @@ receipt-subject = Kvitto: { $subject }
 receipt-subject-none = Kvitto för ditt säkra meddelande
 receipt-heading = Så gick det med ditt säkra meddelande
 receipt-about = Ärende: { $subject }
-receipt-pickup = { $recipient }: ligger i portalen. Mottagaren har fått en avisering och kan läsa till och med { $date }.
+receipt-pickup = { $recipient }: ligger i portalen. En avisering är på väg till mottagaren, som kan läsa till och med { $date }.
+receipt-no-sms = { $recipient }: inget sms skickas, för sms är inte inrättat här.
 receipt-held = { $recipient }: väntar och har inte skickats. Orsak: { $reason }
 receipt-refused = { $recipient }: skickades inte. Orsak: { $reason }
 receipt-answers = Svar kommer till { $mailbox }.
@@ -91,6 +92,7 @@ reason-expired = tiden för försök är ute
 reason-dropped = stoppat av driften
 reason-tls = ingen verifierad krypterad förbindelse till mottagarens e-postserver
 reason-unreachable = ingen säker väg till mottagaren
+reason-number = ingen inloggning här visar ett nummer av typen { $type }
 reason-hold = regeln ”{ $rule }” kräver att en person godkänner
 reason-rule = regeln ”{ $rule }”
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::mail_sink::Sink;
 use crate::route::decoded;
-use crate::running::{Gateway, wait_until};
+use crate::running::{Gateway, free, wait_until};
 
 const RULES: &str = r#"
 
@@ -23,6 +23,11 @@ name = "nothing goes to rivals"
 if.any = [{ to_domain = ["rival.example"] }]
 protect = "refuse"
 text = "mail to rivals is not allowed"
+
+[[rule]]
+name = "banks by verified TLS"
+if.any = [{ to_domain = ["bank.example"] }]
+protect = "tls"
 "#;
 
 struct Scene {
@@ -134,14 +139,73 @@ async fn an_operator_holds_releases_drops_and_finds_the_story() {
         .iter()
         .map(|e| e["event"].as_str().unwrap().to_owned())
         .collect();
+    let arrived = &scene.gateway.ask(&["message", "trace", &held])["events"];
+    let arrived = arrived.as_array().unwrap().iter().find(|event| event["event"] == "delivered").unwrap();
+    assert_eq!(arrived["recipient"], "eva@live.example");
+    assert!(arrived["detail"].as_str().unwrap().contains(": 250 2"), "who took it, and what it said: {arrived}");
     for event in ["promised", "held", "released", "delivered"] {
         assert!(events.contains(&event.to_owned()), "{event} in {events:?}");
     }
 
     let number = id_in(&scene.send(&["2110625629@cpr.sundby.example"], "Afgørelse"));
     wait_until("the unreachable number", || scene.queue().iter().any(|item| item["stage"] == "held"));
-    assert!(scene.queue()[0]["recipients"][0]["last_reply"].as_str().unwrap().contains("säker väg"));
+    assert!(scene.queue()[0]["recipients"][0]["last_reply"].as_str().unwrap().contains("no channel"));
     scene.gateway.ask(&["queue", "drop", &number, "--notify"]);
+}
+
+/// At night, with the internet gone: what waits says why, in the words of the one on duty.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_leave_is_shown_with_its_reason() {
+    let inside = Sink::start(true, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), free(), inside.address, "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    std::fs::write(gateway.config(), config + RULES).unwrap();
+    gateway.start();
+    let send = |to: &str, subject: &str| id_in(&send(gateway.outbound, &[to], subject));
+    let events = |id: &str, event: &str| -> Vec<serde_json::Value> {
+        let trace = gateway.ask(&["message", "trace", id]);
+        trace["events"].as_array().unwrap().iter().filter(|found| found["event"] == event).cloned().collect()
+    };
+    let recipient = |id: &str| gateway.ask(&["queue", "show", id])["recipients"][0].clone();
+
+    let secured = send("eva@live.example", "[sikker] [sms: +46700000000] Hej");
+    wait_until("the story of the notice in that of its message", || {
+        let deferred = events(&secured, "deferred");
+        deferred.iter().any(|event| {
+            event["recipient"] == "eva@live.example" && event["detail"].as_str().unwrap().starts_with("notice ")
+        })
+    });
+    let told = |words: &[&str]| {
+        let letters = inside.messages();
+        let mut letters = letters.iter().map(|letter| decoded(&String::from_utf8_lossy(letter)));
+        letters.any(|letter| words.iter().all(|word| letter.contains(word)))
+    };
+    wait_until("a receipt that promises no more than is so", || told(&["avisering är på väg", "inget sms skickas"]));
+
+    let verified = send("kund@bank.example", "Hej");
+    wait_until("a first attempt", || recipient(&verified)["attempts"] != 0);
+    let waits = recipient(&verified);
+    assert_eq!(gateway.ask(&["queue", "show", &verified])["stage"], "deferred");
+    assert_eq!(waits["state"], "deferred");
+    assert!(waits["last_reply"].as_str().unwrap().contains("no verified TLS"), "{waits}");
+    assert_eq!(events(&verified, "deferred")[0]["recipient"], "kund@bank.example");
+    let released = gateway.command(&["queue", "release", &verified]).output().unwrap();
+    assert!(!released.status.success() && String::from_utf8_lossy(&released.stderr).contains("nothing of"));
+    gateway.ask(&["queue", "hold", &verified]);
+    assert_eq!(recipient(&verified)["state"], "held");
+
+    // The e-ID that is configured shows Swedish numbers: nobody could ever open this.
+    let danish = send("eva@live.example", "[id: dk-cpr 010190-1234] Hej");
+    wait_until("the hold", || gateway.ask(&["queue", "show", &danish])["stage"] == "held");
+    assert!(recipient(&danish)["last_reply"].as_str().unwrap().contains("dk-cpr"));
+    assert!(told(&["dk-cpr"]), "and its sender has heard it");
+
+    let page = reqwest::get(format!("http://{}/metrics", gateway.control)).await.unwrap().text().await.unwrap();
+    for number in ["sealgate_queue_messages{kind=\"held\"} 2\n", "sealgate_queue_messages{kind=\"corrupt\"} 0\n"] {
+        assert!(page.contains(number), "{number} in {page}");
+    }
+    assert!(page.contains("sealgate_queue_oldest_seconds "), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,6 +278,10 @@ async fn a_return_mailbox_chosen_for_good_is_remembered_for_that_kind_of_recipie
     let mut scene = Scene::raise().await;
     scene.gateway.kill();
     let config = std::fs::read_to_string(scene.gateway.config()).unwrap();
+    let provider = config.split("[[identity.provider]]").nth(1).unwrap().split("\n\n").next().unwrap();
+    let companies =
+        provider.replace("id = \"eid\"", "id = \"companies\"").replace("se-personnummer", "se-organisationsnummer");
+    let config = format!("{config}\n[[identity.provider]]{companies}\n");
     let clerks = "\n[[department]]\nid = \"kansli\"\nname = { sv = \"Kansli\", da = \"Kontor\", en = \"Office\" }\naddress = \"kansli@sundby.example\"\n";
     std::fs::write(scene.gateway.config(), config + clerks).unwrap();
     scene.gateway.start();

@@ -52,12 +52,17 @@ fn settings(rules: &str) -> Settings {
     }
 }
 
-/// What is done for each recipient of a message from a clerk.
-fn treatments(settings: &Settings, to: &[&str], message: &[u8]) -> Vec<String> {
+/// What `explain` says about each recipient of a message from a clerk.
+fn explained(settings: &Settings, to: &[&str], message: &[u8]) -> Vec<serde_json::Value> {
     let from = ReversePath::Mailbox("anna@sundby.example".parse().unwrap());
     let to: Vec<Address> = to.iter().map(|address| address.parse().unwrap()).collect();
     let explained = serde_json::to_value(explain(settings, &from, &to, message).unwrap()).unwrap();
-    let recipients = explained["recipients"].as_array().unwrap();
+    explained["recipients"].as_array().unwrap().clone()
+}
+
+/// What is done for each.
+fn treatments(settings: &Settings, to: &[&str], message: &[u8]) -> Vec<String> {
+    let recipients = explained(settings, to, message);
     recipients.iter().map(|recipient| recipient["treatment"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -238,6 +243,15 @@ fn a_number_is_seen_whatever_it_is_written_in() {
     ] {
         assert_eq!(treatments(&settings, &[EVA], &message), ["pass"], "{what}");
     }
+}
+
+#[test]
+fn a_rule_that_may_match_names_what_cannot_be_read() {
+    let rule = settings("[[rule]]\nname = \"n\"\nif.any = [{ contains = [\"regex:omega\"] }]\nprotect = \"secure\"\n");
+    let broken = part("Content-Type: application/pdf; name=\"plan.pdf\"", b"%PDF-1.4 x");
+    let reason = |message: &[u8]| explained(&rule, &[EVA], message)[0]["reasons"][0].as_str().unwrap().to_owned();
+    assert_eq!(reason(&broken), "the rule \"n\" may match: plan.pdf cannot be read");
+    assert_eq!(reason(b"Subject: Hej\r\n\r\nomega\r\n"), "the rule \"n\" matches");
 }
 
 #[test]
