@@ -229,10 +229,13 @@ impl Settlement {
                 if let Some(due) = row.due {
                     tx.put(DUE, &due_key(due, id, number), &[])?;
                 }
-                tx.put(CONSIGNMENTS, &consignment_key(id, number), &encode_row(&row, &locked.octets)?)?;
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 item.open = item.open.saturating_sub(u16::from(ended));
                 item.attempts += 1;
+                // The last one's row goes out with the item.
+                if !is_finished(&item) {
+                    tx.put(CONSIGNMENTS, &consignment_key(id, number), &encode_row(&row, &locked.octets)?)?;
+                }
                 if is_held {
                     item.stage = Stage::Held;
                 } else if item.stage == Stage::Active && !ended {
@@ -328,6 +331,11 @@ fn stage_of(row: &ItemRow) -> Stage {
     }
 }
 
+/// Whether nothing is left to do for an item.
+fn is_finished(row: &ItemRow) -> bool {
+    row.due.is_none() && row.waiting == 0 && row.open == 0 && row.held == 0 && row.stage != Stage::Corrupt
+}
+
 /// Writes the item's row, or, when nothing is left to do for it, takes everything out.
 pub(crate) fn put_or_finish(
     tx: &mut dyn Transaction,
@@ -336,7 +344,7 @@ pub(crate) fn put_or_finish(
     row: &ItemRow,
     locked: &[u8],
 ) -> Result<(), StoreError> {
-    if row.due.is_some() || row.waiting > 0 || row.open > 0 || row.held > 0 || row.stage == Stage::Corrupt {
+    if !is_finished(row) {
         let mut row = row.clone();
         if row.open == 0 && row.due.is_none() && row.stage != Stage::Corrupt {
             row.stage = Stage::Held;
