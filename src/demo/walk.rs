@@ -114,8 +114,10 @@ async fn answer(eva: &mut Browser, read: &Page) -> anyhow::Result<()> {
     let form_at = format!("{}/reply", read.url);
     let form = eva.get(&form_at).await?;
     let csrf = form.between("name=\"csrf\" value=\"", "\"").context("the form has no token")?.to_owned();
+    let once = form.between("name=\"once\" value=\"", "\"").context("the form cannot be sent")?.to_owned();
     let subject = format!("Sv: {SUBJECT}");
-    let fields = [("csrf", csrf.as_str()), ("subject", &subject), ("text", ANSWER), ("action", "send")];
+    let fields =
+        [("csrf", csrf.as_str()), ("once", &once), ("subject", &subject), ("text", ANSWER), ("action", "send")];
     let sent = eva.post(&form_at, &fields, Some(("ritning.txt", FILE))).await?;
     ensure!(sent.url.ends_with("/sent") && sent.status.is_success(), "the answer was not sent: {}", sent.url);
     Ok(())

@@ -16,7 +16,7 @@ use crate::queue::{
 };
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
-use crate::store::RowsHandle;
+use crate::store::{RowsHandle, StoreError};
 use crate::telemetry::{Labels, Metrics};
 use crate::vault::{Token, Vault, random_octets};
 
@@ -62,6 +62,9 @@ impl Answers {
         let gone = || QueueError::NoSuchItem(answered.to_string());
         let found = self.post_box.find(answered).map_err(crate::flow::fault::of_mailbox)?.ok_or_else(gone)?;
         let (Some(stored), Some(person)) = (found.stored, found.person) else { return Err(gone()) };
+        if let Some(first) = self.sent_before(answered, &answer.form)? {
+            return Ok(first);
+        }
         let now = self.clock.now();
         let id = QueueId::from_parts(u64::try_from(now.unix_ms()).unwrap_or(0), random_octets()?);
         let message_id = format!("<{}@{}>", id.to_string().to_lowercase(), settings.hostname);
@@ -132,10 +135,11 @@ impl Answers {
             text: answer.text,
             files: answer.attachments.iter().map(|file| file.file_name.clone()).collect(),
         };
-        let mark = self.post_box.answering(person, &sent).map_err(crate::flow::fault::of_mailbox)?;
+        let mark = self.post_box.answering(person, &sent, &answer.form).map_err(crate::flow::fault::of_mailbox)?;
         let thread_hash = self.post_box.thread_hash(&message_id);
         let (bodies, files) = (self.spool.bodies().clone(), answer.attachments);
-        self.rows
+        let committed = self
+            .rows
             .commit(Box::new(move |tx| {
                 mark(tx)?;
                 new.write(tx)?;
@@ -145,10 +149,20 @@ impl Answers {
                 PostBox::draft_sent(tx, person, answered)?;
                 files.iter().try_for_each(|file| bodies.release(tx, &file.body))
             }))
-            .await?;
+            .await;
+        if let Err(fault) = committed {
+            let is_conflict = matches!(fault, StoreError::Conflict(_));
+            // Another request was quicker with the same form.
+            let first = if is_conflict { self.sent_before(answered, &answer.form)? } else { None };
+            return first.ok_or_else(|| fault.into());
+        }
         self.schedule.ring();
         self.metrics.written.get_or_create(&Labels::of("answer")).inc();
         Ok(id)
+    }
+
+    fn sent_before(&self, answered: StoredId, form: &Token) -> Result<Option<QueueId>, QueueError> {
+        self.post_box.sent_with(answered, form).map_err(crate::flow::fault::of_mailbox)
     }
 
     /// Writes the whole message into the spool: files go from lock to lock, a piece at a time.

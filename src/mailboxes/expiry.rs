@@ -5,16 +5,16 @@ use std::ops::Bound;
 use async_trait::async_trait;
 
 use crate::mail::QueueId;
+use crate::mailboxes::answered::{forget_forms, mark};
 use crate::mailboxes::error::MailboxError;
-use crate::mailboxes::person::PersonId;
 use crate::mailboxes::post_box::PostBox;
-use crate::mailboxes::stored::{Milestones, Sent, Stored, StoredId};
+use crate::mailboxes::stored::{Milestones, Stored, StoredId};
 use crate::mailboxes::table::{
-    BY_PERSON, BY_TOKEN, EXPIRY, NEWS, SENT, STORED, StoredRow, UNCLAIMED, UNREAD, expiry_key, open, person_key,
-    sortable, unclaimed_key, unread_key,
+    BY_PERSON, BY_TOKEN, EXPIRY, NEWS, STORED, StoredRow, UNCLAIMED, UNREAD, expiry_key, open, person_key, sortable,
+    unclaimed_key, unread_key,
 };
 use crate::net::Time;
-use crate::store::{StoreError, Table, Transaction, decode_row, encode_row, lock_value};
+use crate::store::{StoreError, Table, Transaction, decode_row, encode_row};
 
 /// Ends messages by hand and tells their senders: asked for by operators, done by whoever writes letters.
 #[async_trait]
@@ -104,25 +104,6 @@ impl PostBox {
         let noticed = mark(tx, id, |marks| marks.reminded = Some(now.unix_ms()))?.noticed;
         tx.delete(UNREAD, &unread_key(noticed, id))
     }
-
-    /// Marks an answer, and keeps it for the outbox, in the transaction that promises it.
-    ///
-    /// # Errors
-    /// [`MailboxError`] if the lock cannot be made.
-    pub fn answering(
-        &self,
-        person: PersonId,
-        sent: &Sent,
-    ) -> Result<impl FnOnce(&mut dyn Transaction) -> Result<(), StoreError> + Send + use<>, MailboxError> {
-        let locked = lock_value(&self.vault, sent)?;
-        let row = encode_row(&locked.epoch, &locked.octets)?;
-        let key = [&person.as_bytes()[..], sent.id.as_bytes()].concat();
-        let (id, at) = (sent.answers, sent.sent);
-        Ok(move |tx: &mut dyn Transaction| {
-            mark(tx, id, |marks| marks.answered = Some(at))?;
-            tx.put(SENT, &key, &row)
-        })
-    }
 }
 
 impl Ended {
@@ -147,17 +128,10 @@ impl Ended {
         tx.delete(BY_TOKEN, &row.token)?;
         tx.delete(UNCLAIMED, &unclaimed_key(&row.address, self.id))?;
         tx.delete(NEWS, &[&self.id.key()[..], b"o"].concat())?;
+        forget_forms(tx, self.id)?;
         if let Some(person) = row.person {
             tx.delete(BY_PERSON, &person_key(person, self.id))?;
         }
         tx.put(STORED, &self.id.key(), &encode_row(&row, &[])?)
     }
-}
-
-fn mark(tx: &mut dyn Transaction, id: StoredId, set: impl FnOnce(&mut Milestones)) -> Result<Milestones, StoreError> {
-    let row = tx.get(STORED, &id.key())?.ok_or(StoreError::Conflict("the message is gone"))?;
-    let (mut clear, locked): (StoredRow, _) = decode_row(&row)?;
-    set(&mut clear.milestones);
-    tx.put(STORED, &id.key(), &encode_row(&clear, locked)?)?;
-    Ok(clear.milestones)
 }

@@ -14,6 +14,7 @@ mod post_box;
 mod claim;
 mod draft;
 mod content;
+mod answered;
 mod expiry;
 mod erasure;
 

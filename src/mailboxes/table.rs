@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mail::QueueId;
 use crate::mailboxes::error::MailboxError;
 use crate::mailboxes::person::PersonId;
 use crate::mailboxes::stored::{Milestones, Stored, StoredId};
@@ -28,6 +29,8 @@ pub(crate) const UNREAD: Table = Table("mailboxes.unread");
 pub(crate) const DRAFTS: Table = Table("mailboxes.drafts");
 /// Person and answer's id → answer, locked.
 pub(crate) const SENT: Table = Table("mailboxes.sent");
+/// Id and keyed hash of a form's token → answer's id: forms that were sent, as long as their message can be read.
+pub(crate) const FORMS: Table = Table("mailboxes.forms");
 /// Keyed hash of a `Message-ID` → id of the secured message in whose thread it stands.
 pub(crate) const THREADS: Table = Table("mailboxes.threads");
 
@@ -89,6 +92,11 @@ pub(crate) fn sortable(time: i64) -> [u8; 8] {
 
 pub(crate) fn person_key(person: PersonId, id: StoredId) -> Vec<u8> {
     [&person.as_bytes()[..], &id.key()].concat()
+}
+
+/// The key of an answer in an outbox.
+pub(crate) fn sent_key(person: PersonId, answer: QueueId) -> Vec<u8> {
+    [&person.as_bytes()[..], answer.as_bytes()].concat()
 }
 
 /// News of stored messages: id and kind → nothing, until their sender was told.

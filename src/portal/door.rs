@@ -7,6 +7,7 @@ use crate::mailboxes::PostBox;
 use crate::net::{Clock, ServerTls};
 use crate::portal::config::PortalSettings;
 use crate::portal::pace::Pace;
+use crate::portal::turns::Turns;
 use crate::queue::AnswerIntake;
 use crate::telemetry::{Labels, Metrics};
 
@@ -33,6 +34,7 @@ pub(crate) struct Portal {
     pub(crate) settings: PortalSettings,
     pub(crate) deps: Deps,
     pub(crate) pace: Pace,
+    pub(crate) turns: Turns,
 }
 
 /// The portal as handed to each request.

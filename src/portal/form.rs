@@ -10,6 +10,7 @@ use crate::mailboxes::{PostBox, Upload};
 use crate::portal::letter::safe_name;
 use crate::portal::refusal::Refusal;
 use crate::portal::visit::Reader;
+use crate::vault::Token;
 
 /// Octets of the answer's text.
 pub(crate) const TEXT_OCTETS: usize = 512 * 1024;
@@ -30,6 +31,8 @@ pub(crate) struct Written {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) action: String,
+    /// The token of the form itself.
+    pub(crate) form: Option<Token>,
     pub(crate) files: Vec<Uploaded>,
     pub(crate) fault: Option<FormFault>,
 }
@@ -79,6 +82,7 @@ pub(crate) async fn read(
                 reader.check(&text(&mut field, FIELD_OCTETS).await?.0)?;
                 is_signed = true;
             }
+            "once" => written.form = text(&mut field, FIELD_OCTETS).await?.0.parse().ok(),
             "subject" => written.subject = one_line(&text(&mut field, SUBJECT_LENGTH * 4).await?.0),
             "text" => {
                 let (text, is_whole) = text(&mut field, TEXT_OCTETS).await?;

@@ -11,6 +11,7 @@
 
 mod config;
 mod pace;
+mod turns;
 mod cookie;
 mod client;
 mod door;

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::identity::LoginFault;
 use crate::mailboxes::MailboxError;
+use crate::vault::VaultError;
 
 /// What a page refuses with. The page itself is made once for all, where every answer passes.
 #[derive(Debug, Clone)]
@@ -66,6 +67,13 @@ impl IntoResponse for Refusal {
 impl From<MailboxError> for Refusal {
     fn from(fault: MailboxError) -> Self {
         tracing::error!(reason = %fault, "the portal cannot read or write a post box");
+        Self::Unavailable
+    }
+}
+
+impl From<VaultError> for Refusal {
+    fn from(fault: VaultError) -> Self {
+        tracing::error!(reason = %fault, "the portal cannot make a token");
         Self::Unavailable
     }
 }

@@ -16,6 +16,7 @@ use crate::portal::refusal::Refusal;
 use crate::portal::visit::Reader;
 use crate::queue::{Answer, Attachment, ReceptionError};
 use crate::texts::Language;
+use crate::vault::Token;
 
 /// Characters of an original that are quoted.
 const QUOTED: usize = 50_000;
@@ -29,6 +30,8 @@ struct ReplyPage<'f> {
     id: String,
     stored: Stored,
     draft: Draft,
+    /// Another for each page: a form is sent once.
+    once: Token,
     is_kept: bool,
     saved: bool,
     max_upload: String,
@@ -43,19 +46,23 @@ struct SentPage<'f> {
     to: String,
 }
 
-/// Whether the page comes after a saving.
+/// The form's token, and whether the page comes after a saving.
 #[derive(Deserialize)]
 pub(crate) struct After {
+    once: Option<String>,
     saved: Option<String>,
 }
 
 /// Why an answer was not sent.
 enum Unsent {
     Form(FormFault),
+    /// Its form was sent before, with something else in it.
+    Changed,
     Intake,
 }
 
-/// `GET /messages/ID/reply`: the draft, or a new answer with the original quoted.
+/// `GET /messages/ID/reply`: the draft, or a new answer with the original quoted. The form's token stands in the address:
+/// a browser that goes back to the page asks for it anew, and puts into it what was typed there.
 pub(crate) async fn write(
     State(portal): State<Shared>,
     reader: Reader,
@@ -63,13 +70,20 @@ pub(crate) async fn write(
     Query(after): Query<After>,
 ) -> Result<Response, Refusal> {
     let (found, stored) = theirs(&portal, &reader, &id)?;
+    let Some(once) = after.once.and_then(|once| once.parse::<Token>().ok()) else {
+        let saved = if after.saved.is_some() { "saved=1&" } else { "" };
+        return Ok(Redirect::to(&format!("/messages/{id}/reply?{saved}once={}", Token::random()?)).into_response());
+    };
+    if portal.deps.post_box.sent_with(found.id, &once)?.is_some() {
+        return Ok(Redirect::to(&format!("/messages/{id}/sent")).into_response());
+    }
     let kept = portal.deps.post_box.draft(reader.visitor.person, found.id)?;
     let is_kept = kept.is_some();
     let draft = match kept {
         Some(draft) => draft,
         None => begun(&portal, reader.visit.language, &found, &stored).await?,
     };
-    let shown = Shown { draft, is_kept, saved: after.saved.is_some(), fault: None };
+    let shown = Shown { draft, once, is_kept, saved: after.saved.is_some(), fault: None };
     Ok(form_page(&portal, &reader, &found, stored, shown))
 }
 
@@ -92,20 +106,31 @@ pub(crate) async fn post(
         post_box.discard_draft(reader.visitor.person, found.id).await?;
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
+    // Uploads take a while, and another window may save or send meanwhile.
+    let _turn = portal.turns.turn(found.id).await;
     let (action, fault) = (written.action.clone(), written.fault);
-    // Uploads take a while: what another window saved meanwhile must not be lost.
+    let is_sending = action == "send" && fault.is_none();
+    let once = written.form.clone().ok_or(Refusal::FormIsStale)?;
+    let before = if is_sending { sent_before(&portal, &reader, &found, &once, &written)? } else { Before::Nothing };
+    let sent_page = || Ok(Redirect::to(&format!("/messages/{id}/sent")).into_response());
+    if before == Before::TheSame {
+        return sent_page();
+    }
     let kept = post_box.draft(reader.visitor.person, found.id)?.map(|draft| draft.files).unwrap_or_default();
     let draft = save(&portal, &reader, &found, kept, written).await?;
     let unsent = match fault {
         Some(fault) => Unsent::Form(fault),
         None if action != "send" => return Ok(Redirect::to(&format!("/messages/{id}/reply?saved=1")).into_response()),
         None if says_nothing(&draft) => Unsent::Form(FormFault::NothingWritten),
-        None => match send(&portal, &reader, &found, &stored, &draft).await {
-            Ok(()) => return Ok(Redirect::to(&format!("/messages/{id}/sent")).into_response()),
+        None if before == Before::SomethingElse => Unsent::Changed,
+        None => match send(&portal, &reader, &found, &stored, &draft, &once).await {
+            Ok(()) => return sent_page(),
             Err(_) => Unsent::Intake,
         },
     };
-    let shown = Shown { draft, is_kept: true, saved: false, fault: Some(unsent) };
+    // Whether it was taken may be unknown: sent again, it must be the same form.
+    let once = if before == Before::Nothing { once } else { Token::random()? };
+    let shown = Shown { draft, once, is_kept: true, saved: false, fault: Some(unsent) };
     Ok(form_page(&portal, &reader, &found, stored, shown))
 }
 
@@ -124,6 +149,7 @@ pub(crate) async fn sent(
 /// What the form shows.
 struct Shown {
     draft: Draft,
+    once: Token,
     is_kept: bool,
     saved: bool,
     fault: Option<Unsent>,
@@ -135,6 +161,7 @@ fn form_page(portal: &Portal, reader: &Reader, found: &Found, stored: Stored, sh
     let status = match &shown.fault {
         None => StatusCode::OK,
         Some(Unsent::Form(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        Some(Unsent::Changed) => StatusCode::CONFLICT,
         Some(Unsent::Intake) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let fault = shown.fault.map(|fault| match fault {
@@ -142,12 +169,38 @@ fn form_page(portal: &Portal, reader: &Reader, found: &Found, stored: Stored, sh
         Unsent::Form(FormFault::TooManyFiles) => (frame.count("portal-fault-files-many", &FILES), "file"),
         Unsent::Form(FormFault::TextTooLong) => (frame.t("portal-fault-text-long"), "text"),
         Unsent::Form(FormFault::NothingWritten) => (frame.t("portal-fault-nothing"), "text"),
+        Unsent::Changed => (frame.t("portal-fault-changed"), "send"),
         Unsent::Intake => (frame.t("portal-fault-unsent"), "send"),
     });
-    let Shown { draft, is_kept, saved, .. } = shown;
+    let Shown { draft, once, is_kept, saved, .. } = shown;
     let id = found.id.to_string();
-    let form = ReplyPage { f: &frame, id, stored, draft, is_kept, saved, max_upload, fault };
+    let form = ReplyPage { f: &frame, id, stored, draft, once, is_kept, saved, max_upload, fault };
     page(status, &frame, &form)
+}
+
+/// What was sent before with a form.
+#[derive(PartialEq, Eq)]
+enum Before {
+    Nothing,
+    TheSame,
+    SomethingElse,
+}
+
+fn sent_before(
+    portal: &Portal,
+    reader: &Reader,
+    found: &Found,
+    once: &Token,
+    written: &Written,
+) -> Result<Before, Refusal> {
+    let post_box = &portal.deps.post_box;
+    let Some(first) = post_box.sent_with(found.id, once)? else { return Ok(Before::Nothing) };
+    let is_same = post_box.sent_as(reader.visitor.person, first)?.is_none_or(|sent| {
+        sent.text == written.text
+            && (written.subject.is_empty() || sent.subject == written.subject)
+            && written.files.iter().all(|file| sent.files.contains(&file.name))
+    });
+    Ok(if is_same { Before::TheSame } else { Before::SomethingElse })
 }
 
 /// Saves what was written, with the new files and without the one that is to go.
@@ -179,6 +232,7 @@ async fn send(
     found: &Found,
     stored: &Stored,
     draft: &Draft,
+    once: &Token,
 ) -> Result<(), ReceptionError> {
     let who = &reader.visitor.who;
     let language = reader.visit.language;
@@ -196,6 +250,7 @@ async fn send(
             .map(|file| Attachment { file_name: file.name, media_type: file.media_type, body: file.body })
             .collect(),
         language: language.to_string(),
+        form: once.clone(),
     };
     let taken = portal.deps.answers.answer(answer).await;
     match &taken {

@@ -24,6 +24,7 @@ use crate::portal::config::PortalSettings;
 use crate::portal::door::{Deps, Portal};
 use crate::portal::pace::Pace;
 use crate::portal::router::router;
+use crate::portal::turns::Turns;
 
 /// How long the TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -61,7 +62,7 @@ impl Server {
         let per_client = if settings.trusted_proxies.is_empty() { PER_CLIENT.min(in_all) } else { in_all };
         let listener = Listener::bind(settings.listen, SessionLimits::new(in_all, per_client)).await?;
         let tls = deps.tls.clone();
-        let router = router(Arc::new(Portal { settings, deps, pace: Pace::default() }));
+        let router = router(Arc::new(Portal { settings, deps, pace: Pace::default(), turns: Turns::default() }));
         Ok(Self { listener, tls, router })
     }
 

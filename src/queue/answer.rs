@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::mail::QueueId;
 use crate::queue::reception::ReceptionError;
 use crate::store::BodyRef;
+use crate::vault::Token;
 
 /// An answer written in the portal.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Answer {
     pub attachments: Vec<Attachment>,
     /// `sv`, `da` or `en`.
     pub language: String,
+    /// The token of the form it was written in: a form is sent once.
+    pub form: Token,
 }
 
 /// A file that goes with an answer.
@@ -45,7 +48,8 @@ pub struct Attachment {
 /// The house as the portal's reply page sees it.
 #[async_trait]
 pub trait AnswerIntake: Send + Sync + 'static {
-    /// Takes an answer and commits it durably, with the event and the message's new state in the same transaction.
+    /// Takes an answer and commits it durably, with the event and the message's new state in the same transaction. If
+    /// its form was sent before, nothing is taken, and the id is that of the answer that was.
     ///
     /// # Errors
     /// The refusal; nothing is kept then, and the draft stays.

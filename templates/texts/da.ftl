@@ -204,6 +204,7 @@ portal-fault-files-large = Filerne fylder mere end { $size } tilsammen. Fjern en
 portal-fault-files-many = Du kan højst vedhæfte { $count } filer.
 portal-fault-text-long = Teksten er for lang. Gør den kortere, eller vedhæft den som en fil.
 portal-fault-nothing = Skriv et svar, eller vedhæft en fil.
+portal-fault-changed = Du har allerede sendt et svar fra denne side. Det, du har ændret siden, er ikke sendt. Send det, hvis du vil have, at det når frem som endnu et svar.
 portal-fault-unsent = Svaret kunne ikke modtages lige nu. Prøv igen om lidt.
 portal-sent-heading = Dit svar er sendt
 portal-sent-text = Det går beskyttet til { $recipient }.

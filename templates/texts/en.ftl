@@ -204,6 +204,7 @@ portal-fault-files-large = The files are larger than { $size } together. Remove 
 portal-fault-files-many = You can attach at most { $count } files.
 portal-fault-text-long = The text is too long. Shorten it, or attach it as a file.
 portal-fault-nothing = Write an answer, or attach a file.
+portal-fault-changed = You have already sent an answer from this page. What you have changed since then has not been sent. Send it if you want it to arrive as one more answer.
 portal-fault-unsent = The answer could not be taken right now. Try again in a while.
 portal-sent-heading = Your answer has been sent
 portal-sent-text = It goes, protected, to { $recipient }.

@@ -204,6 +204,7 @@ portal-fault-files-large = Filerna är större än { $size } tillsammans. Ta bor
 portal-fault-files-many = Du kan bifoga högst { $count } filer.
 portal-fault-text-long = Texten är för lång. Korta den eller bifoga den som en fil.
 portal-fault-nothing = Skriv ett svar eller bifoga en fil.
+portal-fault-changed = Du har redan skickat ett svar från den här sidan. Det du har ändrat sedan dess har inte skickats. Skicka det om du vill att det ska komma fram som ett svar till.
 portal-fault-unsent = Svaret kunde inte tas emot just nu. Försök igen om en stund.
 portal-sent-heading = Ditt svar är skickat
 portal-sent-text = Det går skyddat till { $recipient }.

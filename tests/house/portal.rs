@@ -1,6 +1,7 @@
 //! The web door, as a browser meets it: real sockets, its own cookies, no scripts.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,15 +9,15 @@ use async_trait::async_trait;
 use reqwest::{Method, Response, StatusCode};
 use sealgate::identity::{Begun, ElectronicId, Finished, LoginFault, Visitor, Visitors, WayBack};
 use sealgate::mail::{Address, QueueId};
-use sealgate::mailboxes::{Deposit, Identified, PersonId, PostBox, Stored, StoredId};
+use sealgate::mailboxes::{Deposit, Identified, PersonId, PostBox, Sent, Stored, StoredId};
 use sealgate::net::{Clock, ServerTls, Shutdown, Time};
 use sealgate::portal::{Deps, Owner, PortalSettings, ProviderName, Server};
 use sealgate::queue::{Answer, AnswerIntake, ReceptionError};
 use sealgate::records::Journal;
-use sealgate::store::{Bodies, Embedded, Files, RowsHandle, Transaction};
+use sealgate::store::{Bodies, Embedded, Files, RowsHandle, Table, Transaction};
 use sealgate::telemetry::Metrics;
 use sealgate::texts::{Language, Zone};
-use sealgate::vault::{Identity, Vault};
+use sealgate::vault::{Identity, Token, Vault};
 
 use crate::pdf::{Paper, in_order};
 
@@ -77,8 +78,7 @@ impl Visitors for Remembered {
 }
 
 /// Takes answers, or none.
-#[derive(Default)]
-struct Taken(Mutex<Vec<Answer>>, Mutex<bool>);
+struct Taken(Mutex<Vec<Answer>>, Mutex<bool>, PostBox, RowsHandle);
 
 #[async_trait]
 impl AnswerIntake for Taken {
@@ -86,7 +86,26 @@ impl AnswerIntake for Taken {
         if *self.1.lock().unwrap() {
             return Err(ReceptionError::Unavailable("the test says so".into()));
         }
-        let id = answer.message;
+        let message = StoredId { message: answer.message, place: answer.recipient };
+        let found = self.2.find(message).unwrap().unwrap();
+        let id = QueueId::from_parts(1, sealgate::vault::random_octets().unwrap());
+        let sent = Sent {
+            id,
+            answers: message,
+            sent: NOON,
+            expires: found.expires.unix_ms(),
+            to: "Bygglov".into(),
+            subject: answer.subject.clone(),
+            text: answer.text.clone(),
+            files: answer.attachments.iter().map(|file| file.file_name.clone()).collect(),
+        };
+        let person = found.person.unwrap();
+        let mark = self.2.answering(person, &sent, &answer.form).unwrap();
+        let change = move |tx: &mut dyn Transaction| {
+            mark(tx)?;
+            PostBox::draft_sent(tx, person, message)
+        };
+        self.3.commit(Box::new(change)).await.map_err(|fault| ReceptionError::Unavailable(fault.to_string()))?;
         self.0.lock().unwrap().push(answer);
         Ok(id)
     }
@@ -128,7 +147,7 @@ impl House {
             clock.clone(),
             Metrics::default(),
         );
-        let taken = Arc::new(Taken::default());
+        let taken = Arc::new(Taken(Mutex::default(), Mutex::default(), post_box.clone(), Arc::clone(&rows)));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let deps = Deps {
             post_box: post_box.clone(),
@@ -229,6 +248,7 @@ fn settings() -> PortalSettings {
     }
 }
 
+#[derive(Clone)]
 struct Browser {
     client: reqwest::Client,
     base: String,
@@ -269,6 +289,14 @@ impl Browser {
         response.text().await.unwrap()
     }
 
+    /// The reply form: its address carries its token.
+    async fn form(&mut self, path: &str) -> String {
+        let away = self.get(path).await;
+        let to = location(&away).to_owned();
+        assert!(to.starts_with(&format!("{}?", path.split('?').next().unwrap())) && to.contains("once="), "{to}");
+        self.page(&to).await
+    }
+
     async fn post(&mut self, path: &str, form: &str) -> Response {
         self.ask(Method::POST, path, Some(("application/x-www-form-urlencoded".into(), form.into()))).await
     }
@@ -287,8 +315,10 @@ impl Browser {
 
     async fn answer(&mut self, path: &str, fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Response {
         let mut body = Vec::new();
-        let token = self.csrf();
-        for (name, value) in [("csrf", token.as_str())].iter().chain(fields) {
+        let (token, once) = (self.csrf(), Token::random().unwrap().to_string());
+        let own = [("csrf", token.as_str()), ("once", once.as_str())];
+        let own = own.iter().filter(|(name, _)| fields.iter().all(|(given, _)| given != name));
+        for (name, value) in own.chain(fields) {
             body.extend_from_slice(
                 format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").as_bytes(),
             );
@@ -474,7 +504,7 @@ async fn an_answer_is_kept_until_it_is_taken() {
     let mut eva = house.browser();
     eva.log_in(&format!("?m={token}"), "Eva").await;
     let path = format!("/messages/{id}/reply");
-    let form = eva.page(&path).await;
+    let form = eva.form(&path).await;
     assert!(form.contains("value=\"SV: Komplettering av bygglov") && form.contains("&#62; Hej Åsa!"), "{form}");
     assert!(form.contains("Den 24 november 2026 kl. 13.00 skrev Anna Berg:"));
 
@@ -510,13 +540,59 @@ async fn an_answer_is_kept_until_it_is_taken() {
     assert_eq!(answer.subject, "SV: Komplettering av bygglov för Storgatan 1");
     assert_eq!((answer.attachments[0].file_name.as_str(), answer.number_verified), ("plan.pdf", false));
 
-    let remove = format!("remove-{:032x}", answer.attachments[0].body.id);
+    eva.answer(&path, &[("text", "En gång till"), ("action", "save")], &[("plan.pdf", b"%PDF-1.7\n")]).await;
+    let file = house.post_box.draft(person, id).unwrap().unwrap().files[0].body.id;
+    let remove = format!("remove-{file:032x}");
     eva.answer(&path, &[("text", "Sista"), ("action", &remove)], &[]).await;
     assert!(house.post_box.draft(person, id).unwrap().unwrap().files.is_empty());
     eva.answer(&path, &[("text", ""), ("action", "discard")], &[]).await;
     assert!(house.post_box.draft(person, id).unwrap().is_none());
     let nothing = eva.answer(&path, &[("text", "\n> citat"), ("action", "send")], &[]).await;
     assert_eq!(nothing.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+fn once(form: &str) -> String {
+    form.split("name=\"once\" value=\"").nth(1).expect("a form that can be sent").split('"').next().unwrap().to_owned()
+}
+
+/// Two clicks, two windows, Back and Send again: one answer. What was changed meanwhile is not lost either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_sent_once() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    let form = once(&eva.form(&path).await);
+    assert_ne!(form, once(&eva.form(&path).await), "another token for each page");
+    let person = house.post_box.find(id).unwrap().unwrap().person.unwrap();
+    let answers = || house.taken.0.lock().unwrap().len();
+    let fields = [("once", form.as_str()), ("subject", "SV: Ritning"), ("text", "Tack!"), ("action", "send")];
+    let mut clicks = [eva.clone(), eva.clone(), eva.clone()];
+    let sent = clicks.each_mut().map(|browser| browser.answer(&path, &fields, &[("plan.pdf", b"%PDF-1.7\n")]));
+    for response in futures_util::future::join_all(sent).await {
+        assert_eq!(location(&response), format!("/messages/{id}/sent"));
+    }
+    assert_eq!(location(&eva.answer(&path, &fields, &[]).await), format!("/messages/{id}/sent"));
+    assert_eq!(location(&eva.get(&format!("{path}?once={form}")).await), format!("/messages/{id}/sent"), "Back");
+    assert_eq!(answers(), 1);
+    assert!(house.post_box.draft(person, id).unwrap().is_none());
+
+    let changed = [("once", form.as_str()), ("subject", "SV: Ritning"), ("text", "Tack! Och?"), ("action", "send")];
+    let page = eva.answer(&path, &changed, &[]).await;
+    assert_eq!(page.status(), StatusCode::CONFLICT);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("redan skickat ett svar") && page.contains("Tack! Och?"), "{page}");
+    assert_eq!(answers(), 1);
+    let again = [("once", &*once(&page)), ("subject", "SV: Ritning"), ("text", "Tack! Och?"), ("action", "send")];
+    assert_eq!(location(&eva.answer(&path, &again, &[]).await), format!("/messages/{id}/sent"));
+    assert_eq!(answers(), 2);
+
+    let forms = || house.rows.range(Table("mailboxes.forms"), Bound::Unbounded, Bound::Unbounded, 10).unwrap().len();
+    assert_eq!(forms(), 2);
+    let (ended, now) = (house.post_box.ending(id).unwrap().unwrap(), house.clock.now());
+    house.rows.commit(Box::new(move |tx: &mut dyn Transaction| ended.write(tx, now, true))).await.unwrap();
+    assert_eq!(forms(), 0, "they go with their message");
 }
 
 #[tokio::test]

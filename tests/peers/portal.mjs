@@ -63,15 +63,24 @@ if (asked.refused) {
     await page.click('button.second[value=save]');
     await page.waitForLoadState();
     await check();
+    await page.fill('#text', `${asked.answer}\n`);
     await page.click('#send');
     await page.waitForLoadState();
     seen.sent = await main();
     await check();
+    // Back to the form, and sent again with what the browser still has in it.
+    await page.goBack();
+    seen.back = `${page.url()} ${await main()}`;
+    if (await page.locator('#send').count()) {
+      await page.click('#send');
+      await page.waitForLoadState();
+    }
   }
   for (const path of ['/inbox', '/outbox', '/drafts', '/accessibility']) {
     await page.goto(new URL(path, asked.link).href);
     await check();
     if (path === '/inbox') seen.inbox = await main();
+    if (path === '/outbox') seen.outbox = await page.locator('.messages > li').count();
   }
   await page.click('form[action="/logout"] button');
   await page.waitForLoadState();
