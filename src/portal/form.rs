@@ -122,7 +122,8 @@ async fn text(field: &mut Field<'_>, limit: usize) -> Result<(String, bool), Ref
     Ok((String::from_utf8_lossy(&octets).replace("\r\n", "\n").replace('\0', ""), is_whole))
 }
 
-fn one_line(text: &str) -> String {
+/// A subject as a form gives it back.
+pub(crate) fn one_line(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUBJECT_LENGTH).collect();
     line.trim().to_owned()
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::mailboxes::{Draft, DraftFile, Found, Stored};
 use crate::portal::door::{Portal, Shared};
-use crate::portal::form::{self, FILES, FormFault, Room, Written};
+use crate::portal::form::{self, FILES, FormFault, Room, Written, one_line};
 use crate::portal::frame::{Frame, page, size};
 use crate::portal::letter::Letter;
 use crate::portal::reading::theirs;
@@ -33,7 +33,7 @@ struct ReplyPage<'f> {
     /// Another for each page: a form is sent once.
     once: Token,
     is_kept: bool,
-    saved: bool,
+    saved: Option<String>,
     max_upload: String,
     fault: Option<(String, &'static str)>,
 }
@@ -71,7 +71,11 @@ pub(crate) async fn write(
 ) -> Result<Response, Refusal> {
     let (found, stored) = theirs(&portal, &reader, &id)?;
     let Some(once) = after.once.and_then(|once| once.parse::<Token>().ok()) else {
-        let saved = if after.saved.is_some() { "saved=1&" } else { "" };
+        let saved = match after.saved.as_deref() {
+            None => "",
+            Some("nothing") => "saved=nothing&",
+            Some(_) => "saved=1&",
+        };
         return Ok(Redirect::to(&format!("/messages/{id}/reply?{saved}once={}", Token::random()?)).into_response());
     };
     if portal.deps.post_box.sent_with(found.id, &once)?.is_some() {
@@ -83,7 +87,7 @@ pub(crate) async fn write(
         Some(draft) => draft,
         None => begun(&portal, reader.visit.language, &found, &stored).await?,
     };
-    let shown = Shown { draft, once, is_kept, saved: after.saved.is_some(), fault: None };
+    let shown = Shown { draft, once, is_kept, saved: after.saved, fault: None };
     Ok(form_page(&portal, &reader, &found, stored, shown))
 }
 
@@ -117,10 +121,13 @@ pub(crate) async fn post(
         return sent_page();
     }
     let kept = post_box.draft(reader.visitor.person, found.id)?.map(|draft| draft.files).unwrap_or_default();
-    let draft = save(&portal, &reader, &found, kept, written).await?;
+    let (draft, is_kept) = save(&portal, &reader, &found, &stored, kept, written).await?;
     let unsent = match fault {
         Some(fault) => Unsent::Form(fault),
-        None if action != "send" => return Ok(Redirect::to(&format!("/messages/{id}/reply?saved=1")).into_response()),
+        None if action != "send" => {
+            let saved = if is_kept { "1" } else { "nothing" };
+            return Ok(Redirect::to(&format!("/messages/{id}/reply?saved={saved}")).into_response());
+        }
         None if says_nothing(&draft) => Unsent::Form(FormFault::NothingWritten),
         None if before == Before::SomethingElse => Unsent::Changed,
         None => match send(&portal, &reader, &found, &stored, &draft, &once).await {
@@ -130,7 +137,7 @@ pub(crate) async fn post(
     };
     // Whether it was taken may be unknown: sent again, it must be the same form.
     let once = if before == Before::Nothing { once } else { Token::random()? };
-    let shown = Shown { draft, once, is_kept: true, saved: false, fault: Some(unsent) };
+    let shown = Shown { draft, once, is_kept, saved: None, fault: Some(unsent) };
     Ok(form_page(&portal, &reader, &found, stored, shown))
 }
 
@@ -151,7 +158,7 @@ struct Shown {
     draft: Draft,
     once: Token,
     is_kept: bool,
-    saved: bool,
+    saved: Option<String>,
     fault: Option<Unsent>,
 }
 
@@ -203,14 +210,16 @@ fn sent_before(
     Ok(if is_same { Before::TheSame } else { Before::SomethingElse })
 }
 
-/// Saves what was written, with the new files and without the one that is to go.
+/// Saves what was written, with the new files and without the one that is to go, and whether it is kept: an untouched
+/// form is not, nor is an emptied draft once it is saved. What stands in a draft outlives an empty form that is sent.
 async fn save(
     portal: &Portal,
     reader: &Reader,
     found: &Found,
+    stored: &Stored,
     kept: Vec<DraftFile>,
     written: Written,
-) -> Result<Draft, Refusal> {
+) -> Result<(Draft, bool), Refusal> {
     let gone = written.action.strip_prefix("remove-").and_then(|id| u128::from_str_radix(id, 16).ok());
     let (removed, mut files): (Vec<DraftFile>, Vec<DraftFile>) =
         kept.into_iter().partition(|file| Some(file.body.id) == gone);
@@ -221,9 +230,29 @@ async fn save(
         added.push(body);
     }
     let draft = Draft { subject: written.subject, text: written.text, files, saved: 0 };
+    if is_untouched(portal, reader.visit.language, found, stored, &draft).await {
+        if written.action != "send" {
+            portal.deps.post_box.discard_draft(reader.visitor.person, found.id).await?;
+        }
+        return Ok((draft, false));
+    }
     let removed = removed.into_iter().map(|file| file.body).collect();
     portal.deps.post_box.save_draft(reader.visitor.person, found.id, draft.clone(), added, removed).await?;
-    Ok(draft)
+    Ok((draft, true))
+}
+
+/// Nothing but what the form began with, or less.
+async fn is_untouched(portal: &Portal, language: Language, found: &Found, stored: &Stored, draft: &Draft) -> bool {
+    let is_own_subject = !draft.subject.is_empty()
+        && Language::ALL.iter().all(|tag| one_line(&subject(*tag, &stored.subject)) != draft.subject);
+    if is_own_subject || !says_nothing(draft) {
+        return false;
+    }
+    // Whoever answers between the lines of the quote has written something.
+    draft.text.trim().is_empty()
+        || begun(portal, language, found, stored)
+            .await
+            .is_ok_and(|begun| begun.text.split_whitespace().eq(draft.text.split_whitespace()))
 }
 
 async fn send(

@@ -197,6 +197,7 @@ portal-send = Send svaret
 portal-save = Gem kladde
 portal-discard = Slet kladden
 portal-saved = Kladden er gemt. Den ligger under Kladder, til du sender den, så længe meddelelsen kan læses.
+portal-saved-nothing = Der er ikke skrevet noget, så der er ingen kladde at gemme.
 portal-fault-title = Fejl
 portal-fault-heading = Svaret er ikke sendt
 portal-fault-kept = Det, du har skrevet, er gemt som kladde.

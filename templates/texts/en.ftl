@@ -197,6 +197,7 @@ portal-send = Send the answer
 portal-save = Save draft
 portal-discard = Discard the draft
 portal-saved = The draft has been saved. It stays under Drafts until you send it, as long as the message can be read.
+portal-saved-nothing = Nothing has been written, so there is no draft to save.
 portal-fault-title = Fault
 portal-fault-heading = The answer has not been sent
 portal-fault-kept = What you have written is saved as a draft.

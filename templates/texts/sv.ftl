@@ -197,6 +197,7 @@ portal-send = Skicka svaret
 portal-save = Spara utkast
 portal-discard = Släng utkastet
 portal-saved = Utkastet är sparat. Det ligger kvar under Utkast tills du skickar det, så länge meddelandet kan läsas.
+portal-saved-nothing = Inget har skrivits, så det finns inget utkast att spara.
 portal-fault-title = Fel
 portal-fault-heading = Svaret har inte skickats
 portal-fault-kept = Det du har skrivit är sparat som utkast.

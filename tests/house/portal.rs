@@ -595,6 +595,53 @@ async fn a_form_is_sent_once() {
     assert_eq!(forms(), 0, "they go with their message");
 }
 
+/// What a browser would send of a form that nobody touched.
+fn untouched(form: &str) -> String {
+    let text =
+        form.split("<textarea").nth(1).unwrap().split_once(">\n").unwrap().1.split("</textarea>").next().unwrap();
+    text.replace("&#62;", ">").replace('\n', "\r\n")
+}
+
+#[tokio::test]
+async fn an_empty_answer_leaves_no_draft() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    let person = house.post_box.find(id).unwrap().unwrap().person.unwrap();
+    let draft = || house.post_box.draft(person, id).unwrap().map(|draft| draft.text);
+    let quote = untouched(&eva.form(&path).await);
+    let subject = "SV: Komplettering av bygglov för Storgatan 1";
+    for (subject, text) in
+        [("", ""), (subject, &*quote), (subject, " \r\n"), ("Re: Komplettering av bygglov för Storgatan 1", "")]
+    {
+        let fields = [("subject", subject), ("text", text)];
+        let sent = eva.answer(&path, &[&fields[..], &[("action", "send")]].concat(), &[]).await;
+        assert_eq!(sent.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(!sent.text().await.unwrap().contains("sparat som utkast"));
+        let saved = eva.answer(&path, &[&fields[..], &[("action", "save")]].concat(), &[]).await;
+        assert_eq!((location(&saved), draft()), (&*format!("{path}?saved=nothing"), None), "{subject} {text}");
+    }
+    let form = eva.form(&format!("{path}?saved=nothing")).await;
+    assert!(form.contains("inget utkast att spara") && form.contains("&#62; Hej Åsa!") && form.contains(subject));
+
+    // What stands between the lines of the quote, or in the subject alone, is written by somebody.
+    let between = quote.replacen("> Hej", "> Ja! Hej", 1);
+    for (subject, text) in [(subject, &*between), ("Ritning", "")] {
+        let saved = eva.answer(&path, &[("subject", subject), ("text", text), ("action", "save")], &[]).await;
+        assert_eq!((location(&saved), draft()), (&*format!("{path}?saved=1"), Some(text.replace("\r\n", "\n"))));
+    }
+    // Sent empty, a draft stays as it was; saved empty, it is gone with its files.
+    eva.answer(&path, &[("text", "Hej"), ("action", "save")], &[("plan.pdf", b"%PDF-1.7\n")]).await;
+    let file = house.post_box.draft(person, id).unwrap().unwrap().files[0].body.id;
+    eva.answer(&path, &[("text", "Hej"), ("action", &*format!("remove-{file:032x}"))], &[]).await;
+    eva.answer(&path, &[("text", ""), ("action", "send")], &[]).await;
+    assert_eq!(draft().as_deref(), Some("Hej"));
+    eva.answer(&path, &[("text", ""), ("action", "save")], &[]).await;
+    assert_eq!(draft(), None);
+}
+
 #[tokio::test]
 async fn forms_need_their_token_and_pages_a_login() {
     let house = House::open().await;
