@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::portal::cookie;
+use crate::portal::cookie::{self, CHOICE_LASTS};
 use crate::portal::door::{Portal, Shared};
 use crate::portal::frame::{Frame, page};
 use crate::portal::refusal::Refusal;
@@ -14,8 +14,6 @@ use crate::portal::visit::Visit;
 
 /// What a page may load and do: our style sheet, our images, our frames, our forms.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-/// How long somebody's choice of language is remembered.
-const CHOICE_LASTS: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
 /// Headers of every answer (OWASP Secure Headers); an answer's own stand before them.
 const ALWAYS: [(HeaderName, &str); 9] = [
     (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),

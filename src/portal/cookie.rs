@@ -11,6 +11,8 @@ pub(crate) const BINDING: &str = "__Host-login";
 /// The language somebody chose.
 pub(crate) const LANGUAGE: &str = "__Host-lang";
 
+/// How long somebody's choice of language is remembered.
+pub(crate) const CHOICE_LASTS: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Octets of the `Cookie` field that are looked at.
 const LOOKED_AT: usize = 8 * 1024;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::Multipart;
 use axum::extract::multipart::Field;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::mailboxes::{PostBox, Upload};
@@ -20,6 +21,8 @@ pub(crate) const SUBJECT_LENGTH: usize = 200;
 pub(crate) const FILES: usize = 50;
 /// Octets of any other field.
 const FIELD_OCTETS: usize = 256;
+/// Those at once whose writing is held without a login, until they have it back.
+static STRANGERS: Semaphore = Semaphore::const_new(16);
 /// How long the next octets may take to come.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Octets by which a file's type is known.
@@ -35,6 +38,12 @@ pub(crate) struct Written {
     pub(crate) form: Option<Token>,
     pub(crate) files: Vec<Uploaded>,
     pub(crate) fault: Option<FormFault>,
+    /// It came from a form of this very login. What did not is not kept: its text is here to be shown again, and whether
+    /// it had files.
+    pub(crate) is_signed: bool,
+    pub(crate) had_files: bool,
+    /// A place among those whose writing is held without a login.
+    place: Option<SemaphorePermit<'static>>,
 }
 
 /// A file that has come whole; it belongs to nobody yet.
@@ -63,24 +72,24 @@ pub(crate) struct Room {
     pub(crate) files: usize,
 }
 
-/// Reads the form. The token comes first and is checked before anything is kept.
+/// Reads the form. The token comes first and is checked before anything is kept; without a login nothing is.
 pub(crate) async fn read(
     mut form: Multipart,
-    reader: &Reader,
+    reader: Option<&Reader>,
     post_box: &PostBox,
     mut room: Room,
 ) -> Result<Written, Refusal> {
     let mut written = Written::default();
-    let mut is_signed = false;
     while let Some(mut field) = next(&mut form).await? {
         let name = field.name().unwrap_or_default().to_owned();
-        if !is_signed && name != "csrf" {
-            return Err(Refusal::FormIsStale);
+        if name != "csrf" && !written.is_signed && written.place.is_none() {
+            written.place = Some(STRANGERS.try_acquire().map_err(|_| Refusal::FormIsStale)?);
         }
         match name.as_str() {
-            "csrf" => {
-                reader.check(&text(&mut field, FIELD_OCTETS).await?.0)?;
-                is_signed = true;
+            // Behind anything else it comes too late.
+            "csrf" if written.place.is_none() => {
+                let csrf = text(&mut field, FIELD_OCTETS).await?.0;
+                written.is_signed = reader.is_some_and(|reader| reader.check(&csrf).is_ok());
             }
             "once" => written.form = text(&mut field, FIELD_OCTETS).await?.0.parse().ok(),
             "subject" => written.subject = one_line(&text(&mut field, SUBJECT_LENGTH * 4).await?.0),
@@ -90,11 +99,16 @@ pub(crate) async fn read(
                 written.fault = written.fault.or((!is_whole).then_some(FormFault::TextTooLong));
             }
             "action" => written.action = text(&mut field, FIELD_OCTETS).await?.0,
+            "file" if !written.is_signed => {
+                while let Some(octets) = chunk(&mut field).await? {
+                    written.had_files |= !octets.is_empty();
+                }
+            }
             "file" => file(field, &mut written, post_box, &mut room).await?,
             _ => drop(text(&mut field, FIELD_OCTETS).await?),
         }
     }
-    if is_signed { Ok(written) } else { Err(Refusal::FormIsStale) }
+    Ok(written)
 }
 
 async fn next(form: &mut Multipart) -> Result<Option<Field<'_>>, Refusal> {

@@ -34,6 +34,8 @@ pub(crate) struct Frame {
     pub(crate) bar: Option<Bar>,
     /// The path that the navigation marks as the present one.
     pub(crate) path: String,
+    /// There is unsaved writing on the page: another language is asked for with the form, so that it is saved first.
+    pub(crate) is_written_on: bool,
     /// Seconds until the warning that the login will end.
     warn_in: Option<i64>,
 }
@@ -74,6 +76,7 @@ impl Frame {
             languages: languages.into(),
             bar,
             path: visit.here.split('?').next().unwrap_or_default().to_owned(),
+            is_written_on: false,
             warn_in: visit.visitor.as_ref().map(|visitor| (left(visitor) - WARNING).max(1)),
         }
     }
@@ -81,6 +84,7 @@ impl Frame {
     /// The same frame around a page with unsaved writing on it: nothing takes that page away.
     pub(crate) fn that_stays(mut self) -> Self {
         self.warn_in = None;
+        self.is_written_on = true;
         self
     }
 

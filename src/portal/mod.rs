@@ -7,7 +7,7 @@
 //! never was looks the same. GET changes nothing but that its reader's own reading is recorded. Every form carries the
 //! login's token. No page has scripts; a mail's HTML stands alone in a sandbox; files are only ever saved. Sizes, counts
 //! and times of requests have bounds, knocks at the login a pace. If something fails, the page says that it did and
-//! what was written is kept.
+//! what was written is kept, or given back where the login has ended.
 
 mod config;
 mod pace;

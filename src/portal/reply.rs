@@ -1,23 +1,29 @@
 //! Answering a message: the form, the draft, the sending.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::{Multipart, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use tokio::time::timeout;
 
-use crate::mailboxes::{Draft, DraftFile, Found, Stored};
+use crate::mailboxes::{Draft, DraftFile, Found, Stored, StoredId};
+use crate::portal::cookie::{self, CHOICE_LASTS};
 use crate::portal::door::{Portal, Shared};
 use crate::portal::form::{self, FILES, FormFault, Room, Written, one_line};
 use crate::portal::frame::{Frame, page, size};
 use crate::portal::letter::Letter;
 use crate::portal::reading::theirs;
 use crate::portal::refusal::Refusal;
-use crate::portal::visit::Reader;
+use crate::portal::visit::{Reader, Visit};
 use crate::queue::{Answer, Attachment, ReceptionError};
 use crate::texts::Language;
 use crate::vault::Token;
 
+/// How long somebody without a login may take to send a form.
+const STRANGERS_PATIENCE: Duration = Duration::from_secs(300);
 /// Characters of an original that are quoted.
 const QUOTED: usize = 50_000;
 /// Beginnings of a subject that say it is an answer already.
@@ -44,6 +50,16 @@ struct SentPage<'f> {
     f: &'f Frame,
     id: String,
     to: String,
+}
+
+#[derive(Template)]
+#[template(path = "portal/unsent.html")]
+struct UnsentPage<'f> {
+    f: &'f Frame,
+    id: String,
+    subject: &'f str,
+    text: &'f str,
+    had_files: bool,
 }
 
 /// The form's token, and whether the page comes after a saving.
@@ -95,17 +111,29 @@ pub(crate) async fn write(
 /// that nothing is lost where sending fails.
 pub(crate) async fn post(
     State(portal): State<Shared>,
-    reader: Reader,
+    visit: Visit,
     Path(id): Path<String>,
+    headers: HeaderMap,
     form: Multipart,
 ) -> Result<Response, Refusal> {
+    let stored_id: StoredId = id.parse().map_err(|_| Refusal::NotFound)?;
+    let Some(mut reader) = visit.reader() else {
+        let read = form::read(form, None, &portal.deps.post_box, Room { octets: 0, files: 0 });
+        let written = timeout(STRANGERS_PATIENCE, read).await;
+        let written = written.ok().and_then(Result::ok).unwrap_or_default();
+        let login_first = Refusal::LoginFirst { back: format!("/messages/{id}/reply") };
+        return shown_again(&portal, visit, stored_id, &headers, &written).ok_or(login_first);
+    };
     let (found, stored) = theirs(&portal, &reader, &id)?;
     let post_box = &portal.deps.post_box;
     let kept = post_box.draft(reader.visitor.person, found.id)?.map(|draft| draft.files).unwrap_or_default();
     let taken: u64 = kept.iter().map(|file| file.body.plain_length).sum();
     let room =
         Room { octets: portal.settings.max_upload.saturating_sub(taken), files: FILES.saturating_sub(kept.len()) };
-    let written = form::read(form, &reader, post_box, room).await?;
+    let written = form::read(form, Some(&reader), post_box, room).await?;
+    if !written.is_signed {
+        return shown_again(&portal, visit, stored_id, &headers, &written).ok_or(Refusal::FormIsStale);
+    }
     if written.action == "discard" {
         post_box.discard_draft(reader.visitor.person, found.id).await?;
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
@@ -113,6 +141,7 @@ pub(crate) async fn post(
     // Uploads take a while, and another window may save or send meanwhile.
     let _turn = portal.turns.turn(found.id).await;
     let (action, fault) = (written.action.clone(), written.fault);
+    let language = chosen(&action);
     let is_sending = action == "send" && fault.is_none();
     let once = written.form.clone().ok_or(Refusal::FormIsStale)?;
     let before = if is_sending { sent_before(&portal, &reader, &found, &once, &written)? } else { Before::Nothing };
@@ -124,6 +153,10 @@ pub(crate) async fn post(
     let (draft, is_kept) = save(&portal, &reader, &found, &stored, kept, written).await?;
     let unsent = match fault {
         Some(fault) => Unsent::Form(fault),
+        None if let Some(language) = language => {
+            let saved = if is_kept { "saved=1&" } else { "" };
+            return Ok(Redirect::to(&format!("/messages/{id}/reply?{saved}lang={language}")).into_response());
+        }
         None if action != "send" => {
             let saved = if is_kept { "1" } else { "nothing" };
             return Ok(Redirect::to(&format!("/messages/{id}/reply?saved={saved}")).into_response());
@@ -138,7 +171,44 @@ pub(crate) async fn post(
     // Whether it was taken may be unknown: sent again, it must be the same form.
     let once = if before == Before::Nothing { once } else { Token::random()? };
     let shown = Shown { draft, once, is_kept, saved: None, fault: Some(unsent) };
-    Ok(form_page(&portal, &reader, &found, stored, shown))
+    reader.visit.language = language.unwrap_or(reader.visit.language);
+    Ok(in_language(language, form_page(&portal, &reader, &found, stored, shown)))
+}
+
+/// The language a form's button asks for.
+fn chosen(action: &str) -> Option<Language> {
+    action.strip_prefix("language-")?.parse().ok()
+}
+
+/// The page, its language remembered if somebody chose it.
+fn in_language(chosen: Option<Language>, mut page: Response) -> Response {
+    if let Some(choice) = chosen.and_then(|language| cookie::set(cookie::LANGUAGE, language.tag(), Some(CHOICE_LASTS)))
+    {
+        page.headers_mut().append(header::SET_COOKIE, choice);
+    }
+    page
+}
+
+/// What was written and cannot be kept, since its login is over: shown to whoever sent it, and nowhere else. `None` where
+/// there is nothing to show, or another site sent it: no stranger puts words on our pages.
+fn shown_again(
+    portal: &Portal,
+    mut visit: Visit,
+    id: StoredId,
+    headers: &HeaderMap,
+    written: &Written,
+) -> Option<Response> {
+    let is_own = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    let is_empty = written.text.trim().is_empty() && written.subject.is_empty() && !written.had_files;
+    if !is_own || is_empty || written.action == "discard" {
+        return None;
+    }
+    let language = chosen(&written.action);
+    visit.language = language.unwrap_or(visit.language);
+    let frame = Frame::new(portal, &visit).that_stays();
+    let Written { subject, text, had_files, .. } = written;
+    let again = UnsentPage { f: &frame, id: id.to_string(), subject, text, had_files: *had_files };
+    Some(in_language(language, page(StatusCode::FORBIDDEN, &frame, &again)))
 }
 
 /// `GET /messages/ID/sent`.

@@ -67,6 +67,11 @@ impl Visit {
             client: client(peer, headers, &portal.settings.trusted_proxies),
         }
     }
+
+    /// The same visit, if somebody is logged in.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        self.visitor.clone().map(|visitor| Reader { visit: self.clone(), visitor })
+    }
 }
 
 impl Reader {
@@ -93,10 +98,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let visit = Visit::from_request_parts(parts, state).await?;
-        match visit.visitor.clone() {
-            Some(visitor) => Ok(Self { visit, visitor }),
-            None => Err(Refusal::LoginFirst { back: parts.uri.path().to_owned() }),
-        }
+        visit.reader().ok_or_else(|| Refusal::LoginFirst { back: parts.uri.path().to_owned() })
     }
 }
 

@@ -208,7 +208,7 @@ impl House {
     fn browser(&self) -> Browser {
         let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let client = plain.danger_accept_invalid_certs(true).build().unwrap();
-        Browser { client, base: self.base.clone(), cookies: BTreeMap::new() }
+        Browser { client, base: self.base.clone(), cookies: BTreeMap::new(), site: None }
     }
 
     fn events(&self) -> Vec<(String, String)> {
@@ -253,6 +253,8 @@ struct Browser {
     client: reqwest::Client,
     base: String,
     cookies: BTreeMap<String, String>,
+    /// Where its requests are from, if it tells (Fetch Metadata).
+    site: Option<&'static str>,
 }
 
 impl Browser {
@@ -261,6 +263,9 @@ impl Browser {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
             request = request.header("cookie", cookies.join("; "));
+        }
+        if let Some(site) = self.site {
+            request = request.header("sec-fetch-site", site);
         }
         if let Some((media_type, octets)) = body {
             request = request.header("content-type", media_type).body(octets);
@@ -640,6 +645,90 @@ async fn an_empty_answer_leaves_no_draft() {
     assert_eq!(draft().as_deref(), Some("Hej"));
     eva.answer(&path, &[("text", ""), ("action", "save")], &[]).await;
     assert_eq!(draft(), None);
+}
+
+#[tokio::test]
+async fn what_was_typed_outlives_a_change_of_language() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    let form = eva.form(&path).await;
+    assert!(
+        form.contains("form=\"answer\" name=\"action\" value=\"language-da\"") && !form.contains("lang=da\""),
+        "{form}"
+    );
+
+    let text = untouched(&form);
+    let other = eva.answer(&path, &[("text", &text), ("action", "language-da")], &[]).await;
+    assert_eq!(location(&other), format!("{path}?lang=da"), "nobody touched it");
+    let form = eva.form(&format!("{path}?lang=da")).await;
+    assert!(
+        form.contains("<html lang=\"da\">") && form.contains("Den 24. november 2026 kl. 13.00 skrev"),
+        "quoted anew: {form}"
+    );
+
+    let typed = [("subject", "Ritning"), ("text", "Hej"), ("action", "language-en")];
+    let other = eva.answer(&path, &typed, &[("plan.pdf", b"%PDF-1.7\n")]).await;
+    assert_eq!(location(&other), format!("{path}?saved=1&lang=en"));
+    let form = eva.form(&format!("{path}?saved=1&lang=en")).await;
+    for kept in ["<html lang=\"en\">", ">\nHej</textarea>", "value=\"Ritning\"", "plan.pdf"] {
+        assert!(form.contains(kept), "{kept}: {form}");
+    }
+    let typed = [("text", "Hej igen"), ("action", "language-sv")];
+    let large = eva.answer(&path, &typed, &[("stor.bin", &vec![0; 1_000_000])]).await;
+    assert_eq!(large.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let large = large.text().await.unwrap();
+    assert!(
+        large.contains("<html lang=\"sv\">") && large.contains("Hej igen") && large.contains("plan.pdf"),
+        "{large}"
+    );
+    assert!(eva.page("/inbox").await.contains("<html lang=\"sv\">"), "the choice is remembered");
+}
+
+#[tokio::test]
+async fn what_was_typed_is_shown_again_when_the_login_is_over() {
+    let house = House::open().await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    eva.answer(&path, &[("text", "Sparat"), ("action", "save")], &[]).await;
+    let (old, csrf) = (eva.cookies.clone(), eva.csrf());
+    eva.post("/logout", &format!("csrf={csrf}")).await;
+    eva.cookies = old;
+    for (action, language, said) in [
+        ("send", "sv", "Ditt svar har inte skickats"),
+        ("save", "sv", "Du är inte inloggad längre"),
+        ("language-da", "da", "Du er ikke logget ind længere"),
+        ("language-en", "en", "Files that you had chosen"),
+    ] {
+        let fields = [("subject", "Ritning"), ("text", "Hej <Anna>"), ("action", action)];
+        let page = eva.answer(&path, &fields, &[("plan.pdf", b"%PDF-1.7\n")]).await;
+        assert_eq!(page.status(), StatusCode::FORBIDDEN);
+        let page = page.text().await.unwrap();
+        let back = format!("href=\"/login?back={path}\"");
+        for shown in
+            [said, "Hej &#60;Anna&#62;</textarea>", "value=\"Ritning\"", &back, &format!("<html lang=\"{language}\">")]
+        {
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+    }
+    let login_first = format!("/login?back={path}");
+    let nothing = eva.answer(&path, &[("text", ""), ("action", "send")], &[]).await;
+    assert_eq!(location(&nothing), login_first);
+    let mut lured = Browser { site: Some("cross-site"), ..eva.clone() };
+    let words = lured.answer(&path, &[("text", "Call 0900-1"), ("action", "send")], &[]).await;
+    assert_eq!(location(&words), login_first, "no stranger puts words on our pages");
+
+    eva.log_in(&format!("?back={path}"), "Eva").await;
+    let anew = eva.answer(&path, &[("csrf", &csrf), ("text", "Hej"), ("action", "send")], &[]).await;
+    assert_eq!(anew.status(), StatusCode::FORBIDDEN);
+    let anew = anew.text().await.unwrap();
+    assert!(anew.contains("logged in anew since") && anew.contains(">\nHej</textarea>"), "{anew}");
+    assert!(eva.form(&path).await.contains(">\nSparat</textarea>"), "the draft stands, and nothing else was kept");
+    assert!(house.taken.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

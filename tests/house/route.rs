@@ -269,6 +269,14 @@ fn the_citizen_reads_and_answers(scene: &Scene) {
     let octets = STANDARD.decode(attachments.values().next().unwrap().as_str().unwrap()).unwrap();
     assert_eq!(String::from_utf8(octets).unwrap(), "HEMLIGBILAGA åäö\n");
     assert!(STANDARD.decode(seen["pdf"].as_str().unwrap()).unwrap().starts_with(b"%PDF-"));
+    assert_eq!(seen["inDanish"], "da HEMLIGSVAR från Eva – kladde");
+    assert_eq!(seen["draft"], "HEMLIGSVAR från Eva – kladde");
+    for (page, said) in
+        [("unsent", "Ditt svar har inte skickats"), ("unsentInEnglish", "Your answer has not been sent")]
+    {
+        let page = seen[page].as_str().unwrap();
+        assert!(page.contains(said) && page.ends_with("HEMLIGSVAR från Eva"), "{page}");
+    }
     assert_eq!(seen["outbox"], 1, "Back and sent again, it is sent once: {}", seen["back"]);
     assert!(seen["afterLogout"].as_str().unwrap().contains("/login"), "logged out: {}", seen["afterLogout"]);
     // The same on a phone and without any script: reading again is no second first reading.

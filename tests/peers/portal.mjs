@@ -63,6 +63,27 @@ if (asked.refused) {
     await page.click('button.second[value=save]');
     await page.waitForLoadState();
     await check();
+    // Another language: what is typed is kept. The login ends meanwhile: it is shown again.
+    await page.fill('#text', `${asked.answer} – kladde`);
+    await page.click('button[value=language-da]');
+    await page.waitForLoadState();
+    await check();
+    seen.inDanish = `${await page.getAttribute('html', 'lang')} ${await page.inputValue('#text')}`;
+    await context.clearCookies();
+    await page.fill('#text', asked.answer);
+    await page.click('#send');
+    await page.waitForLoadState();
+    await check();
+    seen.unsent = `${await main()} ${await page.inputValue('#text')}`;
+    await page.click('button[value=language-en]');
+    await page.waitForLoadState();
+    await check();
+    seen.unsentInEnglish = `${await main()} ${await page.inputValue('#text')}`;
+    await page.click('a[href^="/login?back="]');
+    await page.click('a[href^="/login/"]');
+    await page.click(`#${asked.person}`);
+    await page.waitForLoadState();
+    seen.draft = await page.inputValue('#text');
     await page.fill('#text', `${asked.answer}\n`);
     await page.click('#send');
     await page.waitForLoadState();
