@@ -168,6 +168,10 @@ impl House {
 
     /// Puts a message into a post box: its link's token and its id.
     async fn deposit(&self, to: &str, number: Option<&str>, message: &[u8]) -> (String, StoredId) {
+        self.deposit_from("Anna Berg", to, number, message).await
+    }
+
+    async fn deposit_from(&self, author: &str, to: &str, number: Option<&str>, message: &[u8]) -> (String, StoredId) {
         let mut upload = self.post_box.upload().unwrap();
         upload.write(message).await.unwrap();
         let mut body = upload.finish().await.unwrap();
@@ -180,7 +184,7 @@ impl House {
         let stored = Stored {
             address,
             sender: Some("anna.berg@sundby.example".parse().unwrap()),
-            author: "Anna Berg".into(),
+            author: author.into(),
             return_mailbox: "bygg@sundby.example".parse().unwrap(),
             department: Some("Bygglov".into()),
             subject: "Komplettering av bygglov för Storgatan 1".into(),
@@ -380,10 +384,17 @@ async fn the_first_e_id_through_the_link_may_read_and_nobody_else() {
     assert!(!house.is_open(id), "a look ahead is no reading");
     let inbox = eva.page("/inbox").await;
     assert!(inbox.contains("Oläst") && inbox.contains("Storgatan 1") && inbox.contains("24 december 2026 kl. 13.00"));
+    assert!(inbox.contains("Anna Berg, Bygglov, Sundby kommun</p>"), "{inbox}");
     let page = eva.page(&format!("/messages/{id}")).await;
     assert!(house.is_open(id));
     assert!(page.contains("Hej Åsa!") && page.contains("<blockquote>&#62; Tidigare fråga"), "{page}");
     assert!(!eva.page("/inbox").await.contains("Oläst"));
+    house.deposit_from("Bygglov", "eva@live.example", None, LETTER.as_bytes()).await;
+    let inbox = eva.page("/inbox").await;
+    assert!(
+        inbox.contains(" Bygglov, Sundby kommun</p>") && !inbox.contains("Bygglov, Bygglov"),
+        "no name twice: {inbox}"
+    );
 
     // Another person, an unknown link, an expired message and a wrong number look the same.
     let mut pages = Vec::new();
