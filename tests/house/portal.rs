@@ -367,6 +367,7 @@ async fn a_notices_link_is_a_locator_and_never_a_key() {
     let unknown = scanner.page("/m/aaaaaaaaaaaaaaaaaaaaaaaaaa").await;
     assert_eq!(known.replace(&token, "T"), unknown.replace("aaaaaaaaaaaaaaaaaaaaaaaaaa", "T"));
     assert!(known.contains("Sundby kommun") && known.contains(&format!("/login/bankid?m={token}")));
+    assert!(known.contains("Logga in för att läsa meddelandet."));
     assert!(!known.contains("Storgatan") && !known.contains("Anna"));
     assert!(scanner.cookies.is_empty() && house.events().is_empty() && !house.is_open(id));
     assert_eq!(scanner.get("/m/short").await.status(), StatusCode::NOT_FOUND);
@@ -507,6 +508,8 @@ async fn a_large_file_streams_and_broken_mail_is_offered_as_it_stands() {
         b"Content-Type: text/plain; charset=nonsense\r\nContent-Transfer-Encoding: base64\r\n\r\n!!\0\xff not base64";
     let (token, id) = house.deposit("eva@live.example", None, broken).await;
     let csrf = eva.csrf();
+    let landing = eva.page(&format!("/m/{token}")).await;
+    assert!(landing.contains("Du är inloggad som Eva. Öppna meddelandet") && !landing.contains("Logga in för att"));
     let opened = eva.post(&format!("/m/{token}"), &format!("csrf={csrf}")).await;
     assert_eq!(location(&opened), format!("/messages/{id}"));
     let page = eva.page(&format!("/messages/{id}")).await;

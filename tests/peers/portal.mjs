@@ -103,6 +103,8 @@ if (asked.refused) {
     if (path === '/inbox') seen.inbox = await main();
     if (path === '/outbox') seen.outbox = await page.locator('.messages > li').count();
   }
+  await page.goto(asked.link);
+  await check();
   await page.click('form[action="/logout"] button');
   await page.waitForLoadState();
   await check();
