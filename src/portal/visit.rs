@@ -102,10 +102,10 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
-/// The first language of `Accept-Language` that we speak; browsers write the dearest first.
+/// The first language of `Accept-Language` that we speak, or one near to it; browsers write the dearest first.
 fn first_of_ours(field: &str) -> Option<Language> {
     let field = field.get(..LOOKED_AT).unwrap_or(field);
-    field.split(',').find_map(|range| range.split(';').next()?.trim().parse().ok())
+    field.split(',').find_map(|range| Language::nearest(range.split(';').next()?.trim()))
 }
 
 /// A path of our own that a login may lead to; anything else leads to the inbox.
@@ -134,5 +134,10 @@ mod tests {
     fn a_browsers_dearest_language_of_ours_is_taken() {
         assert_eq!(first_of_ours("de-DE,de;q=0.9,da;q=0.8,en;q=0.7"), Some(Language::Da));
         assert_eq!(first_of_ours("fi"), None);
+        for norwegian in ["nb-NO,nb;q=0.9,no;q=0.8,nn;q=0.6,en-US;q=0.5,en;q=0.4", "nn", "no", "NB-no", "fi,nb"] {
+            assert_eq!(first_of_ours(norwegian), Some(Language::Da), "{norwegian}");
+        }
+        assert_eq!(first_of_ours("sv,nb;q=0.9"), Some(Language::Sv));
+        assert_eq!(first_of_ours("en-GB,nb;q=0.9"), Some(Language::En));
     }
 }

@@ -37,6 +37,16 @@ impl Language {
         }
     }
 
+    /// The one to speak to somebody who asks for a language (RFC 9110 §12.5.4, a range without its weight): that language,
+    /// or Danish to Norwegians, which is nearer to both forms of Norwegian than what an organisation speaks otherwise.
+    #[must_use]
+    pub fn nearest(range: &str) -> Option<Self> {
+        match primary(range).as_str() {
+            "nb" | "nn" | "no" => Some(Self::Da),
+            _ => range.parse().ok(),
+        }
+    }
+
     /// The language's own name for itself.
     #[must_use]
     pub fn own_name(self) -> &'static str {
@@ -52,9 +62,14 @@ impl FromStr for Language {
     type Err = LanguageFault;
 
     fn from_str(text: &str) -> Result<Self, LanguageFault> {
-        let primary = text.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        let primary = primary(text);
         Self::ALL.into_iter().find(|language| language.tag() == primary).ok_or(LanguageFault)
     }
+}
+
+/// The primary tag of a language (RFC 5646 §2.2.1).
+fn primary(tag: &str) -> String {
+    tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 impl fmt::Display for Language {
