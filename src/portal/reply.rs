@@ -134,12 +134,12 @@ pub(crate) async fn post(
     if !written.is_signed {
         return shown_again(&portal, visit, stored_id, &headers, &written).ok_or(Refusal::FormIsStale);
     }
+    // Uploads take a while, and another window may save or send meanwhile.
+    let _turn = portal.turns.turn(found.id).await;
     if written.action == "discard" {
         post_box.discard_draft(reader.visitor.person, found.id).await?;
         return Ok(Redirect::to(&format!("/messages/{id}")).into_response());
     }
-    // Uploads take a while, and another window may save or send meanwhile.
-    let _turn = portal.turns.turn(found.id).await;
     let (action, fault) = (written.action.clone(), written.fault);
     let language = chosen(&action);
     let is_sending = action == "send" && fault.is_none();
