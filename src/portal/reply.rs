@@ -143,7 +143,8 @@ pub(crate) async fn post(
     let (action, fault) = (written.action.clone(), written.fault);
     let language = chosen(&action);
     let is_sending = action == "send" && fault.is_none();
-    let once = written.form.clone().ok_or(Refusal::FormIsStale)?;
+    // A client that leaves it out sends as often as it says.
+    let once = written.form.clone().map_or_else(Token::random, Ok)?;
     let before = if is_sending { sent_before(&portal, &reader, &found, &once, &written)? } else { Before::Nothing };
     let sent_page = || Ok(Redirect::to(&format!("/messages/{id}/sent")).into_response());
     if before == Before::TheSame {
