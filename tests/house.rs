@@ -31,6 +31,8 @@ mod postfix;
 mod route;
 #[path = "house/crash.rs"]
 mod crash;
+#[path = "house/unit.rs"]
+mod unit;
 #[path = "house/operator.rs"]
 mod operator;
 #[path = "house/erasure.rs"]

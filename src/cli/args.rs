@@ -48,6 +48,9 @@ pub enum Verb {
         /// Its mail domain
         #[arg(long, default_value = "sundby.example")]
         domain: String,
+        /// For the systemd unit: state in /var/lib/sealgate, secrets as the credentials the unit loads from /etc/sealgate
+        #[arg(long)]
+        systemd: bool,
     },
     /// The whole loop on this machine, no configuration needed
     Demo {

@@ -1,25 +1,43 @@
-//! Founding a gateway: a configuration that runs on loopback, its keys and certificates.
+//! Founding a gateway: a configuration that runs on loopback, its keys and certificates; for whoever starts it, or for
+//! the systemd unit.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use anyhow::{Context, anyhow};
+
 use crate::mail::Domain;
 use crate::vault::{Identity, random_octets};
+
+/// Who will run a new gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunBy {
+    /// Whoever founds it: what is kept lies beside the configuration.
+    Founder,
+    /// `systemd/sealgate.service`, as a user of its own: what is kept lies in its state directory, and secrets stay the
+    /// founder's and are handed over as credentials.
+    Systemd,
+}
+
+/// The unit's `StateDirectory=`.
+const STATE_DIRECTORY: &str = "/var/lib/sealgate";
 
 /// What a new gateway is told.
 #[derive(Debug, Clone)]
 pub struct Foundation {
+    /// Who will run it.
+    pub run_by: RunBy,
     /// The organisation's name.
     pub name: String,
     /// Its mail domain.
     pub domain: Domain,
     /// Where its mail server hands over outgoing mail.
     pub outbound: SocketAddr,
-    /// Where bounces and answers to notices come in.
-    pub inbound: SocketAddr,
+    /// Where bounces and answers to notices come in from outside, if anywhere.
+    pub inbound: Option<SocketAddr>,
     /// Who carries its mail to the internet.
     pub internet: SocketAddr,
     /// Where its own mailboxes live.
@@ -40,10 +58,11 @@ impl Foundation {
     pub fn usual(name: &str, domain: Domain) -> Self {
         let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         Self {
+            run_by: RunBy::Founder,
             name: name.to_owned(),
             domain,
             outbound: local(10_025),
-            inbound: local(10_024),
+            inbound: None,
             internet: local(2_525),
             mail_server: local(10_026),
             portal: local(8_443),
@@ -60,8 +79,19 @@ impl Foundation {
 /// A file cannot be written, or is there already.
 pub fn found(dir: &Path, foundation: &Foundation) -> anyhow::Result<()> {
     let hostname = format!("gw.{}", foundation.domain);
-    for folder in ["keys", "certs", "data"] {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir.join(folder))?;
+    // The service's user reads the file and the certificate; the secrets beside them are private files.
+    let (open, beside) = match foundation.run_by {
+        RunBy::Founder => (0o700, Some("data")),
+        RunBy::Systemd => (0o755, None),
+    };
+    let folder = |path: &Path, mode| {
+        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+        made.with_context(|| path.display().to_string())
+    };
+    folder(dir, open)?;
+    folder(&dir.join("certs"), open)?;
+    for private in ["keys"].into_iter().chain(beside) {
+        folder(&dir.join(private), 0o700)?;
     }
     let identity = Identity::generate()?;
     let text = format!(
@@ -81,15 +111,22 @@ pub fn found(dir: &Path, foundation: &Foundation) -> anyhow::Result<()> {
 }
 
 fn write(path: &Path, octets: &[u8], mode: u32) -> anyhow::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(octets)?;
-    file.sync_all()?;
-    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(())
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(octets)?;
+        file.sync_all()?;
+        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|fault| match fault.kind() {
+        ErrorKind::AlreadyExists => {
+            anyhow!("{} is there already, and a key is never written over: move it away first", path.display())
+        }
+        kind => anyhow!("{}: {kind}", path.display()),
+    })
 }
 
 fn configuration(foundation: &Foundation, hostname: &str) -> String {
-    let Foundation { domain, outbound, inbound, internet, mail_server, portal, control, issuer, .. } = foundation;
+    let Foundation { domain, outbound, internet, mail_server, portal, control, issuer, .. } = foundation;
     let name = toml::Value::String(foundation.name.clone());
     let port = portal.port();
     let department = foundation.department.as_ref().map(|(id, name, address)| {
@@ -97,10 +134,18 @@ fn configuration(foundation: &Foundation, hostname: &str) -> String {
         format!("[[department]]\nid = \"{id}\"\nname = {{ sv = {name}, da = {name}, en = {name} }}\naddress = \"{address}\"\ndefault = true\n\n")
     });
     let department = department.unwrap_or_default();
+    let inbound = foundation.inbound.map(|inbound| {
+        format!("[smtpd.inbound]                      # bounces and answers to notices come in here\nlisten = \"{inbound}\"\n\n")
+    });
+    let inbound = inbound.unwrap_or_default();
+    let (data_dir, vault_key, tls_key, op_secret) = match foundation.run_by {
+        RunBy::Founder => ("data", "keys/vault.key", "certs/gw.key", "keys/op-secret"),
+        RunBy::Systemd => (STATE_DIRECTORY, "credential:vault.key", "credential:tls.key", "credential:op-secret"),
+    };
     format!(
         r#"# Written by `sealgate init`. `sealgate config reference` tells every setting.
 hostname = "{hostname}"
-data_dir = "data"
+data_dir = "{data_dir}"
 
 [organisation]
 name = {name}
@@ -109,20 +154,17 @@ language = "sv"
 
 [tls]
 certificate = "certs/gw.pem"
-key = "certs/gw.key"
+key = "{tls_key}"
 
 [smtpd.outbound]                     # your mail server hands its outgoing mail over here
 listen = "{outbound}"
 
-[smtpd.inbound]                      # bounces and answers to notices come in here
-listen = "{inbound}"
-
-[delivery]
+{inbound}[delivery]
 internet = "smtp://{internet}"   # the host that carries your mail to the internet
 mail_server = "smtp://{mail_server}" # where your own mailboxes live
 
 [vault]
-identity = "keys/vault.key"
+identity = "{vault_key}"
 
 [portal]
 listen = "{portal}"
@@ -136,7 +178,7 @@ id = "eid"
 name = "E-legitimation"
 issuer = "{issuer}"
 client_id = "sealgate"
-client_secret = "keys/op-secret"
+client_secret = "{op_secret}"
 acr_values = ["http://id.elegnamnden.se/loa/1.0/loa3"]
 accept_acr = ["http://id.elegnamnden.se/loa/1.0/loa3"]
 claims = {{ number = "https://id.oidc.se/claim/personalIdentityNumber", name = "name", level = "acr" }}

@@ -52,7 +52,7 @@ impl Gateway {
         let [outbound, inbound, portal, control] = [(); 4].map(|()| free());
         let foundation = Foundation {
             outbound,
-            inbound,
+            inbound: Some(inbound),
             portal,
             control,
             internet,
@@ -65,7 +65,7 @@ impl Gateway {
         Self {
             folder: folder.to_owned(),
             outbound: foundation.outbound,
-            inbound: foundation.inbound,
+            inbound,
             portal: foundation.portal,
             control: foundation.control,
             environment: Vec::new(),
