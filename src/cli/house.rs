@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{self, Files, Settings};
-use crate::control::{Answer, Request, ask, is_running};
+use crate::control::{Answer, Request, ask, is_running, may_ask};
 use crate::daemon::Kept;
 use crate::net::Clock;
 
@@ -24,7 +24,7 @@ pub fn settings(path: &Path) -> Result<Settings, Failure> {
 pub async fn request(path: &Path, request: Request) -> Result<Answer, Failure> {
     let settings = settings(path)?;
     let socket = settings.control_socket();
-    if !is_running(&socket).await && !settings.data_dir.path.exists() {
+    if !may_ask(&socket).await? && !settings.data_dir.path.exists() {
         let text = format!("nothing is kept at {} and no daemon runs", settings.data_dir.path.display());
         return Err(Failure::new(Exit::Unavailable, text));
     }

@@ -220,7 +220,14 @@ fn read_file(path: &Path, written: &str, key: &str, reader: &mut Reader) -> Opti
             return None;
         }
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-            not_found(written, key, reader);
+            match written.strip_prefix("credential:") {
+                Some(name) => reader.fault(
+                    key,
+                    format!("no credential of this name was handed over: {written}"),
+                    format!("write LoadCredential={name}:PATH in the unit"),
+                ),
+                None => not_found(written, key, reader),
+            }
             return None;
         }
         Err(fault) => {

@@ -1,5 +1,6 @@
 //! The command line's end of the control socket.
 
+use std::io;
 use std::path::Path;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -10,6 +11,20 @@ use crate::control::protocol::{Answer, Line, Refusal, Request};
 /// Whether a daemon listens at this socket.
 pub async fn is_running(path: &Path) -> bool {
     UnixStream::connect(path).await.is_ok()
+}
+
+/// Whether a daemon listens at this socket, as far as we may know.
+///
+/// # Errors
+/// We may not open it, whether or not one does.
+pub async fn may_ask(path: &Path) -> Result<bool, Refusal> {
+    match UnixStream::connect(path).await {
+        Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => Err(Refusal::not_permitted(format!(
+            "{} may not be opened: this is for root and for the user the daemon runs as, such as by `sudo -u sealgate`",
+            path.display()
+        ))),
+        connected => Ok(connected.is_ok()),
+    }
 }
 
 /// Asks the running daemon.

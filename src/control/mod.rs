@@ -11,7 +11,7 @@ mod health;
 mod server;
 mod client;
 
-pub use client::{ask, is_running};
+pub use client::{ask, is_running, may_ask};
 pub use desk::Desk;
 pub use health::{Readiness, serve_health};
 pub use protocol::{Answer, Refusal, Request};

@@ -112,7 +112,7 @@ pub struct Answer {
 pub struct Refusal {
     /// What happened and what to do.
     pub text: String,
-    /// 65 bad input, 69 unavailable, 75 try again.
+    /// 65 bad input, 69 unavailable, 75 try again, 77 not permitted.
     pub exit: u8,
 }
 
@@ -136,6 +136,12 @@ impl Refusal {
     #[must_use]
     pub fn bad_input(text: impl Into<String>) -> Self {
         Self { text: text.into(), exit: 65 }
+    }
+
+    /// Who asks may not.
+    #[must_use]
+    pub fn not_permitted(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exit: 77 }
     }
 
     /// The store or the lock does not work now.

@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs::DirBuilder;
 use std::ops::Bound;
-use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +17,7 @@ use crate::store::error::{StoreError, io_fault};
 use crate::store::medium::{Medium, medium_fault};
 use crate::store::migration::{self, VERSION};
 use crate::store::rows::{Change, Row, Rows, Table, Transaction};
+use crate::vault::make_private;
 
 /// Changes that share one sync at most.
 const GROUP: usize = 256;
@@ -48,7 +47,7 @@ impl Embedded {
     /// [`StoreError`]: open elsewhere, written by a newer version, or the medium fails.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|fault| io_fault(&fault))?;
+            make_private(folder).map_err(|fault| io_fault(&fault))?;
         }
         let medium = Arc::new(Medium::open(path)?);
         let (changes, waiting) = mpsc::channel(WAITING);

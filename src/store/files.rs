@@ -12,6 +12,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::net::Time;
 use crate::store::error::{StoreError, io_fault};
+use crate::vault::{give_to_owner_of, make_private};
 
 /// Octets of one part of an upload.
 const PART_OCTETS: usize = 1 << 20;
@@ -104,8 +105,7 @@ impl Files {
     /// # Errors
     /// [`StoreError`] if the folder cannot be made.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|fault| io_fault(&fault))?;
+        make_private(folder).map_err(|fault| io_fault(&fault))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(object_fault)?;
         Ok(Self { folder: folder.to_owned(), store: Arc::new(store) })
     }
@@ -122,6 +122,9 @@ impl Files {
 #[async_trait]
 impl Blobs for Files {
     async fn write(&self, name: &str) -> Result<Box<dyn BlobWriter>, StoreError> {
+        if let Some(shard) = self.path(name).parent() {
+            make_private(shard).map_err(|fault| io_fault(&fault))?;
+        }
         let upload = self.store.put_multipart(&Self::place(name)).await.map_err(object_fault)?;
         Ok(Box::new(FileWriter { upload, pending: Vec::new(), path: self.path(name), folder: self.folder.clone() }))
     }
@@ -181,8 +184,10 @@ impl BlobWriter for FileWriter {
         // The library renames the file into place and syncs nothing: file first, then both folders that name it.
         let (path, folder) = (self.path, self.folder);
         let sync = move || {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-            std::fs::File::open(&path)?.sync_all()?;
+            let file = std::fs::File::open(&path)?;
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+            give_to_owner_of(&folder, &file)?;
+            file.sync_all()?;
             if let Some(parent) = path.parent() {
                 std::fs::File::open(parent)?.sync_all()?;
             }

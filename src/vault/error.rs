@@ -33,8 +33,11 @@ pub enum VaultError {
     #[error("epoch {0} cannot be brought in: it was destroyed here, or is another")]
     EpochIsTaken(u32),
     /// A key file that others can read is no secret.
-    #[error("{0} can be read by others, or is another user's; make it our own and private: chmod 600 {0}")]
+    #[error("{0} can be read by others; make it private: chmod 600 {0}")]
     KeyFileIsReadableByOthers(PathBuf),
+    /// A key file of another user's can be exchanged by that user.
+    #[error("{0} is another user's; give it to root or to the user this runs as")]
+    KeyFileIsAnothers(PathBuf),
     /// A key file cannot be read or written.
     #[error("{path}: {fault}")]
     KeyFile {
@@ -72,6 +75,7 @@ impl VaultError {
             Self::CryptographyFailed
             | Self::KeyFile { .. }
             | Self::KeyFileIsReadableByOthers(_)
+            | Self::KeyFileIsAnothers(_)
             | Self::KeyFileIsMissing(_)
             | Self::KeyFileDoesNotOpen { .. }
             | Self::NoIdentityInFile(_) => true,

@@ -37,8 +37,11 @@ impl IdentitySource {
             Self::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| VaultError::KeyFile {
                     path: PathBuf::from(name),
-                    fault: "no $CREDENTIALS_DIRECTORY: this credential is given by systemd (LoadCredential=)"
-                        .to_owned(),
+                    fault: format!(
+                        "systemd hands this credential to the service alone (no $CREDENTIALS_DIRECTORY here); to use it \
+                         elsewhere, put CREDENTIALS_DIRECTORY=DIR before the command, DIR being the folder that holds \
+                         the file {name}, such as /etc/sealgate/keys"
+                    ),
                 })?;
                 Ok(PathBuf::from(folder).join(name))
             }
@@ -62,10 +65,11 @@ impl IdentitySource {
     }
 }
 
-/// Reads the identities of a file of mode 0600 or stricter: a line each, `#` begins a comment.
+/// Reads the identities of a file of mode 0600 or stricter that is ours or root's: a line each, `#` begins a comment.
+/// Root reads any user's, for it may look at what that user's daemon keeps.
 ///
 /// # Errors
-/// [`VaultError`] if others can read it, if it cannot be read, or if it holds none.
+/// [`VaultError`] if others can read or exchange it, if it cannot be read, or if it holds none.
 pub fn read_identities(path: &Path) -> Result<Vec<Identity>, VaultError> {
     let fault = |fault: std::io::Error| file_fault(path, &fault);
     // The file that is looked at is the file that is read, whatever happens to its name in between.
@@ -73,8 +77,11 @@ pub fn read_identities(path: &Path) -> Result<Vec<Identity>, VaultError> {
     let facts = file.metadata().map_err(fault)?;
     // Who runs us, as the system tells it.
     let us = fs::metadata("/proc/self").map_err(fault)?.uid();
-    if facts.mode() & STRANGERS != 0 || ![0, us].contains(&facts.uid()) {
+    if facts.mode() & STRANGERS != 0 {
         return Err(VaultError::KeyFileIsReadableByOthers(path.to_owned()));
+    }
+    if us != 0 && ![0, us].contains(&facts.uid()) {
+        return Err(VaultError::KeyFileIsAnothers(path.to_owned()));
     }
     read_lines(file, path)
 }

@@ -40,3 +40,5 @@ pub use open::{Plain, UnlockingStream, open_with, open_with_passphrase};
 pub use random::{Token, TokenFault, random_octets};
 pub use rows::RowLocker;
 pub use scrypt::Passphrase;
+
+pub(crate) use key_file::{give_to_owner_of, make_private};

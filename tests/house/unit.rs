@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use sealgate::store::{Blobs, Files};
+
 use crate::running::{free, wait_until};
 
 const UNIT: &str = "systemd/sealgate.service";
@@ -184,4 +186,87 @@ fn what_init_writes_for_the_unit_starts_as_the_services_user() {
     let running = machine.run();
     assert!(machine.path("state/rows.redb").exists());
     drop(running);
+}
+
+#[test]
+fn with_the_daemon_stopped_root_can_work_on_what_its_user_keeps() {
+    if !is_root() {
+        return;
+    }
+    let machine = Machine::found();
+    machine.prepare();
+    let config = machine.path("etc/sealgate.toml");
+    let verb = |words: &[&str]| [words, &["--config", config.to_str().unwrap()]].concat().join(" ");
+    let as_root = |words: &[&str], credentials: Option<PathBuf>| {
+        let mut command = Command::new(machine.program());
+        match credentials {
+            None => command.env_remove("CREDENTIALS_DIRECTORY"),
+            Some(folder) => command.env("CREDENTIALS_DIRECTORY", folder),
+        };
+        command.args(verb(words).split(' ')).output().unwrap()
+    };
+    let running = machine.run();
+    let strange = machine.service(&["queue", "list"]).arg("--json").output().unwrap();
+    assert!(strange.status.success(), "its own user may ask: {}", words(&strange));
+    let stranger = Command::new("setpriv")
+        .args(["--reuid=12345", "--regid=12345", "--clear-groups"])
+        .arg(machine.program())
+        .args(verb(&["queue", "list"]).split(' '))
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let told = words(&stranger);
+    assert_eq!(stranger.status.code(), Some(77), "{told}");
+    assert!(told.contains("control.sock may not be opened: this is for root and for the user"), "{told}");
+    drop(running);
+
+    // Where the key is not at hand, the way to it is told.
+    let told = words(&as_root(&["queue", "list"], None));
+    assert!(told.contains("put CREDENTIALS_DIRECTORY=DIR before the command") && told.contains("vault.key"), "{told}");
+
+    // A key made by root, a file of the user's: what is written stays the user's.
+    let keys = machine.path("etc/keys");
+    for asked in [&["queue", "list"][..], &["key", "rotate", "vault"], &["audit", "verify"]] {
+        let said = as_root(asked, Some(keys.clone()));
+        assert!(said.status.success(), "{asked:?}: {}", words(&said));
+    }
+    let strange = strangers_below(&machine.path("state"));
+    assert!(strange.is_empty(), "not the user's any more: {strange:?}");
+    let text = machine.config().replace("credential:vault.key", machine.path("user.key").to_str().unwrap());
+    std::fs::write(&config, text).unwrap();
+    std::fs::rename(machine.path("credentials/vault.key"), machine.path("user.key")).unwrap();
+    let said = as_root(&["key", "list", "--json"], None);
+    assert!(said.status.success(), "{}", words(&said));
+    assert!(words(&said).contains("\"epoch\": 2"), "{}", words(&said));
+    drop(machine.run());
+
+    // Root may even be the first to open it.
+    std::fs::remove_dir_all(machine.path("state")).unwrap();
+    std::fs::create_dir(machine.path("state")).unwrap();
+    chown(machine.path("state"), Some(USER), Some(USER)).unwrap();
+    assert!(as_root(&["queue", "list"], None).status.success());
+    let blobs = Files::open(&machine.path("state/bodies")).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut blob = blobs.write("abcd").await.unwrap();
+        blob.write(vec![7; 3 << 20]).await.unwrap();
+        blob.finish().await.unwrap();
+    });
+    assert!(machine.path("state/bodies/ab/abcd").exists());
+    assert_eq!(strangers_below(&machine.path("state")), [""; 0]);
+    drop(machine.run());
+}
+
+/// What lies below a folder and is not the service's user's.
+fn strangers_below(folder: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if std::fs::symlink_metadata(&path).unwrap().uid() != USER {
+            found.push(path.display().to_string());
+        }
+        if path.is_dir() {
+            found.extend(strangers_below(&path));
+        }
+    }
+    found
 }
