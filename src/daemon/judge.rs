@@ -9,7 +9,7 @@ use crate::daemon::bind::{numbers, rules};
 use crate::fault::{Fault, Severity};
 use crate::mail::{Address, ReversePath, without};
 use crate::net::Clock;
-use crate::policy::{Explanation, Facts, Place, Protection, Reach, Reader, Rules, judge, serve};
+use crate::policy::{Explanation, Facts, Place, Protection, Reach, Reader, Refusal, Rules, judge, serve};
 
 /// Octets of a message that is explained.
 const MESSAGE_OCTETS: u64 = 256 << 20;
@@ -28,7 +28,7 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
         numbers: numbers(settings),
         refuse_unreachable: settings.policy.unreachable == crate::config::Unreachable::Refuse,
     };
-    let verdict = match judge(&rules, &facts) {
+    let verdict = match admit_sender(settings, from).and_then(|()| judge(&rules, &facts)) {
         Ok(verdict) => verdict,
         Err(refusal) => return Ok(Explanation::refused(to, &facts.subject.text, &refusal)),
     };
@@ -38,6 +38,18 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| from.mailbox().map(ToString::to_string));
     let subject = without(&facts.subject.text, &verdict.removals().subject_tags);
     Ok(Explanation::of(&verdict, &serve(&verdict, &reach), mailbox.as_deref(), &subject))
+}
+
+/// The outbound door asks this before any rule is asked, in the same words (`flow::House`).
+fn admit_sender(settings: &Settings, from: &ReversePath) -> Result<(), Refusal> {
+    match from.mailbox().map(Address::domain).filter(|domain| !settings.organisation.domains.contains(domain)) {
+        None => Ok(()),
+        Some(domain) => Err(Refusal {
+            status: "5.7.1",
+            text: format!("senders of {domain} are not ours"),
+            rule: "smtpd.outbound".to_owned(),
+        }),
+    }
 }
 
 fn facts(settings: &Settings, rules: &Arc<Rules>, from: &ReversePath, to: &[Address], message: &[u8]) -> Facts {
@@ -75,8 +87,7 @@ pub fn run_expectations(file: &str, settings: &Settings, files: Files) -> Vec<Fa
     if matches!(files, Files::Skip) && settings.expect.iter().any(|expect| !expect.message.path.exists()) {
         return faults; // --no-files: the messages are files too
     }
-    for (number, expect) in settings.expect.iter().enumerate() {
-        let key = format!("expect[{number}]");
+    for expect in &settings.expect {
         if let Err(cause) = expectation(settings, expect) {
             let hint = format!(
                 "`sealgate explain --from {} --to {} {}` tells why",
@@ -84,8 +95,8 @@ pub fn run_expectations(file: &str, settings: &Settings, files: Files) -> Vec<Fa
             );
             faults.push(Fault {
                 file: file.to_owned(),
-                line: None,
-                key,
+                line: expect.place.line,
+                key: expect.place.key.clone(),
                 cause: format!("{cause:#}"),
                 hint,
                 severity: Severity::Fault,

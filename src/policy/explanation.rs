@@ -44,7 +44,7 @@ impl Explanation {
             address: address.to_string(),
             protection: Protection::Refuse,
             rule: why.rule.clone(),
-            reasons: vec![format!("the sender is told: {}", why.text)],
+            reasons: vec![format!("the sender is told: 550 {why}")],
             treatment: "refuse",
             certificate: None,
             return_mailbox: None,

@@ -219,6 +219,19 @@ async fn refusals_are_said_at_the_final_dot_or_reported() {
     let two = scene.send(&["a@live.example", "b@live.example"], "[id: 19850101-2382] Hej");
     assert!(two.starts_with("550") && two.contains("one person"), "{two}");
     wait_until("an empty queue", || scene.queue().is_empty());
+
+    let from = "anna@other.example";
+    let mut reader = BufReader::new(TcpStream::connect(scene.gateway.outbound).unwrap());
+    reader.get_mut().write_all(format!("HELO client.example\r\nMAIL FROM:<{from}>\r\n").as_bytes()).unwrap();
+    let door = reader.lines().nth(2).unwrap().unwrap();
+    assert!(door.starts_with("550 5.7.1 "), "{door}");
+    let file = scene.gateway.folder.join("message.eml");
+    std::fs::write(&file, "Subject: Hej\r\n\r\nHej\r\n").unwrap();
+    let explained = ["explain", "--from", from, "--to", "eva@live.example", file.to_str().unwrap()];
+    let explained = &scene.gateway.ask(&explained)["recipients"][0];
+    assert_eq!(explained["treatment"], "refuse");
+    let reason = explained["reasons"][0].as_str().unwrap();
+    assert_eq!(reason, format!("the sender is told: {door}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
