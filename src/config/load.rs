@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::check::check;
 use crate::config::files::{Files, World, check_files};
+use crate::config::meant::check_meaning;
 use crate::config::rules::check_rules;
 use crate::config::served::check_served;
 use crate::config::settings::Settings;
@@ -63,6 +64,7 @@ pub fn parse(file: &str, text: &str, files: Files) -> Result<Loaded, Faults> {
     let read: Option<Settings> = reader.read(text);
     if let Some(settings) = &read {
         check_rules(settings, &mut reader);
+        check_meaning(settings, &mut reader);
         check(settings, &mut reader);
         check_served(settings, &mut reader);
         check_files(settings, &world, &mut reader);

@@ -4,6 +4,7 @@ mod sections;
 mod settings;
 mod check;
 mod rules;
+mod meant;
 mod served;
 mod files;
 mod load;
