@@ -1,5 +1,6 @@
 //! The whole file: the sections put together.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::config::sections::{
@@ -85,6 +86,33 @@ impl Settings {
     #[must_use]
     pub fn default_department(&self) -> Option<&Department> {
         self.department.iter().find(|department| department.default)
+    }
+
+    /// The settings that are not the same in `other`, by their whole names in alphabetical order. What may stand several
+    /// times counts as one: `identity.provider`.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let (ours, theirs) = (self.flat(), other.flat());
+        let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).cloned().collect()
+    }
+
+    fn flat(&self) -> BTreeMap<String, toml::Value> {
+        let mut flat = BTreeMap::new();
+        let mut tables = vec![(String::new(), self.effective())];
+        while let Some((path, value)) = tables.pop() {
+            match value {
+                toml::Value::Table(table) => tables.extend(
+                    table
+                        .into_iter()
+                        .map(|(name, value)| (if path.is_empty() { name } else { format!("{path}.{name}") }, value)),
+                ),
+                value => {
+                    flat.insert(path, value);
+                }
+            }
+        }
+        flat
     }
 
     /// All settings as they are in effect, defaults and all, as TOML with secrets masked: `sealgate config show`.

@@ -58,6 +58,12 @@ impl Server {
         Ok(Self { listener, path: path.to_owned() })
     }
 
+    /// Where the socket is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes requests until the end begins, then removes the socket.
     pub async fn run(self, desk: Arc<Desk>, shutdown: Shutdown) {
         loop {

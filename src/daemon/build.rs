@@ -22,6 +22,7 @@ use crate::telemetry::Metrics;
 
 /// The whole, built and bound; nothing runs yet.
 pub struct Daemon {
+    settings: Settings,
     /// What is kept.
     pub kept: Kept,
     doors: Vec<(&'static str, Door)>,
@@ -37,8 +38,39 @@ pub struct Daemon {
     metrics: Metrics,
 }
 
+/// What only a restart changes: settings, and sections with all below them. `organisation` stands on the portal's pages,
+/// `hostname` is what we call ourselves to other mail servers.
+const FIXED: [&str; 24] = [
+    "control",
+    "data_dir",
+    "delivery",
+    "hostname",
+    "identity",
+    "log",
+    "organisation.contact",
+    "organisation.language",
+    "organisation.name",
+    "organisation.timezone",
+    "organisation.website",
+    "portal",
+    "queue.delay_warning",
+    "queue.maximal_backoff",
+    "queue.minimal_backoff",
+    "smtpd.inbound.listen",
+    "smtpd.inbound.max_sessions",
+    "smtpd.inbound.max_sessions_per_client",
+    "smtpd.outbound.listen",
+    "smtpd.outbound.max_sessions",
+    "smtpd.outbound.max_sessions_per_client",
+    "store",
+    "vault.identity",
+    "vault.recovery",
+];
+
 /// What a reload swaps.
 pub struct Reload {
+    /// As it was when everything was built.
+    started: Settings,
     kept: Kept,
     outbound: Option<SettingsHandle>,
     inbound: Option<SettingsHandle>,
@@ -102,6 +134,7 @@ impl Daemon {
             None => None,
         };
         Ok(Self {
+            settings: settings.clone(),
             kept,
             doors,
             outbound: outbound_handle,
@@ -143,6 +176,7 @@ impl Daemon {
     #[must_use]
     pub fn reload_handle(&self) -> Reload {
         Reload {
+            started: self.settings.clone(),
             kept: self.kept.clone(),
             outbound: self.outbound.clone(),
             inbound: self.inbound.clone(),
@@ -156,14 +190,16 @@ impl Daemon {
     /// An event that says so cannot be written.
     pub async fn start(self, shutdown: &Shutdown) -> anyhow::Result<Arc<Relay>> {
         self.kept.journal.write_with_epochs(Event::new(EventKind::Started).detail(env!("CARGO_PKG_VERSION"))).await?;
-        let head = self.kept.journal.head()?;
-        tracing::info!(audit.events = head.events, audit.head = %head.hex(), "the newest event");
         shutdown
             .spawn(FlowWorker { carrier: self.carrier, schedule: self.kept.schedule.clone() }.run(shutdown.clone()));
         shutdown.spawn(self.delivery.run(shutdown.clone()));
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
+        tracing::info!(door = "control", socket = %self.control.path().display(), "listening");
         shutdown.spawn(self.control.run(Arc::new(self.kept.desk()), shutdown.clone()));
         if let Some(listener) = self.health {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(door = "health", %address, "listening");
+            }
             let (kept, metrics, end) = (Arc::new(self.kept.clone()), self.metrics.clone(), shutdown.clone());
             let (inspector, clock) = (self.kept.inspector.clone(), self.kept.clock.clone());
             shutdown.spawn(async move {
@@ -209,6 +245,20 @@ impl Reload {
             current.replace(newer);
         }
         Ok(())
+    }
+
+    /// The settings that are not what they were at the start, and that [`Reload::apply`] leaves as they were.
+    #[must_use]
+    pub fn left_for_a_restart(&self, settings: &Settings) -> Vec<String> {
+        let tls_comes_or_goes = self.started.tls.is_some() != settings.tls.is_some();
+        let is_fixed = |name: &String| {
+            let within =
+                |outer: &str| name.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            FIXED.into_iter().any(within) || (tls_comes_or_goes && within("tls"))
+        };
+        let mut left = self.started.differences(settings);
+        left.retain(is_fixed);
+        left
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Files};
 use crate::daemon::build::{Daemon, Reload};
+use crate::fault::{Faults, Severity};
 use crate::net::{Clock, Shutdown};
 use crate::records::{Event, EventKind};
 use crate::telemetry::start_log;
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum RunFault {
     /// The configuration has faults, all of them listed.
     #[error("{0}")]
-    Configuration(crate::fault::Faults),
+    Configuration(Faults),
     /// Something could not be opened or bound.
     #[error("{0:#}")]
     Start(#[from] anyhow::Error),
@@ -34,9 +35,7 @@ pub enum RunFault {
 pub async fn run(path: &Path) -> Result<(), RunFault> {
     let loaded = config::load(path, Files::Start).map_err(RunFault::Configuration)?;
     start_log(loaded.settings.log.format);
-    for warning in loaded.warnings.iter() {
-        tracing::warn!("{warning}");
-    }
+    log_faults(&loaded.warnings);
     let mut signals = Signals::listen().context("signals")?;
     let daemon = Daemon::build(&loaded.settings, Clock::System).await?;
     let shutdown = Shutdown::new();
@@ -91,13 +90,36 @@ impl Signals {
 fn reload_from(path: &Path, reload: &Reload) {
     notify(&[NotifyState::Reloading]);
     match config::load(path, Files::Check) {
-        Ok(loaded) => match reload.apply(&loaded.settings) {
-            Ok(()) => tracing::info!("the configuration was read again; listeners and stores stay as they are"),
-            Err(fault) => tracing::error!("nothing was changed: {fault:#}"),
-        },
-        Err(faults) => tracing::error!("nothing was changed:\n{faults}"),
+        Ok(loaded) => {
+            log_faults(&loaded.warnings);
+            match reload.apply(&loaded.settings) {
+                Ok(()) => log_reloaded(&reload.left_for_a_restart(&loaded.settings)),
+                Err(fault) => tracing::error!("nothing was changed: {fault:#}"),
+            }
+        }
+        Err(faults) => {
+            log_faults(&faults);
+            tracing::error!("nothing was changed: the file has faults; the daemon runs on as before");
+        }
     }
     notify(&[NotifyState::Ready]);
+}
+
+fn log_reloaded(left: &[String]) {
+    if left.is_empty() {
+        return tracing::info!("the configuration was read again");
+    }
+    tracing::warn!(settings = left.join(", "), "the configuration was read again; what changed here needs a restart");
+}
+
+/// A line each.
+fn log_faults(faults: &Faults) {
+    for fault in faults.iter() {
+        match fault.severity {
+            Severity::Fault => tracing::error!(hint = fault.hint, "{}", fault.in_one_line()),
+            Severity::Warning => tracing::warn!(hint = fault.hint, "{}", fault.in_one_line()),
+        }
+    }
 }
 
 /// Tells systemd that we live, twice as often as it wants to hear it.

@@ -126,6 +126,16 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// Place, key and cause in one line, for a log that tells severity and hint by itself.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let key = if self.key.is_empty() { String::new() } else { format!("{}: ", self.key) };
+        format!("{}{line}: {key}{}", self.file, self.cause)
+    }
+}
+
 /// One fault after the other, then how many there are, without a line end at the last. Empty if there are none.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

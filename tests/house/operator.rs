@@ -245,13 +245,34 @@ async fn a_reload_swaps_the_rules_and_a_faulty_file_changes_nothing() {
     std::fs::write(scene.gateway.config(), config.replace("protect = \"refuse\"", "protect = \"refus\"")).unwrap();
     reload();
     wait_until("the word that nothing was changed", || log().contains("nothing was changed"));
+    let line = |words: &str| log().lines().find(|line| line.contains(words)).map(str::to_owned).unwrap_or_default();
+    let fault = line("not a word known here");
+    assert!(fault.contains("ERROR") && fault.contains("protect: ") && fault.contains("hint=\"write one of"), "{fault}");
+    assert!(!log().contains("nothing started") && !log().contains("warning:"), "{}", log());
+    assert!(line("mail for organisation.domains").contains("WARN"), "{}", log());
     assert!(scene.send(&["boss@rival.example"], "Hej").starts_with("550"));
 
     std::fs::write(scene.gateway.config(), config.replace("rival.example", "enemy.example")).unwrap();
     reload();
     wait_until("the new rules", || log().contains("was read again"));
+    assert!(line("was read again").contains("INFO") && !log().contains("needs a restart"), "{}", log());
     id_in(&scene.send(&["boss@rival.example"], "Hej"));
     assert!(scene.send(&["boss@enemy.example"], "Hej").starts_with("550"));
+
+    let moved = config.replace(&scene.gateway.outbound.to_string(), &free().to_string());
+    let moved = moved + "\n[log]\nformat = \"json\"\n";
+    std::fs::write(scene.gateway.config(), moved).unwrap();
+    reload();
+    wait_until("what stays as it was", || log().contains("needs a restart"));
+    let said = line("needs a restart");
+    assert!(said.contains("settings=\"log.format, smtpd.outbound.listen\"") && said.contains("WARN"), "{said}");
+
+    // Said once each at the start.
+    assert_eq!(log().matches("audit.head=").count(), 1);
+    for door in ["outbound", "inbound", "portal", "control", "health"] {
+        let of_door = |line: &&str| line.contains("listening") && line.contains(&format!("door=\"{door}\""));
+        assert_eq!(log().lines().filter(of_door).count(), 1, "{door}: {}", log());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
