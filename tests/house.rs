@@ -31,6 +31,8 @@ mod postfix;
 mod route;
 #[path = "house/crash.rs"]
 mod crash;
+#[path = "house/command.rs"]
+mod command;
 #[path = "house/unit.rs"]
 mod unit;
 #[path = "house/operator.rs"]

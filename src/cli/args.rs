@@ -13,7 +13,7 @@ pub struct Cli {
     /// The configuration file [default: /etc/sealgate/sealgate.toml, then conf/sealgate.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// One JSON object or array on standard output
+    /// One JSON object or array on standard output, from whatever lists or shows something
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do
@@ -26,7 +26,7 @@ pub struct Cli {
 pub enum Verb {
     /// Run the daemon in the foreground
     Run {
-        /// Which parts to run, comma separated: smtpd, portal, delivery [default: all that are configured]
+        /// Which parts to run, comma separated: smtpd, portal, delivery, control [default: all that are configured]
         #[arg(long, value_delimiter = ',', value_name = "ROLE")]
         roles: Vec<String>,
     },
@@ -123,7 +123,7 @@ pub struct Explain {
     /// Envelope recipient; may stand several times
     #[arg(long, value_name = "B", required = true)]
     pub to: Vec<String>,
-    /// The message
+    /// The message; - for standard input
     #[arg(value_name = "MESSAGE.eml")]
     pub message: PathBuf,
 }

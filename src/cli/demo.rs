@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 
 use crate::cli::exit::{Exit, Failure};
+use crate::demo::{self, Place};
 
 pub async fn demo(once: bool, dir: Option<PathBuf>) -> Result<(), Failure> {
-    crate::demo::run(once, dir)
-        .await
-        .map_err(|fault| Failure::new(Exit::Software, format!("the demo stopped: {fault:#}")))
+    let place = match dir {
+        Some(dir) => Place::at(&dir),
+        None => Place::fresh(),
+    };
+    let place = place.map_err(|fault| Failure::new(Exit::CannotCreate, format!("{fault:#}")))?;
+    demo::run(once, place).await.map_err(|fault| Failure::new(Exit::Software, format!("the demo stopped: {fault:#}")))
 }

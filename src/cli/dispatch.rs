@@ -20,6 +20,7 @@ use crate::cli::recipient;
 use crate::cli::run;
 use crate::cli::settings;
 use crate::config;
+use crate::fault::told;
 
 /// Reads the words, does what they say, tells how it ended.
 #[must_use]
@@ -49,6 +50,12 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let path = config::find(cli.config);
     let json = cli.json;
+    if json && let Some(verb) = without_json(&cli.verb) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("--json is for what lists or shows something; `{verb}` does not"),
+        ));
+    }
     match cli.verb {
         Verb::Run { roles } => run::run(&path, &roles).await,
         Verb::Check { no_files } => check::check(&path, no_files, json),
@@ -62,7 +69,10 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Verb::Audit(verb) => audit::audit(&path, &verb, json).await,
         Verb::Config(verb) => settings::show(&path, &verb, json),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sealgate", &mut std::io::stdout());
+            // In memory first: the library panics where a reader goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sealgate", &mut script);
+            print::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
         Verb::Man { dir } => manual(&dir),
@@ -72,10 +82,22 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     }
 }
 
+/// The verb's name, if it has nothing that could be said in JSON.
+fn without_json(verb: &Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Run { .. } => Some("run"),
+        Verb::Init { .. } => Some("init"),
+        Verb::Demo { .. } => Some("demo"),
+        Verb::Completions { .. } => Some("completions"),
+        Verb::Man { .. } => Some("man"),
+        _ => None,
+    }
+}
+
 fn manual(dir: &Path) -> Result<(), Failure> {
     let write = || {
         std::fs::create_dir_all(dir)?;
         clap_mangen::generate_to(Cli::command(), dir)
     };
-    write().map_err(|fault: std::io::Error| Failure::new(Exit::CannotCreate, format!("{}: {fault}", dir.display())))
+    write().map_err(|fault: std::io::Error| Failure::new(Exit::CannotCreate, told(dir, &fault)))
 }

@@ -1,5 +1,6 @@
 //! `sealgate explain`.
 
+use std::io;
 use std::path::Path;
 
 use crate::cli::args::Explain;
@@ -19,8 +20,12 @@ pub fn explain(path: &Path, words: &Explain, json: bool) -> Result<(), Failure> 
         text => ReversePath::Mailbox(address(text)?),
     };
     let to = words.to.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
-    let message =
-        daemon::read_message(&words.message).map_err(|fault| Failure::new(Exit::BadInput, format!("{fault:#}")))?;
+    let message = if words.message == Path::new("-") {
+        daemon::read_message_from(io::stdin().lock(), Path::new("standard input"))
+    } else {
+        daemon::read_message(&words.message)
+    };
+    let message = message.map_err(|fault| Failure::new(Exit::BadInput, format!("{fault:#}")))?;
     let explanation = daemon::explain(&settings, &from, &to, &message)
         .map_err(|fault| Failure::new(Exit::Config, format!("{fault:#}")))?;
     if json {

@@ -14,6 +14,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::house::request;
 use crate::cli::print::{self, field};
 use crate::control::Request;
+use crate::fault::told;
 
 pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
     match verb {
@@ -55,6 +56,11 @@ pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
             for file in files {
                 write(dir, file)?;
             }
+            if json {
+                let names: Vec<String> = files.iter().map(|file| field(file, "name")).collect();
+                print::json(&serde_json::json!({ "files": names }));
+                return Ok(());
+            }
             print::line(&format!(
                 "wrote {} locked files to {}: keep them apart from backups",
                 files.len(),
@@ -67,7 +73,7 @@ pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
 
 fn write(dir: &Path, file: &Value) -> Result<(), Failure> {
     let fault = |text: String| Failure::new(Exit::CannotCreate, text);
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|f| fault(format!("{}: {f}", dir.display())))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|f| fault(told(dir, &f)))?;
     let name = field(file, "name");
     // The daemon names them; a name that would leave the directory is none of its.
     let is_plain =
@@ -81,5 +87,5 @@ fn write(dir: &Path, file: &Value) -> Result<(), Failure> {
         .mode(0o600)
         .open(&path)
         .and_then(|mut file| file.write_all(&octets));
-    written.map_err(|f| fault(format!("{}: {f}", path.display())))
+    written.map_err(|f| fault(told(&path, &f)))
 }

@@ -12,6 +12,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::house::request;
 use crate::cli::print::{self, field};
 use crate::control::Request;
+use crate::fault::told;
 
 pub async fn message(path: &Path, verb: &Message, json: bool) -> Result<(), Failure> {
     let asked = match verb {
@@ -53,7 +54,7 @@ fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(octets));
-    written.map_err(|fault| Failure::new(Exit::CannotCreate, format!("{}: {fault}", path.display())))
+    written.map_err(|fault| Failure::new(Exit::CannotCreate, told(path, &fault)))
 }
 
 fn list(value: &Value) {

@@ -10,6 +10,10 @@ use crate::config;
 
 pub fn show(path: &Path, verb: &Config, json: bool) -> Result<(), Failure> {
     match verb {
+        Config::Reference if json => {
+            print::json(&config::reference_value());
+            Ok(())
+        }
         Config::Reference => {
             print::line(config::reference().trim_end());
             Ok(())

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::config::check::listeners;
 use crate::config::sections::Tls;
 use crate::config::settings::Settings;
-use crate::fault::{Reader, Secret};
+use crate::fault::{Reader, Secret, why};
 use crate::net::Time;
 use crate::vault::Identity;
 
@@ -244,7 +244,7 @@ fn not_found(written: &str, key: &str, reader: &mut Reader) {
 
 fn unreadable(written: &str, fault: &io::Error, key: &str, reader: &mut Reader) {
     let hint = "the user the daemon runs as must be able to read it";
-    reader.fault(key, format!("cannot be read: {written}: {}", fault.kind()), hint);
+    reader.fault(key, format!("cannot be read: {written}: {}", why(fault)), hint);
 }
 
 /// `data_dir`, or the folder it will be made in, must take files of ours.

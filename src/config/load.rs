@@ -1,6 +1,7 @@
 //! Reading the configuration: the file, the text, the whole with all its faults.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::config::check::check;
@@ -9,7 +10,7 @@ use crate::config::meant::check_meaning;
 use crate::config::rules::check_rules;
 use crate::config::served::check_served;
 use crate::config::settings::Settings;
-use crate::fault::{Faults, Reader};
+use crate::fault::{Fault, Faults, Reader, Severity, why};
 use crate::net::Clock;
 
 /// Where the configuration is looked for when nobody says.
@@ -44,10 +45,10 @@ pub fn load(path: &Path, files: Files) -> Result<Loaded, Faults> {
     let file = path.display().to_string();
     match read(path) {
         Ok(text) => parse(&file, &text, files),
-        Err((cause, hint)) => {
-            let mut reader = Reader::new(&file, "");
-            reader.fault("", cause, hint);
-            Err(reader.into_faults())
+        Err(Unread { line, cause, hint }) => {
+            let fault =
+                Fault { file, line, key: String::new(), cause, hint: hint.to_owned(), severity: Severity::Fault };
+            Err([fault].into_iter().collect())
         }
     }
 }
@@ -77,12 +78,30 @@ pub fn parse(file: &str, text: &str, files: Files) -> Result<Loaded, Faults> {
     }
 }
 
-fn read(path: &Path) -> Result<String, (String, &'static str)> {
-    const NAME_ONE: &str = "name one with --config FILE; `sealgate init DIR` writes one to begin with";
-    let size = fs::metadata(path).map_err(|fault| (format!("cannot be read: {}", fault.kind()), NAME_ONE))?.len();
-    if size > FILE_OCTETS {
-        return Err(("larger than 4 MiB".to_owned(), "this is no configuration"));
+/// Why a file is no text.
+struct Unread {
+    line: Option<usize>,
+    cause: String,
+    hint: &'static str,
+}
+
+fn read(path: &Path) -> Result<String, Unread> {
+    let unread = |line, cause: &str, hint| Unread { line, cause: cause.to_owned(), hint };
+    let unreadable = |fault: std::io::Error| match fault.kind() {
+        ErrorKind::PermissionDenied => unread(None, "cannot be read: permission denied", "its user, or root, may"),
+        _ => unread(
+            None,
+            &format!("cannot be read: {}", why(&fault)),
+            "name one with --config FILE; `sealgate init DIR` writes one to begin with",
+        ),
+    };
+    if fs::metadata(path).map_err(unreadable)?.len() > FILE_OCTETS {
+        return Err(unread(None, "larger than 4 MiB", "this is no configuration"));
     }
-    let octets = fs::read(path).map_err(|fault| (format!("cannot be read: {}", fault.kind()), NAME_ONE))?;
-    String::from_utf8(octets).map_err(|_| ("not UTF-8".to_owned(), "TOML is written in UTF-8"))
+    let octets = fs::read(path).map_err(unreadable)?;
+    String::from_utf8(octets).map_err(|fault| {
+        let sound = fault.as_bytes().iter().take(fault.utf8_error().valid_up_to());
+        let line = sound.filter(|octet| **octet == b'\n').count() + 1;
+        unread(Some(line), "not UTF-8", "TOML is written in UTF-8")
+    })
 }

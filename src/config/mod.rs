@@ -12,7 +12,7 @@ mod reference;
 
 pub use files::Files;
 pub use load::{Loaded, USUAL_PLACES, find, load, parse};
-pub use reference::{reference, reference_page};
+pub use reference::{reference, reference_page, reference_value};
 pub use sections::{
     AgeRecipient, AgeRecipientFault, BlobStore, ChannelName, ChoosableBy, Claims, Condition, ConditionFault, Content,
     Control, Deliver, DeliverFault, Delivery, Department, Dkim, Expect, Grants, HeaderField, HeaderFieldFault,

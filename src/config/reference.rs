@@ -27,6 +27,25 @@ pub fn reference() -> String {
     out.trim_start().lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
 }
 
+/// The same as an array: `sealgate config reference --json`.
+#[must_use]
+pub fn reference_value() -> serde_json::Value {
+    let of_section = |(path, keys): (String, Keys)| {
+        let section = (!path.is_empty()).then(|| header(&path, &keys));
+        keys.keys.iter().filter(|key| (key.below)().is_none()).map(move |key| {
+            serde_json::json!({
+                "section": section,
+                "setting": key.name(),
+                "default": key.default,
+                "required": key.is_required(),
+                "meaning": key.meaning.trim(),
+                "form": (key.form)(),
+            })
+        })
+    };
+    sections().into_iter().flat_map(of_section).collect()
+}
+
 /// The same as a page: `docs/config.md`.
 #[must_use]
 pub fn reference_page() -> String {
@@ -44,8 +63,8 @@ pub fn reference_page() -> String {
         for key in keys.keys.iter().filter(|key| (key.below)().is_none()) {
             let default = match key.default {
                 Some(default) => format!("`{default}`"),
-                None if (key.optional)() => "–".to_owned(),
-                None => "**required**".to_owned(),
+                None if key.is_required() => "**required**".to_owned(),
+                None => "–".to_owned(),
             };
             let cell = |text: &str| text.trim().replace('|', "\\|");
             let _ = writeln!(
@@ -93,7 +112,7 @@ fn header(path: &str, keys: &Keys) -> String {
 
 fn necessity(key: &Key) -> &'static str {
     match key.default {
-        None if !(key.optional)() => "Required: ",
+        None if key.is_required() => "Required: ",
         None => "Optional: ",
         Some(_) => "Default below; else ",
     }

@@ -108,9 +108,24 @@ fn check_name(kind: &str, known: Option<&[&str]>, name: &str, key: &str, reader:
     };
     let hint = match nearest(name, known.iter().copied()) {
         Some(word) => format!("did you mean {word:?}?"),
-        None => format!("name one of {known:?}"),
+        None => one_of(known),
     };
     reader.fault(key, format!("there is no {kind} of this name: {name:?}"), hint);
+}
+
+/// What could be named instead: each once, in the order of the file.
+fn one_of(known: &[&str]) -> String {
+    let mut told: Vec<&str> = Vec::new();
+    for name in known {
+        if !told.iter().any(|each| each.eq_ignore_ascii_case(name)) {
+            told.push(name);
+        }
+    }
+    match told.as_slice() {
+        [] => "there is none: write one first".to_owned(),
+        [only] => format!("the only one is \"{only}\""),
+        several => format!("there are \"{}\"", several.join("\", \"")),
+    }
 }
 
 /// A condition says one thing, or puts others together. The one that stands at `if` may also say nothing.

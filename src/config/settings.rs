@@ -7,7 +7,7 @@ use crate::config::sections::{
     Control, Delivery, Department, Dkim, Expect, Identity, Imapd, Log, Notify, Organisation, OwnCertificate, Policy,
     Portal, Queue, Rule, Sender, Smtpd, Store, Tls, Trust, Tunnel, Vault,
 };
-use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
+use crate::fault::{At, FilePath, FolderPath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 use crate::mail::Domain;
 
 settings! {
@@ -16,7 +16,7 @@ settings! {
         /// Our name to other mail servers: EHLO, `Received`, `Message-ID`, and the domain of our service addresses.
         hostname: Domain,
         /// Where everything we keep is kept; ours alone.
-        data_dir: FilePath = "/var/lib/sealgate",
+        data_dir: FolderPath = "/var/lib/sealgate",
         /// Whose gateway this is.
         organisation: Organisation,
         /// Our certificate.

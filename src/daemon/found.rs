@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
+use crate::fault::told;
 use crate::mail::Domain;
 use crate::vault::{Identity, random_octets};
 
@@ -86,7 +87,7 @@ pub fn found(dir: &Path, foundation: &Foundation) -> anyhow::Result<()> {
     };
     let folder = |path: &Path, mode| {
         let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-        made.with_context(|| path.display().to_string())
+        made.map_err(|fault| anyhow!(told(path, &fault)))
     };
     folder(dir, open)?;
     folder(&dir.join("certs"), open)?;
@@ -107,7 +108,7 @@ pub fn found(dir: &Path, foundation: &Foundation) -> anyhow::Result<()> {
         rcgen::generate_simple_self_signed(vec![hostname.clone(), "localhost".to_owned(), "127.0.0.1".to_owned()])?;
     write(&dir.join("certs/gw.pem"), certificate.cert.pem().as_bytes(), 0o644)?;
     write(&dir.join("certs/gw.key"), certificate.signing_key.serialize_pem().as_bytes(), 0o600)?;
-    write(&dir.join("sealgate.toml"), configuration(foundation, &hostname).as_bytes(), 0o644)
+    write(&dir.join("sealgate.toml"), configuration(foundation).as_bytes(), 0o644)
 }
 
 fn write(path: &Path, octets: &[u8], mode: u32) -> anyhow::Result<()> {
@@ -121,11 +122,14 @@ fn write(path: &Path, octets: &[u8], mode: u32) -> anyhow::Result<()> {
         ErrorKind::AlreadyExists => {
             anyhow!("{} is there already, and a key is never written over: move it away first", path.display())
         }
-        kind => anyhow!("{}: {kind}", path.display()),
+        _ => anyhow!(told(path, &fault)),
     })
 }
 
-fn configuration(foundation: &Foundation, hostname: &str) -> String {
+/// The configuration alone: `sealgate.toml`.
+#[must_use]
+pub fn configuration(foundation: &Foundation) -> String {
+    let hostname = format!("gw.{}", foundation.domain);
     let Foundation { domain, outbound, internet, mail_server, portal, control, issuer, .. } = foundation;
     let name = toml::Value::String(foundation.name.clone());
     let port = portal.port();

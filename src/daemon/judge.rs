@@ -1,12 +1,13 @@
 //! What would happen to a message, without doing it: `explain`, and the rule tests of `check`.
 
+use std::io::Read;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::config::{Files, Settings};
 use crate::daemon::bind::{numbers, rules};
-use crate::fault::{Fault, Severity};
+use crate::fault::{Fault, Severity, told};
 use crate::mail::{Address, ReversePath, without};
 use crate::net::Clock;
 use crate::policy::{Explanation, Facts, Place, Protection, Reach, Reader, Refusal, Rules, judge, serve};
@@ -131,7 +132,18 @@ fn expectation(settings: &Settings, expect: &crate::config::Expect) -> anyhow::R
 /// # Errors
 /// It cannot be read, or is too large.
 pub fn read_message(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
-    let length = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
-    anyhow::ensure!(length <= MESSAGE_OCTETS, "{}: larger than {MESSAGE_OCTETS} octets", path.display());
-    std::fs::read(path).with_context(|| path.display().to_string())
+    let file = std::fs::File::open(path).map_err(|fault| anyhow!(told(path, &fault)))?;
+    read_message_from(file, path)
+}
+
+/// A message from an open file or standard input, within bounds; `name` is what it is called.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub fn read_message_from(source: impl Read, name: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    let read = source.take(MESSAGE_OCTETS + 1).read_to_end(&mut message);
+    read.map_err(|fault| anyhow!(told(name, &fault)))?;
+    anyhow::ensure!(message.len() as u64 <= MESSAGE_OCTETS, "{}: larger than {MESSAGE_OCTETS} octets", name.display());
+    Ok(message)
 }

@@ -11,4 +11,4 @@ mod walk;
 mod run;
 
 pub use op::{LEVEL, Misdeed, NUMBER_CLAIM, Op, Person};
-pub use run::run;
+pub use run::{Place, run};

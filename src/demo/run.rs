@@ -4,29 +4,24 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{anyhow, ensure};
+
 use crate::demo::provider_page::serve;
 use crate::demo::scene::Scene;
 use crate::demo::walk::walk;
+use crate::fault::told;
 use crate::net::Shutdown;
 
 /// How long the parts may take to come to an end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs the demo: below `dir`, or in a directory of its own that is removed afterwards. With `once` it ends after the
-/// walk.
+/// Runs the demo in its place. With `once` it ends after the walk.
 ///
 /// # Errors
 /// The first step that did not hold.
-pub async fn run(once: bool, dir: Option<PathBuf>) -> anyhow::Result<()> {
-    let own = match dir {
-        Some(dir) => {
-            std::fs::create_dir_all(&dir)?;
-            Place { path: std::fs::canonicalize(dir)?, is_ours: false }
-        }
-        None => Place::fresh()?,
-    };
+pub async fn run(once: bool, place: Place) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
-    let outcome = in_place(once, &own.path, &shutdown).await;
+    let outcome = in_place(once, &place.path, &shutdown).await;
     shutdown.begin();
     shutdown.finished(PATIENCE).await;
     outcome
@@ -66,9 +61,15 @@ async fn in_place(once: bool, dir: &Path, shutdown: &Shutdown) -> anyhow::Result
     say("");
     say("Send a message of your own:");
     say(&format!(
-        "  printf 'From: anna.berg@sundby.example\\nTo: eva@live.example\\nSubject: [sikker] Hello\\n\\nOnly for you.\\n' | curl -s smtp://{} --mail-from anna.berg@sundby.example --mail-rcpt eva@live.example --upload-file - --crlf",
+        "  printf 'From: anna.berg@sundby.example\\nTo: eva@live.example\\nSubject: [sikker] Hello\\n\\nOnly for you.\\n' | curl -s smtp://{} --mail-from anna.berg@sundby.example --mail-rcpt eva@live.example --upload-file - --crlf -v 2>&1 | grep queued",
         scene.sundby.outbound
     ));
+    say("");
+    say("See what became of it, by the id it was queued as:");
+    let program = std::env::current_exe().unwrap_or_else(|_| "sealgate".into());
+    for verb in ["message list", "message trace ID", "queue list", "audit verify"] {
+        say(&format!("  {} --config {} {verb}", program.display(), scene.sundby.dir.join("sealgate.toml").display()));
+    }
     say("");
     say("Ctrl-C ends it.");
     tokio::signal::ctrl_c().await?;
@@ -80,14 +81,40 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// Where the demo keeps everything.
-struct Place {
+/// In a folder that a demo may write into.
+const MARK: &str = "made-by-sealgate-demo";
+
+/// Where a demo keeps everything.
+pub struct Place {
     path: PathBuf,
     is_ours: bool,
 }
 
 impl Place {
-    fn fresh() -> anyhow::Result<Self> {
+    /// A folder somebody named: one that is not there or empty, or that an earlier demo made. What stands anywhere else
+    /// is not the demo's to change.
+    ///
+    /// # Errors
+    /// It is another folder, or cannot be made.
+    pub fn at(dir: &Path) -> anyhow::Result<Self> {
+        let prepare = || {
+            std::fs::create_dir_all(dir)?;
+            let is_new = std::fs::read_dir(dir)?.next().is_none();
+            if is_new {
+                std::fs::write(dir.join(MARK), "")?;
+            }
+            Ok((std::fs::canonicalize(dir)?, is_new || dir.join(MARK).exists()))
+        };
+        let (path, may) = prepare().map_err(|fault: std::io::Error| anyhow!(told(dir, &fault)))?;
+        ensure!(may, "{}: neither empty nor made by a demo; name another folder", dir.display());
+        Ok(Self { path, is_ours: false })
+    }
+
+    /// A folder of its own, removed afterwards.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn fresh() -> anyhow::Result<Self> {
         let random: String = crate::vault::random_octets::<6>()?.iter().map(|octet| format!("{octet:02x}")).collect();
         let path = std::env::temp_dir().join(format!("sealgate-demo-{random}"));
         std::fs::create_dir(&path)?;

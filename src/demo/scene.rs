@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 
 use crate::config::{self, Files};
-use crate::daemon::{Daemon, Foundation, Kept, found};
+use crate::daemon::{Daemon, Foundation, Kept, configuration, found};
 use crate::delivery::{
     Contents, Destination, Dispatch, InMemory, Outcome, Passage, Relay, Settings as DeliverySettings, Transport,
 };
@@ -84,7 +84,11 @@ impl Raising<'_> {
             department: Some(("bygg".to_owned(), "Bygglov".to_owned(), format!("bygg@{}", self.domain))),
             ..Foundation::usual(self.name, self.domain.parse()?)
         };
-        if !dir.join("sealgate.toml").exists() {
+        let file = dir.join("sealgate.toml");
+        if file.exists() {
+            // What an earlier demo kept; its ports are nobody's any more.
+            std::fs::write(file, configuration(&foundation))?;
+        } else {
             found(&dir, &foundation)?;
         }
         std::fs::write(dir.join("keys/op-secret"), self.secret)?;

@@ -36,6 +36,13 @@ impl Key {
     pub fn name(&self) -> &'static str {
         plain_name(self.name)
     }
+
+    /// Whether it must be written. Lists that may be empty as far as their type knows say "At least one." in their
+    /// meaning if they may not.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.default.is_none() && (!(self.optional)() || self.meaning.contains("At least one."))
+    }
 }
 
 /// A field's name as the file has it.

@@ -5,6 +5,7 @@
 //! Nothing here opens a file.
 
 mod found;
+mod told;
 mod nearest;
 mod key;
 mod reader;
@@ -20,11 +21,12 @@ mod declare;
 pub use found::{Fault, Faults, Severity};
 pub use key::{Key, Keys};
 pub use network::{Network, NetworkFault};
-pub use place::{FilePath, Secret};
+pub use place::{FilePath, FolderPath, Secret};
 pub use quantity::{Size, SizeFault, read_duration, write_duration};
 pub use reader::{At, Place, Reader, Value};
 pub use section::Section;
 pub use setting::{Setting, TextSetting, UnknownWord};
+pub use told::{told, why};
 pub use url::{Host, Url, UrlFault};
 
 pub(crate) use declare::{settings, words};

@@ -15,6 +15,15 @@ pub struct FilePath {
     pub path: PathBuf,
 }
 
+/// A folder the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderPath {
+    /// As it was written.
+    pub written: String,
+    /// From where the program stands.
+    pub path: PathBuf,
+}
+
 /// Where a secret is. Secrets never stand in the configuration itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
@@ -62,6 +71,24 @@ impl Setting for FilePath {
 
     fn stand_in() -> Option<Self> {
         Some(Self { written: String::new(), path: PathBuf::new() })
+    }
+}
+
+impl Setting for FolderPath {
+    fn form() -> String {
+        "a folder's path, relative to this file".to_owned()
+    }
+
+    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
+        FilePath::read(value, at).map(|FilePath { written, path }| Self { written, path })
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::String(self.written.clone()))
+    }
+
+    fn stand_in() -> Option<Self> {
+        FilePath::stand_in().map(|FilePath { written, path }| Self { written, path })
     }
 }
 

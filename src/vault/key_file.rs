@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
+use crate::fault::why;
 use crate::vault::error::VaultError;
 
 /// Makes a private folder and those above it, so that a power cut does not take it away with what is written into it.
@@ -113,7 +114,7 @@ fn sync(folder: &Path) -> Result<()> {
 
 /// The fault with the file it is about.
 pub(crate) fn file_fault(path: &Path, fault: &std::io::Error) -> VaultError {
-    VaultError::KeyFile { path: path.to_owned(), fault: fault.to_string() }
+    VaultError::KeyFile { path: path.to_owned(), fault: why(fault) }
 }
 
 #[cfg(test)]

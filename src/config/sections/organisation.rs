@@ -12,7 +12,7 @@ settings! {
     pub struct Organisation {
         /// The name people know, shown in every notice and on every page.
         name: String,
-        /// The mail domains that are ours, at least one. Mail from them may leave by the outbound door; mail to them goes to `delivery.mail_server`.
+        /// The mail domains that are ours. At least one. Mail from them may leave by the outbound door; mail to them goes to `delivery.mail_server`.
         domains: Vec<Domain>,
         /// Organisation number, CVR number or the like, shown so that recipients can check who writes.
         number: Option<String>,

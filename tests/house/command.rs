@@ -1,0 +1,138 @@
+//! The command line as a newcomer meets it: what it prints, refuses and reads.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn sealgate(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+fn run(words: &[&str]) -> (Option<i32>, String, String) {
+    told(sealgate(words).output().unwrap())
+}
+
+fn told(output: Output) -> (Option<i32>, String, String) {
+    let text = |octets| String::from_utf8(octets).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// A fresh configuration in this folder; its path.
+fn founded(folder: &Path) -> String {
+    let (code, _, told) = run(&["init", folder.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{told}");
+    folder.join("sealgate.toml").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_every_printing_command_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    for words in [
+        &["completions", "bash"][..],
+        &["completions", "zsh"],
+        &["config", "reference"],
+        &["config", "reference", "--json"],
+        &["config", "show", "--config", &config],
+        &["check", "--config", &config],
+        &["queue", "list", "--json", "--config", &config],
+        &["--help"],
+        &["--version"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = sealgate(words).stdout(writer).output().unwrap();
+        let (code, _, said) = told(output);
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{words:?}");
+    }
+}
+
+#[test]
+fn json_is_honoured_or_refused() {
+    let (code, reference, _) = run(&["config", "reference", "--json"]);
+    assert_eq!(code, Some(0));
+    let reference: Vec<serde_json::Value> = serde_json::from_str(&reference).unwrap();
+    let of = |section: &str, setting: &str| {
+        let found = reference.iter().find(|each| {
+            each["section"].as_str().unwrap_or_default() == section && each["setting"].as_str() == Some(setting)
+        });
+        found.unwrap_or_else(|| panic!("{section} {setting}")).clone()
+    };
+    assert_eq!(of("", "hostname")["required"], true);
+    assert_eq!(of("[organisation]", "domains")["required"], true);
+    assert_eq!(of("[[identity.provider]]", "accept_acr")["required"], true);
+    assert_eq!(of("[[identity.provider]]", "acr_values")["required"], false);
+    assert_eq!(of("[portal]", "retention")["default"], "\"30d\"");
+    for words in [&["demo", "--json"][..], &["completions", "bash", "--json"], &["run", "--json"]] {
+        let (code, said, fault) = run(words);
+        assert_eq!((code, said.as_str()), (Some(64), ""), "{words:?}");
+        assert!(fault.contains("--json is for what lists or shows something"), "{fault}");
+    }
+}
+
+#[test]
+fn what_init_writes_is_found_sound_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    let (code, said, fault) = run(&["check", "--config", &config]);
+    assert_eq!((code, said, fault.as_str()), (Some(0), format!("{config} is sound\n"), ""));
+    // A key that is there is never written over.
+    std::fs::remove_file(&config).unwrap();
+    let (code, _, fault) = run(&["init", folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(73));
+    assert!(fault.contains("keys/vault.key is there already") && !fault.contains("os error"), "{fault}");
+}
+
+#[test]
+fn a_demo_writes_into_no_folder_of_somebody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    let before = std::fs::read(&config).unwrap();
+    let (code, said, fault) = run(&["demo", "--once", "--dir", folder.path().to_str().unwrap()]);
+    assert_eq!((code, said.as_str()), (Some(73), ""));
+    assert!(fault.contains("neither empty nor made by a demo"), "{fault}");
+    assert_eq!(std::fs::read(&config).unwrap(), before);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "sealgate.toml, keys, certs, data");
+}
+
+#[test]
+fn a_message_is_explained_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    let words = ["explain", "--json", "--from", "anna@sundby.example", "--to", "eva@live.example", "--config", &config];
+    let mut child = sealgate(&words).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"Subject: [sikker] Hej\r\n\r\nHej\r\n").unwrap();
+    let (code, said, _) = told(child.wait_with_output().unwrap());
+    assert_eq!(code, Some(0));
+    let explained: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(explained["recipients"][0]["treatment"], "pickup");
+    let missing = folder.path().join("none.eml");
+    let (code, _, fault) = run(&[&words[..], &[missing.to_str().unwrap()]].concat());
+    assert_eq!(code, Some(65));
+    assert!(fault.ends_with("none.eml: no such file or folder\n"), "{fault}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    let keys = folder.path().join("exported");
+    let export = ["key", "export", keys.to_str().unwrap(), "--config", &config];
+    assert_eq!(run(&export).0, Some(0));
+    let (code, _, fault) = run(&export);
+    assert_eq!(code, Some(73));
+    assert!(fault.contains("is there already and is not written over") && !fault.contains("os error"), "{fault}");
+
+    let (code, _, fault) = run(&["check", "--config", "/nonexist.toml"]);
+    assert_eq!(code, Some(78));
+    assert!(fault.starts_with("/nonexist.toml: cannot be read: no such file or folder\n  hint: name one"), "{fault}");
+
+    let mut text = std::fs::read(&config).unwrap();
+    let third = text.iter().enumerate().filter(|(_, octet)| **octet == b'\n').nth(1).unwrap().0;
+    text.insert(third + 1, 0xe5);
+    std::fs::write(&config, text).unwrap();
+    let (_, _, fault) = run(&["check", "--config", &config]);
+    assert!(fault.starts_with(&format!("{config}:3: not UTF-8\n")), "{fault}");
+}
