@@ -18,7 +18,6 @@ pub fn why(fault: &Error) -> String {
             "is there already and is not written over: name another, or move it away".to_owned()
         }
         ErrorKind::PermissionDenied => "permission denied: its user, or root, may".to_owned(),
-        ErrorKind::IsADirectory => "a folder, and no file".to_owned(),
         ErrorKind::NotADirectory => "a file stands where a folder is meant".to_owned(),
         ErrorKind::StorageFull => "the disk is full".to_owned(),
         _ => fault.to_string(),
