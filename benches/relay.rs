@@ -229,7 +229,7 @@ fn sealgate(name: &'static str, subject: &'static str, leave: u64, sink: SocketA
     let folder = tempfile::tempdir().unwrap();
     let foundation = Foundation {
         outbound: free(),
-        inbound: Some(free()),
+        inbound: free(),
         portal: free(),
         control: free(),
         internet: sink,

@@ -71,7 +71,8 @@ fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
     for tunnel in &settings.tunnel {
         reader.warning(&tunnel.place.key, "not served yet", "mail to this domain is served by the other channels");
     }
-    if let Some(inbound) = &settings.smtpd.inbound {
+    // On loopback it waits for nobody from outside yet.
+    if let Some(inbound) = settings.smtpd.inbound.as_ref().filter(|inbound| !inbound.listen.ip().is_loopback()) {
         reader.warning(
             &inbound.place.key,
             "mail for organisation.domains is not served yet",

@@ -37,8 +37,8 @@ pub struct Foundation {
     pub domain: Domain,
     /// Where its mail server hands over outgoing mail.
     pub outbound: SocketAddr,
-    /// Where bounces and answers to notices come in from outside, if anywhere.
-    pub inbound: Option<SocketAddr>,
+    /// Where bounces and answers to notices come in.
+    pub inbound: SocketAddr,
     /// Who carries its mail to the internet.
     pub internet: SocketAddr,
     /// Where its own mailboxes live.
@@ -63,7 +63,7 @@ impl Foundation {
             name: name.to_owned(),
             domain,
             outbound: local(10_025),
-            inbound: None,
+            inbound: local(10_024),
             internet: local(2_525),
             mail_server: local(10_026),
             portal: local(8_443),
@@ -130,7 +130,7 @@ fn write(path: &Path, octets: &[u8], mode: u32) -> anyhow::Result<()> {
 #[must_use]
 pub fn configuration(foundation: &Foundation) -> String {
     let hostname = format!("gw.{}", foundation.domain);
-    let Foundation { domain, outbound, internet, mail_server, portal, control, issuer, .. } = foundation;
+    let Foundation { domain, outbound, inbound, internet, mail_server, portal, control, issuer, .. } = foundation;
     let name = toml::Value::String(foundation.name.clone());
     let port = portal.port();
     let department = foundation.department.as_ref().map(|(id, name, address)| {
@@ -138,10 +138,6 @@ pub fn configuration(foundation: &Foundation) -> String {
         format!("[[department]]\nid = \"{id}\"\nname = {{ sv = {name}, da = {name}, en = {name} }}\naddress = \"{address}\"\ndefault = true\n\n")
     });
     let department = department.unwrap_or_default();
-    let inbound = foundation.inbound.map(|inbound| {
-        format!("[smtpd.inbound]                      # bounces and answers to notices come in here\nlisten = \"{inbound}\"\n\n")
-    });
-    let inbound = inbound.unwrap_or_default();
     let (data_dir, vault_key, tls_key, op_secret) = match foundation.run_by {
         RunBy::Founder => ("data", "keys/vault.key", "certs/gw.key", "keys/op-secret"),
         RunBy::Systemd => (STATE_DIRECTORY, "credential:vault.key", "credential:tls.key", "credential:op-secret"),
@@ -163,7 +159,10 @@ key = "{tls_key}"
 [smtpd.outbound]                     # your mail server hands its outgoing mail over here
 listen = "{outbound}"
 
-{inbound}[delivery]
+[smtpd.inbound]                      # bounces and answers to notices come in here from the internet
+listen = "{inbound}"
+
+[delivery]
 internet = "smtp://{internet}"   # the host that carries your mail to the internet
 mail_server = "smtp://{mail_server}" # where your own mailboxes live
 

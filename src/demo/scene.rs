@@ -75,7 +75,7 @@ impl Raising<'_> {
         let [mail_server_at, outbound, inbound, portal, control] = free()?;
         let foundation = Foundation {
             outbound,
-            inbound: Some(inbound),
+            inbound,
             internet: self.provider_at,
             mail_server: mail_server_at,
             portal,

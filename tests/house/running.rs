@@ -52,7 +52,7 @@ impl Gateway {
         let [outbound, inbound, portal, control] = [(); 4].map(|()| free());
         let foundation = Foundation {
             outbound,
-            inbound: Some(inbound),
+            inbound,
             portal,
             control,
             internet,
