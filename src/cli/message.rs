@@ -78,10 +78,16 @@ fn list(value: &Value) {
     print::table(&["ID", "CREATED", "RECIPIENT", "CHANNEL", "STATE", "EXPIRES"], &rows);
 }
 
-/// How far a recipient's message has come, or that nobody can read it.
+/// How far a recipient's message has come; that nobody can read it, or that nobody was told of it.
 fn state(recipient: &Value) -> String {
     let is_damaged = recipient.get("damaged") == Some(&Value::Bool(true));
-    if is_damaged { "damaged".to_owned() } else { field(recipient, "state") }
+    let state = field(recipient, "state");
+    let has_failed = recipient.get("notice_failed").is_some_and(Value::is_string);
+    match state.as_str() {
+        _ if is_damaged => "damaged".to_owned(),
+        "noticed" if has_failed => "notice-failed".to_owned(),
+        _ => state,
+    }
 }
 
 fn show(message: &Value) {

@@ -385,6 +385,10 @@ fn created_of(id: QueueId) -> Time {
 fn message_of(id: QueueId, recipients: &[Found], failed_notices: &[(String, Time)]) -> Value {
     let stored = recipients.iter().find_map(|found| found.stored.as_ref());
     let time = |ms: i64| Time::from_unix_ms(ms).rfc3339();
+    // What was ended before its time can be read no longer.
+    let until = |found: &Found| {
+        found.milestones.ended.map_or(found.expires, |ended| found.expires.min(Time::from_unix_ms(ended)))
+    };
     let recipient = |found: &Found| {
         let Milestones { noticed, opened, answered, .. } = found.milestones;
         let address = found.stored.as_ref().map(|stored| stored.address.to_string());
@@ -405,7 +409,7 @@ fn message_of(id: QueueId, recipients: &[Found], failed_notices: &[(String, Time
         "message_id": stored.and_then(|stored| stored.message_id.clone()),
         "direction": "out",
         "created": created_of(id).rfc3339(),
-        "expires": recipients.first().map(|found| found.expires.rfc3339()),
+        "expires": recipients.iter().map(until).max().map(Time::rfc3339),
         "recipients": recipients.iter().map(recipient).collect::<Vec<_>>(),
     })
 }

@@ -209,6 +209,21 @@ async fn what_does_not_leave_is_shown_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_nobody_took_is_shown_with_its_message() {
+    let (outside, inside) = (Sink::start(false, &["-f", "rcpt"]).await, Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let id = id_in(&send(gateway.outbound, &["eva@live.example"], "[sikker] Hej"));
+    let recipient = || gateway.ask(&["message", "list"])[0]["recipients"][0].clone();
+    wait_until("the refused notice", || recipient()["notice_failed"].is_string());
+    assert_eq!((recipient()["state"].as_str(), recipient()["damaged"].as_bool()), (Some("noticed"), Some(false)));
+    let mut shown = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+    let listed = shown.args(["message", "show", &id, "--config"]).arg(gateway.config()).output().unwrap();
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("notice-failed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_said_at_the_final_dot_or_reported() {
     let scene = Scene::raise().await;
     let refused = scene.send(&["boss@rival.example"], "Hej");
