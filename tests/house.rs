@@ -17,6 +17,10 @@ mod tidy;
 mod delivery;
 #[path = "house/delivery_real.rs"]
 mod delivery_real;
+#[path = "house/open_internet.rs"]
+mod open_internet;
+#[path = "house/name_server.rs"]
+mod name_server;
 #[path = "house/scripted_peer.rs"]
 mod scripted_peer;
 #[path = "house/dovecot.rs"]

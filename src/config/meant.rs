@@ -3,7 +3,6 @@
 
 use crate::config::sections::{Condition, ProtectionName};
 use crate::config::settings::Settings;
-use crate::delivery::Internet;
 use crate::fault::Reader;
 
 /// Warns of what will not do what its writer has in mind; what can never match is a fault.
@@ -72,7 +71,7 @@ fn check_door(settings: &Settings, reader: &mut Reader) {
 
 /// As `policy::serve` decides: without such a smarthost, no way out is known to be verified.
 fn check_verified_tls(settings: &Settings, reader: &mut Reader) {
-    if settings.delivery.internet == Internet::Mx || settings.delivery.smarthost_enforces_tls {
+    if settings.delivery.verifies_tls() {
         return;
     }
     if reader.is_faulty("delivery") {

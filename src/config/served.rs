@@ -2,14 +2,10 @@
 
 use crate::config::sections::{BlobStore, Deliver, RowStore};
 use crate::config::settings::Settings;
-use crate::delivery::Internet;
 use crate::fault::Reader;
 
 /// Reports what is written and not served yet.
 pub(crate) fn check_served(settings: &Settings, reader: &mut Reader) {
-    if settings.delivery.internet == Internet::Mx {
-        mail_depends("delivery.internet", "\"mx\"", "name a smarthost: `internet = \"smtp://host:port\"`", reader);
-    }
     if matches!(settings.store.rows, RowStore::Postgres(_)) {
         mail_depends("store.rows", "postgres://", "write \"embedded\", or leave it out", reader);
     }

@@ -182,7 +182,7 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         zone: settings.organisation.timezone.zone().clone(),
         rotate_every: settings.vault.rotate_every,
         lifetime: settings.queue.maximal_lifetime,
-        smarthost_enforces_tls: settings.delivery.smarthost_enforces_tls,
+        verifies_tls: settings.delivery.verifies_tls(),
     })
 }
 

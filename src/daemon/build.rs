@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
-use crate::delivery::{Relay, Worker as DeliveryWorker};
+use crate::delivery::{Relay, StsKeeping, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, ServerTls, Shutdown};
@@ -87,7 +87,9 @@ impl Daemon {
             anyhow::bail!("another process serves what is kept")
         };
         let metrics = kept.metrics.clone();
-        let relay = Arc::new(Relay::new(settings.delivery.for_delivery(&settings.hostname)).context("delivery")?);
+        let keeping = StsKeeping { rows: Arc::clone(&kept.rows), vault: kept.vault.clone(), clock: clock.clone() };
+        let relay = Relay::new(settings.delivery.for_delivery(&settings.hostname), Some(keeping));
+        let relay = Arc::new(relay.context("delivery")?);
         let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
         let delivery = DeliveryWorker {
             transport: Arc::clone(&relay) as _,
@@ -193,6 +195,9 @@ impl Daemon {
         shutdown
             .spawn(FlowWorker { carrier: self.carrier, schedule: self.kept.schedule.clone() }.run(shutdown.clone()));
         shutdown.spawn(self.delivery.run(shutdown.clone()));
+        if let Some(sts) = self.relay.sts() {
+            shutdown.spawn(sts.run(shutdown.clone()));
+        }
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
         tracing::info!(door = "control", socket = %self.control.path().display(), "listening");
         shutdown.spawn(self.control.run(Arc::new(self.kept.desk()), shutdown.clone()));

@@ -24,7 +24,7 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let rules = Arc::new(rules(settings)?);
     let facts = facts(settings, &rules, from, to, message);
     let reach = Reach {
-        smarthost_enforces_tls: settings.delivery.smarthost_enforces_tls,
+        verifies_tls: settings.delivery.verifies_tls(),
         pickup: settings.portal.is_some(),
         numbers: numbers(settings),
         refuse_unreachable: settings.policy.unreachable == crate::config::Unreachable::Refuse,

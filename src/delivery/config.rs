@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::mail::Domain;
+use crate::net::DnsSettings;
 
 /// The settings of `[delivery]`, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub mail_server: NextHop,
     /// `inner_plaintext`: the mail server off loopback need not prove itself.
     pub inner_plaintext: bool,
+    /// `dns`, `dns_trust_anchor`: who is asked for mail exchangers, and who is believed.
+    pub dns: DnsSettings,
     /// `ca_file`: roots beside the system's, PEM.
     pub ca_file: Option<PathBuf>,
     /// How many connections one route may have, and how long each may last.

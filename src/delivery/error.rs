@@ -54,6 +54,9 @@ pub enum SessionError {
     /// The peer wants nothing to do with us: a refusal that is not about this message.
     #[error("the peer refused the session at {0}")]
     PeerRefusedSession(Step, Answer),
+    /// The peer calls itself what we call ourselves.
+    #[error("the peer is ourselves: mail for the domain goes in a circle")]
+    PeerIsOurselves,
     /// TLS is required and the peer has none.
     #[error("the peer offers no STARTTLS, and this route requires it")]
     PeerOffersNoTls,
@@ -72,10 +75,10 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// Whether another attempt may do better. All may, but for a message that must not leave.
+    /// Whether another attempt may do better. All may, but for a message that must not leave, or that comes back to us.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        !matches!(self, Self::MessageHasBareLineEnd(_))
+        !matches!(self, Self::MessageHasBareLineEnd(_) | Self::PeerIsOurselves)
     }
 
     /// What the peer said, where that is what ended the session.
@@ -89,6 +92,7 @@ impl SessionError {
             | Self::ConnectionBroke(..)
             | Self::PeerSpeaksNoSmtp(..)
             | Self::PeerIsOutOfStep
+            | Self::PeerIsOurselves
             | Self::PeerOffersNoTls
             | Self::TlsFailed(_)
             | Self::PeerInjectedBehindStartTls

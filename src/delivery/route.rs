@@ -2,6 +2,7 @@
 
 use crate::delivery::config::{Internet, NextHop, Settings};
 use crate::delivery::trouble::NoWay;
+use crate::net::Dane;
 
 /// Where a message shall go, as the one who queues it knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,26 +23,50 @@ pub enum Passage {
 }
 
 /// What a connection has to prove.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TlsPolicy {
     /// TLS where it is to be had, any certificate (RFC 7435).
     Opportunistic,
+    /// TLS, any certificate.
+    Encrypted,
     /// Off loopback, TLS with a certificate for the name we called. On loopback nothing.
     VerifiedOffLoopback,
+    /// TLS with a certificate for the name we called (RFC 8461 §4.1).
+    Verified,
+    /// TLS with a certificate that TLSA records name (RFC 7672).
+    Dane(Dane),
 }
 
-/// One way to one next hop. Connections are shared by those with equal routes.
-///
-/// Delivery by MX resolves a recipient domain to several of these, each with the policy that DANE or MTA-STS
-/// gives it; everything below a route stays as it is.
+/// One way to one next hop. Connections are shared by those with equal routes. A domain with several mail exchangers has
+/// several, each with what that host has to prove.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Whom to call, and in what language.
     pub hop: NextHop,
     /// What it has to prove.
     pub tls: TlsPolicy,
-    /// Whether the hop is our own mail server, which gets eight-bit text whether it says so or not.
-    pub is_inner: bool,
+    /// Who that is.
+    pub kind: Kind,
+}
+
+/// Who a next hop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Our own mail server. It gets eight-bit text whether it says that it takes it or not.
+    MailServer,
+    /// A host the operator named, which sees to the rest.
+    Smarthost,
+    /// A host that the DNS names for a domain.
+    Exchanger,
+}
+
+/// How a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// All of it to one next hop.
+    Hop(Route),
+    /// To each recipient's domain, by its MX records.
+    Mx,
 }
 
 /// Finds the route of a message.
@@ -57,30 +82,32 @@ impl Router {
         Self { settings }
     }
 
-    /// The route for a destination.
+    /// The way to a destination.
     ///
     /// # Errors
     /// There is none today; the message waits.
-    pub fn route(&self, destination: Destination, passage: Passage) -> Result<Route, NoWay> {
+    pub fn way(&self, destination: Destination, passage: Passage) -> Result<Way, NoWay> {
         match destination {
-            Destination::MailServer => Ok(self.inner()),
+            Destination::MailServer => Ok(Way::Hop(self.inner())),
             Destination::Internet => self.outer(passage),
         }
     }
 
     fn inner(&self) -> Route {
         let tls = if self.settings.inner_plaintext { TlsPolicy::Opportunistic } else { TlsPolicy::VerifiedOffLoopback };
-        Route { hop: self.settings.mail_server.clone(), tls, is_inner: true }
+        Route { hop: self.settings.mail_server.clone(), tls, kind: Kind::MailServer }
     }
 
-    fn outer(&self, passage: Passage) -> Result<Route, NoWay> {
+    fn outer(&self, passage: Passage) -> Result<Way, NoWay> {
         let enforced = self.settings.smarthost_enforces_tls;
         match &self.settings.internet {
-            Internet::Mx => Err(NoWay::Mx),
-            Internet::Smarthost(_) if passage == Passage::VerifiedTls && !enforced => Err(NoWay::VerifiedTls),
+            Internet::Mx => Ok(Way::Mx),
+            Internet::Smarthost(_) if passage == Passage::VerifiedTls && !enforced => {
+                Err(NoWay::SmarthostVerifiesNothing)
+            }
             Internet::Smarthost(hop) => {
                 let tls = if enforced { TlsPolicy::VerifiedOffLoopback } else { TlsPolicy::Opportunistic };
-                Ok(Route { hop: hop.clone(), tls, is_inner: false })
+                Ok(Way::Hop(Route { hop: hop.clone(), tls, kind: Kind::Smarthost }))
             }
         }
     }
@@ -90,6 +117,7 @@ impl Router {
 mod tests {
     use crate::delivery::config::Bounds;
     use crate::delivery::route::*;
+    use crate::net::DnsSettings;
 
     fn router(smarthost_enforces_tls: bool, inner_plaintext: bool) -> Router {
         Router::new(Settings {
@@ -98,15 +126,23 @@ mod tests {
             smarthost_enforces_tls,
             mail_server: "lmtp://mail.sundby.example".parse().unwrap(),
             inner_plaintext,
+            dns: DnsSettings::default(),
             ca_file: None,
             bounds: Bounds::default(),
         })
     }
 
+    fn tls(way: Way) -> TlsPolicy {
+        match way {
+            Way::Hop(route) => route.tls,
+            Way::Mx => panic!("no next hop"),
+        }
+    }
+
     #[test]
     fn tls_or_nothing_goes_through_a_smarthost_that_enforces_it_alone() {
-        let policy = |enforces, passage| router(enforces, false).route(Destination::Internet, passage).map(|r| r.tls);
-        assert_eq!(policy(false, Passage::VerifiedTls), Err(NoWay::VerifiedTls));
+        let policy = |enforces, passage| router(enforces, false).way(Destination::Internet, passage).map(tls);
+        assert_eq!(policy(false, Passage::VerifiedTls), Err(NoWay::SmarthostVerifiesNothing));
         assert_eq!(policy(false, Passage::Any), Ok(TlsPolicy::Opportunistic));
         assert_eq!(policy(true, Passage::VerifiedTls), Ok(TlsPolicy::VerifiedOffLoopback));
         assert_eq!(policy(true, Passage::Any), Ok(TlsPolicy::VerifiedOffLoopback));
@@ -114,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_mail_server_proves_itself_unless_plaintext_is_written_out() {
-        let policy = |plaintext| router(false, plaintext).route(Destination::MailServer, Passage::Any).map(|r| r.tls);
+        let policy = |plaintext| router(false, plaintext).way(Destination::MailServer, Passage::Any).map(tls);
         assert_eq!(policy(false), Ok(TlsPolicy::VerifiedOffLoopback));
         assert_eq!(policy(true), Ok(TlsPolicy::Opportunistic));
     }

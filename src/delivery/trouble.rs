@@ -28,12 +28,41 @@ pub enum Incapable {
 }
 
 /// Why there was no way to try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoWay {
-    /// Verified TLS or nothing, and this route cannot promise it to the end.
+    /// Verified TLS or nothing, and the smarthost is not known to enforce it.
+    SmarthostVerifiesNothing,
+    /// Verified TLS or nothing, and nothing proves who takes the mail.
     VerifiedTls,
-    /// Delivery by MX records is not served.
-    Mx,
+    /// The domain does not exist.
+    NoSuchDomain,
+    /// The domain says that it takes no mail (RFC 7505).
+    TakesNoMail,
+    /// No host of the domain has an address.
+    NoAddress,
+    /// The domain's mail would come back to us.
+    Ourselves,
+    /// The domain's MTA-STS policy does not name this host.
+    NotInPolicy,
+    /// What is remembered of the domain's MTA-STS policy cannot be read.
+    PolicyIsUnknown(String),
+    /// The name servers do not answer, or somebody changed what they said.
+    NameServers(String),
+}
+
+impl NoWay {
+    /// Whether another attempt will do no better.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::NoSuchDomain | Self::TakesNoMail | Self::NoAddress | Self::Ourselves => true,
+            Self::SmarthostVerifiesNothing
+            | Self::VerifiedTls
+            | Self::NotInPolicy
+            | Self::PolicyIsUnknown(_)
+            | Self::NameServers(_) => false,
+        }
+    }
 }
 
 /// Scope session, and site where the error says so: all recipients not yet settled.
@@ -53,6 +82,7 @@ pub fn session(error: &SessionError, remote: &str) -> Diagnosis {
         SessionError::PeerOffersNoTls | SessionError::TlsFailed(_) | SessionError::PeerInjectedBehindStartTls => {
             (Blame::Peer, EnhancedStatus::new(4, 7, 5))
         }
+        SessionError::PeerIsOurselves => (Blame::Recipient, EnhancedStatus::new(5, 4, 6)),
         SessionError::MessageUnreadable(_) => (Blame::Ourselves, EnhancedStatus::new(4, 3, 0)),
         SessionError::MessageHasBareLineEnd(_) => (Blame::Message, EnhancedStatus::new(5, 6, 0)),
     };
@@ -123,16 +153,37 @@ pub fn incapable(what: Incapable, remote: &str) -> Diagnosis {
     Diagnosis { blame, status, reason: reason.to_owned(), reply: None, remote: Some(remote.to_owned()) }
 }
 
-/// Found before anybody was called. The message waits, and comes back when its time is up.
+/// Found before anybody was called.
 #[must_use]
-pub fn no_way(why: NoWay) -> Diagnosis {
-    let (status, reason) = match why {
-        NoWay::VerifiedTls => {
-            (EnhancedStatus::new(4, 7, 10), "verified TLS is required and the smarthost is not known to enforce it")
+pub fn no_way(why: &NoWay) -> Diagnosis {
+    let (blame, status, reason) = match why {
+        NoWay::SmarthostVerifiesNothing => (
+            Blame::Ourselves,
+            EnhancedStatus::new(4, 7, 10),
+            "verified TLS is required and the smarthost is not known to enforce it".to_owned(),
+        ),
+        NoWay::VerifiedTls => (
+            Blame::Peer,
+            EnhancedStatus::new(4, 7, 10),
+            "verified TLS is required, and nothing proves who takes the mail".to_owned(),
+        ),
+        NoWay::NoSuchDomain => (Blame::Recipient, EnhancedStatus::new(5, 1, 2), "the domain does not exist".to_owned()),
+        NoWay::TakesNoMail => (Blame::Recipient, EnhancedStatus::new(5, 1, 10), "the domain takes no mail".to_owned()),
+        NoWay::NoAddress => {
+            (Blame::Recipient, EnhancedStatus::new(5, 4, 4), "no mail host of the domain has an address".to_owned())
         }
-        NoWay::Mx => (EnhancedStatus::new(4, 3, 5), "delivery by MX records is not served yet"),
+        NoWay::Ourselves => {
+            (Blame::Recipient, EnhancedStatus::new(5, 4, 6), "mail for the domain would come back to us".to_owned())
+        }
+        NoWay::NotInPolicy => (
+            Blame::Peer,
+            EnhancedStatus::new(4, 7, 5),
+            "the domain's MTA-STS policy names none of its mail hosts".to_owned(),
+        ),
+        NoWay::PolicyIsUnknown(fault) => (Blame::Ourselves, EnhancedStatus::new(4, 3, 0), fault.clone()),
+        NoWay::NameServers(fault) => (Blame::Peer, EnhancedStatus::new(4, 4, 3), fault.clone()),
     };
-    Diagnosis { blame: Blame::Ourselves, status, reason: reason.to_owned(), reply: None, remote: None }
+    Diagnosis { blame, status, reason, reply: None, remote: None }
 }
 
 fn refused(blame: Blame, reason: String, answer: &Answer, remote: &str) -> Diagnosis {

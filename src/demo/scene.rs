@@ -113,7 +113,7 @@ impl Raising<'_> {
             outbound,
             portal: format!("https://localhost:{}", portal.port()),
             certificate: std::fs::read(dir.join("certs/gw.pem"))?,
-            submit: Relay::new(door)?,
+            submit: Relay::new(door, None)?,
             dir,
         })
     }

@@ -69,7 +69,7 @@ impl Carrier {
             return Err(QueueError::RowIsUnreadable(lease.id.to_string()));
         };
         let reach = Reach {
-            smarthost_enforces_tls: settings.smarthost_enforces_tls,
+            verifies_tls: settings.verifies_tls,
             pickup: settings.has_portal,
             numbers: settings.numbers.clone(),
             refuse_unreachable: settings.refuse_unreachable,

@@ -373,12 +373,8 @@ impl House {
         if !verdict.all_plain() {
             return waiting;
         }
-        let reach = Reach {
-            smarthost_enforces_tls: settings.smarthost_enforces_tls,
-            pickup: true,
-            numbers: Vec::new(),
-            refuse_unreachable: false,
-        };
+        let reach =
+            Reach { verifies_tls: settings.verifies_tls, pickup: true, numbers: Vec::new(), refuse_unreachable: false };
         let treatments = serve(verdict, &reach);
         let mut states = waiting.0;
         let mut outgoings = Vec::new();

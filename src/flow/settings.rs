@@ -55,8 +55,8 @@ pub struct Settings {
     pub rotate_every: Duration,
     /// How long to try to deliver.
     pub lifetime: Duration,
-    /// `smarthost_enforces_tls`.
-    pub smarthost_enforces_tls: bool,
+    /// Delivery to the internet knows who takes the mail, or does not give it: by MX, or by a smarthost that enforces it.
+    pub verifies_tls: bool,
 }
 
 /// A return mailbox.

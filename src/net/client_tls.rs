@@ -13,11 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::net::dane::Dane;
+
 /// What the peer has to prove.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// A certificate for the name we called, from a root we trust (RFC 9525).
     Verified,
+    /// A certificate that its TLSA records name (RFC 7672).
+    Dane(Dane),
     /// Nothing: any certificate serves. Keeps out who only listens (RFC 7435).
     Any,
 }
@@ -27,6 +31,7 @@ pub enum Proof {
 pub struct ClientTls {
     verified: TlsConnector,
     any: TlsConnector,
+    provider: Arc<CryptoProvider>,
 }
 
 /// Why no TLS client could be made.
@@ -72,9 +77,10 @@ impl ClientTls {
         let any = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&provider))))
             .with_no_client_auth();
-        Ok(Self { verified: TlsConnector::from(Arc::new(verified)), any: TlsConnector::from(Arc::new(any)) })
+        let connector = |config| TlsConnector::from(Arc::new(config));
+        Ok(Self { verified: connector(verified), any: connector(any), provider })
     }
 
     /// Shakes hands with the peer we called `name`, a host name or an IP address.
@@ -86,11 +92,19 @@ impl ClientTls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let server = ServerName::try_from(name.to_owned()).map_err(|fault| std::io::Error::other(fault.to_string()))?;
-        let connector = match proof {
-            Proof::Verified => &self.verified,
-            Proof::Any => &self.any,
-        };
-        connector.connect(server, stream).await
+        match proof {
+            Proof::Verified => self.verified.connect(server, stream).await,
+            Proof::Any => self.any.connect(server, stream).await,
+            Proof::Dane(dane) => {
+                let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+                    .with_safe_default_protocol_versions()
+                    .map_err(std::io::Error::other)?
+                    .dangerous()
+                    .with_custom_certificate_verifier(dane.verifier(Arc::clone(&self.provider)))
+                    .with_no_client_auth();
+                TlsConnector::from(Arc::new(config)).connect(server, stream).await
+            }
+        }
     }
 }
 

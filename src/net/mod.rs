@@ -2,6 +2,8 @@
 
 mod clock;
 mod shutdown;
+mod dns;
+mod dane;
 mod client_tls;
 mod limit;
 mod server_tls;
@@ -10,6 +12,8 @@ mod listener;
 
 pub use client_tls::{ClientTls, ClientTlsError, Proof};
 pub use clock::{Clock, Time};
+pub use dane::Dane;
+pub use dns::{Dns, DnsFault, DnsSettings, Exchange, Tlsa, Told, is_callable};
 pub use limit::{Admission, Admitted, Place, SessionLimits};
 pub use listener::{Arrival, Listener};
 pub use server_tls::{ServerTls, ServerTlsError};

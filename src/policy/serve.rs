@@ -8,8 +8,8 @@ use crate::policy::verdict::{Place, RecipientVerdict, Verdict};
 /// What can be reached today.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// The smarthost sends over verified TLS or not at all.
-    pub smarthost_enforces_tls: bool,
+    /// Delivery can be told to verify TLS or to give nothing.
+    pub verifies_tls: bool,
     /// The portal runs, so that messages can be picked up.
     pub pickup: bool,
     /// Kinds of national numbers that a login can show.
@@ -36,7 +36,7 @@ fn means(verdict: &RecipientVerdict, reach: &Reach) -> Means {
         // A thread address stands for a post box: what goes there never leaves, however it is to be protected.
         Protection::Plain | Protection::Tls | Protection::Secure if verdict.place == Place::Service => Means::Service,
         Protection::Plain => Means::Pass { verified_tls: false },
-        Protection::Tls if reach.smarthost_enforces_tls => Means::Pass { verified_tls: true },
+        Protection::Tls if reach.verifies_tls => Means::Pass { verified_tls: true },
         Protection::Tls => Means::Wait(Reason::NoVerifiedTls),
         Protection::Secure => secured(verdict, reach),
     }

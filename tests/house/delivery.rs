@@ -12,7 +12,7 @@ use sealgate::delivery::{
     Patience, Relay, Settings, SystemResolver, Transport, Unreadable,
 };
 use sealgate::mail::{Address, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
-use sealgate::net::ClientTls;
+use sealgate::net::{ClientTls, DnsSettings};
 
 use crate::scripted_peer::{Act, Peer, certificate, hello, outer_ip, say, takes_message};
 
@@ -26,13 +26,14 @@ pub fn settings(hop: &str) -> Settings {
         smarthost_enforces_tls: false,
         mail_server: hop.parse().unwrap(),
         inner_plaintext: false,
+        dns: DnsSettings::default(),
         ca_file: None,
         bounds: Bounds::default(),
     }
 }
 
 fn relay_with(settings: Settings, roots: RootCertStore, patience: Patience) -> Relay {
-    Relay::with(settings, ClientTls::with_roots(roots).unwrap(), Arc::new(SystemResolver), patience)
+    Relay::with(settings, ClientTls::with_roots(roots).unwrap(), None, None, Arc::new(SystemResolver), patience)
 }
 
 pub fn relay(settings: Settings) -> Relay {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -157,21 +157,69 @@ async fn line(stream: &mut BufReader<Box<dyn Socket>>) -> Option<String> {
     (count > 0).then_some(line?)
 }
 
+/// A certificate with its key, and the chain above it.
+pub struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: rcgen::KeyPair,
+}
+
+impl Certificate {
+    /// One for these names that vouches for itself.
+    pub fn for_names(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        Self { chain: vec![made.cert.der().clone()], key: made.signing_key }
+    }
+
+    /// An issuer, and one of its certificates for these names.
+    pub fn issued_for_names(names: &[&str]) -> (Self, Self) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut above = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = above.self_signed(&key).unwrap();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let below_key = rcgen::KeyPair::generate().unwrap();
+        let below = rcgen::CertificateParams::new(names).unwrap();
+        let issued = below.signed_by(&below_key, &rcgen::Issuer::from_params(&above, &key)).unwrap();
+        let chain = vec![issued.der().clone(), issuer.der().clone()];
+        (Self { chain: vec![issuer.der().clone()], key }, Self { chain, key: below_key })
+    }
+
+    /// Its octets (DER).
+    pub fn der(&self) -> &[u8] {
+        &self.chain[0]
+    }
+
+    /// Its SubjectPublicKeyInfo (DER).
+    pub fn public_key(&self) -> Vec<u8> {
+        rcgen::PublicKeyData::subject_public_key_info(&self.key)
+    }
+
+    /// As a server shows it.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// As a client trusts it.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.chain[0].clone()).unwrap();
+        roots
+    }
+}
+
 /// A certificate for these names, as a server shows it and as a client trusts it.
 pub fn certificate(names: &[&str]) -> (TlsAcceptor, RootCertStore) {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    (TlsAcceptor::from(Arc::new(config)), roots)
+    let certificate = Certificate::for_names(names);
+    (certificate.acceptor(), certificate.roots())
 }
 
 /// An address of this machine that is not loopback, so that the rules for off loopback can be seen at work.

@@ -1,11 +1,13 @@
 //! `[delivery]`: where mail goes from here.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::delivery::{Bounds, Internet, NextHop};
 use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, TextSetting, Value, settings};
 use crate::mail::Domain;
+use crate::net::DnsSettings;
 
 settings! {
     /// Where mail goes from here.
@@ -18,6 +20,10 @@ settings! {
         mail_server: NextHop,
         /// Between us and our own mail server, TLS need not be, or be verified: for a network that is safe by other means.
         inner_plaintext: bool = false,
+        /// Recursive name servers to ask for the hosts of a domain, as `address:port`. None means those of the system. They must pass DNSSEC records on: every answer is validated here.
+        dns: Vec<SocketAddr> = [],
+        /// A file with DNSKEY records to trust instead of the internet's root.
+        dns_trust_anchor: Option<FilePath>,
         /// Certificates in PEM to believe besides the system's, for `mail_server` and a smarthost.
         ca_file: Option<FilePath>,
         /// Connections to one destination at the same time.
@@ -30,6 +36,12 @@ settings! {
 }
 
 impl Delivery {
+    /// Whether mail for which verified TLS is required has a way: by MX, or by a smarthost that enforces it.
+    #[must_use]
+    pub fn verifies_tls(&self) -> bool {
+        self.internet == Internet::Mx || self.smarthost_enforces_tls
+    }
+
     /// The settings as `delivery` takes them; `hostname` is what we call ourselves.
     #[must_use]
     pub fn for_delivery(&self, hostname: &Domain) -> crate::delivery::Settings {
@@ -39,6 +51,10 @@ impl Delivery {
             smarthost_enforces_tls: self.smarthost_enforces_tls,
             mail_server: self.mail_server.clone(),
             inner_plaintext: self.inner_plaintext,
+            dns: DnsSettings {
+                servers: self.dns.clone(),
+                trust_anchor: self.dns_trust_anchor.as_ref().map(|file| file.path.clone()),
+            },
             ca_file: self.ca_file.as_ref().map(|file| file.path.clone()),
             bounds: Bounds {
                 connections: usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX),

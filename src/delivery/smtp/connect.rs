@@ -10,17 +10,17 @@ use tokio::time::timeout;
 
 use crate::delivery::config::{NextHop, Protocol};
 use crate::delivery::error::{SessionError, Step};
-use crate::delivery::route::Route;
+use crate::delivery::route::{Kind, Route};
 use crate::delivery::smtp::tls_policy::{Demand, demand};
 use crate::delivery::smtp::wire::{Patience, Wire};
 use crate::mail::Domain;
-use crate::net::{ClientTls, Proof};
+use crate::net::{ClientTls, Dns, Proof, is_callable};
 use crate::smtp::{Answer, Offers};
 
 /// Addresses of one host that are tried before the attempt is given up.
 const ADDRESSES: usize = 8;
 
-/// Finds the addresses of a host, best first.
+/// Finds the addresses of a host that the operator named, best first. Those of mail exchangers are asked of the DNS.
 #[async_trait]
 pub trait Resolver: Send + Sync {
     /// The addresses of this hop, with its port.
@@ -42,6 +42,8 @@ pub struct Caller {
     pub tls: ClientTls,
     /// How long we wait for them.
     pub patience: Patience,
+    /// Who knows where mail exchangers are; `None` where all mail goes to a host the operator named.
+    pub dns: Option<Dns>,
 }
 
 /// A session in which mail can be given, with what the peer offers in it.
@@ -52,8 +54,8 @@ pub struct Session {
     pub offers: Offers,
     /// One reply per recipient behind the dot.
     pub is_lmtp: bool,
-    /// The peer is our own mail server.
-    pub is_inner: bool,
+    /// Who the peer is.
+    pub kind: Kind,
     /// The host as configured, for reports.
     pub remote: String,
     /// A transaction was begun and not ended.
@@ -76,10 +78,9 @@ impl Caller {
     /// # Errors
     /// None has; the error is the last one's.
     pub async fn call(&self, route: &Route, resolver: &dyn Resolver) -> Result<Session, SessionError> {
-        let addresses = timeout(self.patience.connect, resolver.addresses(&route.hop))
+        let addresses = timeout(self.patience.connect, self.addresses(route, resolver))
             .await
-            .map_err(|_| SessionError::HostUnreachable("the look-up of its name took too long".to_owned()))?
-            .map_err(|fault| SessionError::HostUnreachable(fault.to_string()))?;
+            .map_err(|_| SessionError::HostUnreachable("the look-up of its name took too long".to_owned()))??;
         let mut last = SessionError::HostUnreachable("its name has no address".to_owned());
         for address in addresses.into_iter().take(ADDRESSES) {
             match self.call_address(route, address).await {
@@ -90,14 +91,26 @@ impl Caller {
         Err(last)
     }
 
+    async fn addresses(&self, route: &Route, resolver: &dyn Resolver) -> Result<Vec<SocketAddr>, SessionError> {
+        let unreachable = |fault: String| SessionError::HostUnreachable(fault);
+        match (&self.dns, route.hop.host.parse()) {
+            (Some(dns), Ok(host)) if route.kind == Kind::Exchanger => {
+                let told = dns.addresses(&host).await.map_err(|fault| unreachable(fault.to_string()))?;
+                let callable = told.records.into_iter().filter(|address| is_callable(*address));
+                Ok(callable.map(|address| SocketAddr::new(address, route.hop.port)).collect())
+            }
+            _ => resolver.addresses(&route.hop).await.map_err(|fault| unreachable(fault.to_string())),
+        }
+    }
+
     async fn call_address(&self, route: &Route, address: SocketAddr) -> Result<Session, SessionError> {
-        let demand = demand(route.tls, route.hop.protocol, address.ip());
+        let demand = demand(&route.tls, route.hop.protocol, address.ip());
         let wire = self.connect(address).await?;
-        match self.open(route, wire, demand).await {
+        match self.open(route, wire, &demand).await {
             // A channel nobody verifies is worth no lost mail: RFC 7435 §3 wants it in the clear rather than not at all.
             Err(SessionError::TlsFailed(why)) if demand == Demand::IfOffered => {
                 tracing::info!(remote = %route.hop.host, why, "STARTTLS failed, going on in the clear");
-                self.open(route, self.connect(address).await?, Demand::Nothing).await
+                self.open(route, self.connect(address).await?, &Demand::Nothing).await
             }
             opened => opened,
         }
@@ -114,39 +127,51 @@ impl Caller {
         Ok(Wire::new(stream, self.patience))
     }
 
-    async fn open(&self, route: &Route, wire: Wire, demand: Demand) -> Result<Session, SessionError> {
-        let is_lmtp = route.hop.protocol == Protocol::Lmtp;
+    async fn open(&self, route: &Route, wire: Wire, demand: &Demand) -> Result<Session, SessionError> {
         let mut wire = match (route.hop.protocol, demand) {
-            (Protocol::Smtps, Demand::Required(proof)) => wire.into_tls(&self.tls, &route.hop.host, proof).await?,
+            (Protocol::Smtps, Demand::Required(proof)) => {
+                wire.into_tls(&self.tls, &route.hop.host, proof.clone()).await?
+            }
             (Protocol::Smtps, Demand::Nothing | Demand::IfOffered) => {
                 wire.into_tls(&self.tls, &route.hop.host, Proof::Any).await?
             }
             (Protocol::Smtp | Protocol::Lmtp, _) => wire,
         };
         expect(Step::Greeting, 220, wire.answer(Step::Greeting).await?)?;
-        let mut offers = self.hello(&mut wire, is_lmtp).await?;
-        if route.hop.protocol != Protocol::Smtps && demand != Demand::Nothing {
+        let mut offers = self.hello(&mut wire, route).await?;
+        if route.hop.protocol != Protocol::Smtps && *demand != Demand::Nothing {
             (wire, offers) = self.secure(wire, offers, route, demand).await?;
         }
         Ok(Session {
             wire,
             offers,
-            is_lmtp,
-            is_inner: route.is_inner,
+            is_lmtp: route.hop.protocol == Protocol::Lmtp,
+            kind: route.kind,
             remote: route.hop.host.clone(),
             must_reset: false,
         })
     }
 
     /// EHLO or LHLO; HELO where EHLO is unknown (RFC 5321 §3.2).
-    async fn hello(&self, wire: &mut Wire, is_lmtp: bool) -> Result<Offers, SessionError> {
+    async fn hello(&self, wire: &mut Wire, route: &Route) -> Result<Offers, SessionError> {
+        let is_lmtp = route.hop.protocol == Protocol::Lmtp;
         let verb = if is_lmtp { "LHLO" } else { "EHLO" };
         let answer = self.greet_back(wire, verb).await?;
         if matches!(answer.code(), 500 | 502 | 504) && !is_lmtp {
             expect(Step::Hello, 250, self.greet_back(wire, "HELO").await?)?;
             return Ok(Offers::default());
         }
-        expect(Step::Hello, 250, answer).map(|hello| Offers::of(&hello))
+        let hello = expect(Step::Hello, 250, answer)?;
+        if route.kind == Kind::Exchanger && self.is_by_ourselves(&hello) {
+            return Err(SessionError::PeerIsOurselves);
+        }
+        Ok(Offers::of(&hello))
+    }
+
+    /// Whether the peer calls itself what we call ourselves (RFC 5321 §4.1.1.1): then the mail goes in a circle.
+    fn is_by_ourselves(&self, hello: &Answer) -> bool {
+        let name = hello.lines().first().and_then(|line| line.split_ascii_whitespace().next());
+        name.is_some_and(|name| name.trim_end_matches('.').eq_ignore_ascii_case(self.hostname.as_str()))
     }
 
     async fn greet_back(&self, wire: &mut Wire, verb: &str) -> Result<Answer, SessionError> {
@@ -160,10 +185,10 @@ impl Caller {
         mut wire: Wire,
         offers: Offers,
         route: &Route,
-        demand: Demand,
+        demand: &Demand,
     ) -> Result<(Wire, Offers), SessionError> {
         let proof = match demand {
-            Demand::Required(proof) => proof,
+            Demand::Required(proof) => proof.clone(),
             Demand::IfOffered | Demand::Nothing => Proof::Any,
         };
         let is_required = matches!(demand, Demand::Required(_));
@@ -183,7 +208,7 @@ impl Caller {
             return Err(SessionError::PeerInjectedBehindStartTls);
         }
         let mut wire = wire.into_tls(&self.tls, &route.hop.host, proof).await?;
-        let offers = self.hello(&mut wire, route.hop.protocol == Protocol::Lmtp).await?;
+        let offers = self.hello(&mut wire, route).await?;
         Ok((wire, offers))
     }
 }

@@ -1,5 +1,8 @@
 //! SMTP and LMTP as a client.
 
+mod sts_policy;
+mod sts;
+mod mx;
 mod tls_policy;
 mod wire;
 mod connect;
@@ -8,5 +11,7 @@ mod pool;
 mod relay;
 
 pub use connect::{Resolver, SystemResolver};
-pub use relay::Relay;
+pub use relay::{Relay, RelayFault};
+pub use sts::{Sts, StsKeeping};
+pub use sts_policy::{Mode, StsFault, StsPolicy};
 pub use wire::Patience;

@@ -12,6 +12,9 @@ use crate::delivery::error::SessionError;
 use crate::delivery::route::Route;
 use crate::delivery::smtp::connect::{Caller, Resolver, Session};
 
+/// Routes that are remembered before those in no use are forgotten: mail to the open internet meets ever new ones.
+const LANES: usize = 256;
+
 /// The sessions of all routes.
 pub struct Pool {
     caller: Caller,
@@ -114,6 +117,9 @@ impl Pool {
         let mut lanes = locked(&self.lanes);
         if let Some(lane) = lanes.get(route) {
             return Arc::clone(lane);
+        }
+        if lanes.len() >= LANES {
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !locked(&lane.idle).resting.is_empty());
         }
         let lane = Arc::new(Lane {
             slots: Arc::new(Semaphore::new(self.bounds.connections.clamp(1, Semaphore::MAX_PERMITS))),

@@ -1,48 +1,95 @@
 //! Relay over SMTP or LMTP: the transport to a smarthost and to our own mail server.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
-use crate::delivery::config::Settings;
+use crate::delivery::config::{Internet, Settings};
 use crate::delivery::error::SessionError;
 use crate::delivery::outcome::{Diagnosis, Outcome};
-use crate::delivery::route::{Route, Router};
+use crate::delivery::route::{Route, Router, Way};
 use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver};
+use crate::delivery::smtp::mx::Exchangers;
 use crate::delivery::smtp::pool::{Lent, Pool};
+use crate::delivery::smtp::sts::{Sts, StsKeeping};
 use crate::delivery::smtp::transaction::{Fate, Party, attempt};
 use crate::delivery::smtp::wire::Patience;
 use crate::delivery::transport::{Dispatch, Transport};
-use crate::delivery::trouble;
-use crate::mail::{Address, Recipient};
-use crate::net::{ClientTls, ClientTlsError};
+use crate::delivery::trouble::{self, NoWay};
+use crate::mail::{Address, Domain, Envelope, Recipient};
+use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault};
 
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
 const RECIPIENTS: usize = 100;
+
+/// Domains of one message that are served at the same time.
+const DOMAINS: usize = 8;
 
 /// Hands mail to the next hop of its route.
 pub struct Relay {
     router: Router,
     pool: Pool,
+    exchangers: Option<Exchangers>,
+}
+
+/// Why no relay could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayFault {
+    /// The roots we trust cannot be read.
+    #[error(transparent)]
+    Tls(#[from] ClientTlsError),
+    /// Nobody can be asked for mail exchangers.
+    #[error(transparent)]
+    Dns(#[from] DnsFault),
+}
+
+/// What came of one way.
+struct Carried {
+    outcomes: Vec<(Address, Outcome)>,
+    /// Nobody was there to be given the message: another host may be.
+    found_nobody: bool,
 }
 
 impl Relay {
-    /// A relay by these settings, with the machine's resolver and the standard's patience.
+    /// A relay by these settings, with the machine's resolver for hosts that the operator named and the standard's
+    /// patience. What domains say by MTA-STS is remembered in `keeping`; without, they are not asked.
     ///
     /// # Errors
-    /// `ca_file` is unreadable or has no root.
-    pub fn new(settings: Settings) -> Result<Self, ClientTlsError> {
+    /// `ca_file` is unreadable or has no root; with `internet = "mx"`, there are no name servers.
+    pub fn new(settings: Settings, keeping: Option<StsKeeping>) -> Result<Self, RelayFault> {
         let tls = ClientTls::new(settings.ca_file.as_deref())?;
-        Ok(Self::with(settings, tls, Arc::new(SystemResolver), Patience::STANDARD))
+        let dns = match settings.internet {
+            Internet::Mx => Some(Dns::new(&settings.dns)?),
+            Internet::Smarthost(_) => None,
+        };
+        Ok(Self::with(settings, tls, dns, keeping, Arc::new(SystemResolver), Patience::STANDARD))
     }
 
-    /// A relay whose trust, resolver and patience are given; `settings.ca_file` is not read.
+    /// A relay whose trust, resolvers and patience are given; `settings.ca_file` and `settings.dns` are not read.
     #[must_use]
-    pub fn with(settings: Settings, tls: ClientTls, resolver: Arc<dyn Resolver>, patience: Patience) -> Self {
-        let caller = Caller { hostname: settings.hostname.clone(), tls, patience };
+    pub fn with(
+        settings: Settings,
+        tls: ClientTls,
+        dns: Option<Dns>,
+        keeping: Option<StsKeeping>,
+        resolver: Arc<dyn Resolver>,
+        patience: Patience,
+    ) -> Self {
+        let hostname = settings.hostname.clone();
+        let sts = dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, tls.clone(), keeping));
+        let caller = Caller { hostname: hostname.clone(), tls, patience, dns: dns.clone() };
         let pool = Pool::new(caller, resolver, settings.bounds);
-        Self { router: Router::new(settings), pool }
+        let exchangers = dns.map(|dns| Exchangers { dns, sts, hostname });
+        Self { router: Router::new(settings), pool, exchangers }
+    }
+
+    /// Who knows the policies of domains, where mail goes to the open internet.
+    #[must_use]
+    pub fn sts(&self) -> Option<Sts> {
+        self.exchangers.as_ref().and_then(|exchangers| exchangers.sts.clone())
     }
 
     /// Takes leave of the peers whose sessions rest.
@@ -51,12 +98,20 @@ impl Relay {
     }
 
     /// All recipients, by as many transactions as it takes. The first that ends its session settles those behind it.
-    async fn carry(&self, mail: &Dispatch, route: &Route) -> Vec<(Address, Outcome)> {
+    async fn carry(&self, mail: &Dispatch, route: &Route) -> Carried {
         let mut outcomes = Vec::with_capacity(mail.envelope.recipients.len());
+        let mut found_nobody = false;
         let mut due: VecDeque<&Recipient> = mail.envelope.recipients.iter().collect();
         while !due.is_empty() {
             let mut group: Vec<Party<'_>> = due.drain(..due.len().min(RECIPIENTS)).map(Party::new).collect();
-            let ended = self.transact(mail, route, &mut group).await.err();
+            let ended = match self.transact(mail, route, &mut group).await {
+                Ok(()) => None,
+                Err(Stop::Before(diagnosis)) => {
+                    found_nobody = outcomes.is_empty();
+                    Some(diagnosis)
+                }
+                Err(Stop::Within(diagnosis)) => Some(diagnosis),
+            };
             let has_progressed = group.iter().any(|party| matches!(party.outcome, Some(Outcome::Delivered(_))));
             for party in group {
                 match party.outcome {
@@ -74,19 +129,62 @@ impl Relay {
                 outcomes.extend(due.drain(..).map(unserved));
             }
         }
+        Carried { outcomes, found_nobody }
+    }
+
+    /// Each recipient by the hosts of its domain, several domains at the same time.
+    async fn carry_by_mx(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
+        let mut domains: BTreeMap<Domain, Vec<Recipient>> = BTreeMap::new();
+        for recipient in &mail.envelope.recipients {
+            domains.entry(recipient.address.domain().clone()).or_default().push(recipient.clone());
+        }
+        let mut under_way = FuturesUnordered::new();
+        let mut outcomes = Vec::with_capacity(mail.envelope.recipients.len());
+        for (domain, recipients) in domains {
+            let part = Dispatch { envelope: Envelope { recipients, ..mail.envelope.clone() }, ..mail.clone() };
+            if under_way.len() >= DOMAINS {
+                outcomes.extend(under_way.next().await.unwrap_or_default());
+            }
+            under_way.push(self.carry_to_domain(domain, part));
+        }
+        while let Some(more) = under_way.next().await {
+            outcomes.extend(more);
+        }
+        outcomes
+    }
+
+    /// By the best host of a domain that is there. Who took the call decides, even if it is for the worse: that another
+    /// host knows better is no reason to give it the same message (RFC 5321 §5.1).
+    async fn carry_to_domain(&self, domain: Domain, mail: Dispatch) -> Vec<(Address, Outcome)> {
+        let routes = match &self.exchangers {
+            Some(exchangers) => exchangers.routes(&domain, mail.passage).await,
+            None => Err(NoWay::NameServers("no name server is configured".to_owned())),
+        };
+        let routes = match routes {
+            Ok(routes) => routes,
+            Err(why) => return unserved(&mail, &trouble::no_way(&why)),
+        };
+        let mut outcomes = Vec::new();
+        for route in routes {
+            let carried = self.carry(&mail, &route).await;
+            outcomes = carried.outcomes;
+            if !carried.found_nobody {
+                break;
+            }
+        }
         outcomes
     }
 
     /// One transaction. A session that had died while it rested is replaced, once, by a fresh one.
-    async fn transact(&self, mail: &Dispatch, route: &Route, group: &mut [Party<'_>]) -> Result<(), Diagnosis> {
+    async fn transact(&self, mail: &Dispatch, route: &Route, group: &mut [Party<'_>]) -> Result<(), Stop> {
         let diagnose = |error: SessionError| trouble::session(&error, &route.hop.host);
-        let mut lent = self.pool.lend(route).await.map_err(diagnose)?;
+        let mut lent = self.pool.lend(route).await.map_err(|error| Stop::Before(diagnose(error)))?;
         let mut fate = attempt(&mut lent.session, mail, group).await;
         if lent.is_reused && matches!(fate, Fate::DiedUnused(_)) {
-            lent = self.pool.replace(lent, route).await.map_err(diagnose)?;
+            lent = self.pool.replace(lent, route).await.map_err(|error| Stop::Before(diagnose(error)))?;
             fate = attempt(&mut lent.session, mail, group).await;
         }
-        self.part(lent, fate).map_err(diagnose)
+        self.part(lent, fate).map_err(|error| Stop::Within(diagnose(error)))
     }
 
     fn part(&self, lent: Lent, fate: Fate) -> Result<(), SessionError> {
@@ -99,17 +197,29 @@ impl Relay {
     }
 }
 
+/// Why a transaction came to nothing.
+enum Stop {
+    /// There was no session: nobody was asked about the message.
+    Before(Diagnosis),
+    /// The session ended.
+    Within(Diagnosis),
+}
+
 #[async_trait]
 impl Transport for Relay {
     async fn deliver(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
-        match self.router.route(mail.destination, mail.passage) {
-            Ok(route) => self.carry(mail, &route).await,
-            Err(why) => {
-                let outcome = Outcome::unserved(trouble::no_way(why));
-                mail.envelope.recipients.iter().map(|it| (it.address.clone(), outcome.clone())).collect()
-            }
+        match self.router.way(mail.destination, mail.passage) {
+            Ok(Way::Hop(route)) => self.carry(mail, &route).await.outcomes,
+            Ok(Way::Mx) => self.carry_by_mx(mail).await,
+            Err(why) => unserved(mail, &trouble::no_way(&why)),
         }
     }
+}
+
+/// The same for all recipients.
+fn unserved(mail: &Dispatch, diagnosis: &Diagnosis) -> Vec<(Address, Outcome)> {
+    let outcome = Outcome::unserved(diagnosis.clone());
+    mail.envelope.recipients.iter().map(|it| (it.address.clone(), outcome.clone())).collect()
 }
 
 fn is_crowded_out(outcome: &Outcome) -> bool {

@@ -7,7 +7,7 @@ use crate::delivery::route::TlsPolicy;
 use crate::net::Proof;
 
 /// What to do about TLS on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Demand {
     /// None, even if offered: both ends are on this machine.
     Nothing,
@@ -19,9 +19,12 @@ pub enum Demand {
 
 /// The demand on a connection to this address. Loopback is what the socket says, not what a name says.
 #[must_use]
-pub fn demand(policy: TlsPolicy, protocol: Protocol, peer: IpAddr) -> Demand {
+pub fn demand(policy: &TlsPolicy, protocol: Protocol, peer: IpAddr) -> Demand {
     let is_local = peer.to_canonical().is_loopback();
     match (policy, protocol) {
+        (TlsPolicy::Dane(dane), _) => Demand::Required(Proof::Dane(dane.clone())),
+        (TlsPolicy::Verified, _) => Demand::Required(Proof::Verified),
+        (TlsPolicy::Encrypted, _) => Demand::Required(Proof::Any),
         (TlsPolicy::VerifiedOffLoopback, _) if !is_local => Demand::Required(Proof::Verified),
         (TlsPolicy::VerifiedOffLoopback | TlsPolicy::Opportunistic, Protocol::Smtps) => Demand::Required(Proof::Any),
         (TlsPolicy::VerifiedOffLoopback, Protocol::Smtp | Protocol::Lmtp) => Demand::Nothing,
@@ -35,7 +38,7 @@ mod tests {
 
     #[test]
     fn off_loopback_a_peer_that_must_prove_itself_proves_itself() {
-        let demand = |policy, protocol, peer: &str| demand(policy, protocol, peer.parse().unwrap());
+        let demand = |policy, protocol, peer: &str| demand(&policy, protocol, peer.parse().unwrap());
         for protocol in [Protocol::Smtp, Protocol::Smtps, Protocol::Lmtp] {
             for peer in ["192.0.2.1", "2001:db8::1", "10.0.0.1"] {
                 assert_eq!(demand(TlsPolicy::VerifiedOffLoopback, protocol, peer), Demand::Required(Proof::Verified));

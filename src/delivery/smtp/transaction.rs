@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::delivery::error::{SessionError, Step};
 use crate::delivery::octets::Octets;
 use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome, bounded};
+use crate::delivery::route::Kind;
 use crate::delivery::smtp::connect::Session;
 use crate::delivery::transport::Dispatch;
 use crate::delivery::trouble::{self, Incapable};
@@ -71,6 +72,7 @@ fn means_died_unused(error: &SessionError) -> bool {
         | SessionError::PeerSilent(_)
         | SessionError::PeerSpeaksNoSmtp(..)
         | SessionError::PeerIsOutOfStep
+        | SessionError::PeerIsOurselves
         | SessionError::PeerOffersNoTls
         | SessionError::TlsFailed(_)
         | SessionError::PeerInjectedBehindStartTls
@@ -119,7 +121,7 @@ impl Transaction<'_, '_> {
     fn refuse_what_the_peer_cannot_carry(&mut self) {
         let (offers, mail) = (self.session.offers, self.mail);
         let is_too_large = offers.size.is_some_and(|limit| limit > 0 && mail.size > limit);
-        let eight_bit_is_lost = mail.has_eight_bit && !offers.eight_bit && !self.session.is_inner;
+        let eight_bit_is_lost = mail.has_eight_bit && !offers.eight_bit && self.session.kind != Kind::MailServer;
         let utf8_is_lost = needs_smtputf8(mail) && !offers.smtputf8;
         let lacking = [
             (is_too_large, Incapable::OfSize),

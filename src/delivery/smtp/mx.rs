@@ -1,0 +1,197 @@
+//! Where mail for a domain goes (RFC 5321 §5.1), and what each host there has to prove (RFC 7672).
+
+use std::net::IpAddr;
+
+use crate::delivery::config::{NextHop, Protocol};
+use crate::delivery::route::{Kind, Passage, Route, TlsPolicy};
+use crate::delivery::smtp::sts::Sts;
+use crate::delivery::smtp::sts_policy::{Mode, StsPolicy};
+use crate::delivery::trouble::NoWay;
+use crate::mail::Domain;
+use crate::net::{Dane, Dns, DnsFault, Exchange, Told, is_callable};
+use crate::vault::random_octets;
+
+/// The port of mail exchangers (RFC 5321 §4.5.4.2).
+const PORT: u16 = 25;
+/// Mail exchangers of one domain that are tried in one attempt.
+const HOSTS: usize = 10;
+
+/// Finds the hosts of a domain.
+#[derive(Clone)]
+pub struct Exchangers {
+    /// Whom to ask.
+    pub dns: Dns,
+    /// What domains say of their hosts by MTA-STS.
+    pub sts: Option<Sts>,
+    /// What we call ourselves: mail that would come back to us goes in a circle.
+    pub hostname: Domain,
+}
+
+/// The hosts of a domain, best first.
+#[derive(Debug, PartialEq, Eq)]
+struct Hosts {
+    names: Vec<Domain>,
+    /// DNSSEC proves that these are the domain's.
+    are_proven: bool,
+}
+
+impl Exchangers {
+    /// The ways to a domain, best first, at least one.
+    ///
+    /// # Errors
+    /// [`NoWay`]: the domain takes no mail, cannot be looked up now, or no host of it may be given this message.
+    pub async fn routes(&self, domain: &Domain, passage: Passage) -> Result<Vec<Route>, NoWay> {
+        let hosts = self.hosts(domain).await?;
+        let policy = match &self.sts {
+            Some(sts) => sts.policy(domain).await.map_err(|fault| NoWay::PolicyIsUnknown(fault.to_string()))?,
+            None => None,
+        };
+        let enforced = policy.filter(|policy| policy.mode == Mode::Enforce);
+        let (mut routes, mut last) = (Vec::new(), NoWay::NoAddress);
+        for host in hosts.names.into_iter().take(HOSTS) {
+            match self.route(domain, host, hosts.are_proven, enforced.as_ref(), passage).await {
+                Ok(route) => routes.push(route),
+                // What may be put right outweighs what may not.
+                Err(why) if last.is_permanent() => last = why,
+                Err(_) => {}
+            }
+        }
+        if routes.is_empty() { Err(last) } else { Ok(routes) }
+    }
+
+    async fn hosts(&self, domain: &Domain) -> Result<Hosts, NoWay> {
+        match self.dns.exchanges(domain).await {
+            Ok(told) if told.records.is_empty() => {
+                Ok(Hosts { names: vec![domain.clone()], are_proven: told.is_proven })
+            }
+            Ok(told) => choose(told, &self.hostname, &mut |below| chance(below)),
+            Err(DnsFault::NoSuchName(_)) => Err(NoWay::NoSuchDomain),
+            Err(fault) => Err(NoWay::NameServers(fault.to_string())),
+        }
+    }
+
+    async fn route(
+        &self,
+        domain: &Domain,
+        host: Domain,
+        host_is_proven: bool,
+        enforced: Option<&StsPolicy>,
+        passage: Passage,
+    ) -> Result<Route, NoWay> {
+        let addresses = match self.dns.addresses(&host).await {
+            Ok(told) => told,
+            Err(DnsFault::NoSuchName(_)) => return Err(NoWay::NoAddress),
+            Err(fault) => return Err(NoWay::NameServers(fault.to_string())),
+        };
+        if addresses.records.is_empty() {
+            return Err(NoWay::NoAddress);
+        }
+        if addresses.records.iter().all(|address| !is_callable(*address)) {
+            return Err(NoWay::Ourselves);
+        }
+        // DANE stands before MTA-STS, which says nothing against it (RFC 8461 §2).
+        let tls = match (self.tls(domain, &host, host_is_proven, &addresses).await?, enforced, passage) {
+            (TlsPolicy::Dane(dane), _, _) => TlsPolicy::Dane(dane),
+            (_, Some(policy), _) if policy.covers(&host) => TlsPolicy::Verified,
+            (_, Some(_), _) => return Err(NoWay::NotInPolicy),
+            (_, None, Passage::VerifiedTls) => return Err(NoWay::VerifiedTls),
+            (policy, None, Passage::Any) => policy,
+        };
+        let hop = NextHop { protocol: Protocol::Smtp, host: host.to_string(), port: PORT };
+        Ok(Route { hop, tls, kind: Kind::Exchanger })
+    }
+
+    /// What the host has to prove. Without DNSSEC on the whole way to it, its TLSA records prove nothing (RFC 7672 §2.2).
+    async fn tls(
+        &self,
+        domain: &Domain,
+        host: &Domain,
+        host_is_proven: bool,
+        addresses: &Told<IpAddr>,
+    ) -> Result<TlsPolicy, NoWay> {
+        if !host_is_proven || !addresses.is_proven {
+            return Ok(TlsPolicy::Opportunistic);
+        }
+        // Behind an alias the name it stands for is asked first (RFC 7672 §2.2.2).
+        for base in addresses.canonical.iter().chain([host]) {
+            // A look-up that fails is no word that there is nothing: somebody may be in the way (RFC 7672 §2.1.2).
+            let told = self.dns.tlsa(base, PORT).await.map_err(|fault| NoWay::NameServers(fault.to_string()))?;
+            if told.is_proven && !told.records.is_empty() {
+                let names = vec![base.to_string(), host.to_string(), domain.to_string()];
+                return Ok(Dane::of(&told.records, names).map_or(TlsPolicy::Encrypted, TlsPolicy::Dane));
+            }
+        }
+        Ok(TlsPolicy::Opportunistic)
+    }
+}
+
+/// Orders hosts by preference, equals by chance (RFC 5321 §5.1), and leaves out those that are no better than ourselves.
+fn choose(told: Told<Exchange>, ourselves: &Domain, chance: &mut dyn FnMut(usize) -> usize) -> Result<Hosts, NoWay> {
+    if told.records.iter().all(|exchange| exchange.host.is_none()) {
+        return Err(NoWay::TakesNoMail);
+    }
+    let our_own = told.records.iter().filter(|exchange| exchange.host.as_ref() == Some(ourselves));
+    let worst = our_own.map(|exchange| exchange.preference).min();
+    let mut hosts: Vec<(u16, Domain)> = told
+        .records
+        .into_iter()
+        .filter(|exchange| worst.is_none_or(|worst| exchange.preference < worst))
+        .filter_map(|exchange| Some((exchange.preference, exchange.host?)))
+        .collect();
+    for end in (2..=hosts.len()).rev() {
+        hosts.swap(end - 1, chance(end).min(end - 1));
+    }
+    hosts.sort_by_key(|(preference, _)| *preference);
+    if hosts.is_empty() {
+        return Err(NoWay::Ourselves);
+    }
+    Ok(Hosts { names: hosts.into_iter().map(|(_, host)| host).collect(), are_proven: told.is_proven })
+}
+
+/// A number below this one.
+fn chance(below: usize) -> usize {
+    let drawn = random_octets::<8>().map_or(0, u64::from_le_bytes);
+    usize::try_from(drawn % u64::try_from(below.max(1)).unwrap_or(1)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::delivery::smtp::mx::*;
+
+    fn told(records: &[(u16, &str)]) -> Told<Exchange> {
+        let records = records.iter().map(|(preference, host)| Exchange {
+            preference: *preference,
+            host: (*host != ".").then(|| host.parse().unwrap()),
+        });
+        Told { records: records.collect(), is_proven: true, canonical: None }
+    }
+
+    fn chosen(records: &[(u16, &str)]) -> Result<Vec<String>, NoWay> {
+        let hosts = choose(told(records), &"gw.sundby.example".parse().unwrap(), &mut chance)?;
+        Ok(hosts.names.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_best_come_first_and_equals_share_the_mail() {
+        let records = [(20, "c.example"), (10, "a.example"), (10, "b.example")];
+        let mut firsts = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let hosts = chosen(&records).unwrap();
+            assert_eq!(hosts[2], "c.example");
+            firsts.insert(hosts[0].clone());
+        }
+        assert_eq!(firsts.into_iter().collect::<Vec<_>>(), ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn mail_never_goes_to_ourselves_or_to_who_is_worse() {
+        assert_eq!(chosen(&[(5, "a.example"), (10, "gw.sundby.example"), (20, "c.example")]).unwrap(), ["a.example"]);
+        assert_eq!(chosen(&[(10, "gw.sundby.example"), (10, "b.example")]), Err(NoWay::Ourselves));
+    }
+
+    #[test]
+    fn the_root_alone_takes_no_mail() {
+        assert_eq!(chosen(&[(0, ".")]), Err(NoWay::TakesNoMail));
+        assert_eq!(chosen(&[(0, "."), (10, "a.example")]).unwrap(), ["a.example"]);
+    }
+}

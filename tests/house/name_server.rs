@@ -1,0 +1,94 @@
+//! A small internet's DNS: Knot serves a signed root and an unsigned zone, Unbound answers from them without judging.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::running::wait_until;
+
+/// Where Knot and Unbound live.
+const KNOT: &str = "192.0.2.53";
+const UNBOUND: &str = "192.0.2.54";
+const HEAD: &str = "$TTL 300\n@ SOA ns.nic. hostmaster.nic. 1 3600 600 86400 300\n@ NS ns.nic.\n";
+
+/// The name servers, running until dropped.
+pub struct NameServers {
+    children: Vec<Child>,
+    folder: TempDir,
+}
+
+impl NameServers {
+    /// A root zone with these records, signed, and the zone `unsigned.` with those. `forged` replaces a text in the root
+    /// zone after it was signed. What is asked below a name in `refused` is refused.
+    pub fn start(root: &str, unsigned: &str, forged: (&str, &str), refused: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let glue = format!("ns.nic. A {KNOT}\nunsigned. NS ns.nic.\n");
+        std::fs::write(at.join("root.zone"), format!("$ORIGIN .\n{HEAD}{glue}{root}")).unwrap();
+        std::fs::write(at.join("unsigned.zone"), format!("$ORIGIN unsigned.\n{HEAD}{unsigned}")).unwrap();
+        let key = ran(at, "ldns-keygen", &["-a", "ECDSAP256SHA256", "-k", "."]).trim().to_owned();
+        ran(at, "ldns-signzone", &["-o", ".", "-f", "signed.zone", "root.zone", &key]);
+        std::fs::rename(at.join(format!("{key}.key")), at.join("anchor.key")).unwrap();
+        let signed = std::fs::read_to_string(at.join("signed.zone")).unwrap();
+        assert!(forged.0.is_empty() || signed.contains(forged.0), "{} is not in {signed}", forged.0);
+        let signed = if forged.0.is_empty() { signed } else { signed.replace(forged.0, forged.1) };
+        std::fs::write(at.join("signed.zone"), signed).unwrap();
+
+        let place = at.display();
+        let knot = format!(
+            "server:\n  rundir: {place}\n  listen: {KNOT}@53\ndatabase:\n  storage: {place}/db\nlog:\n  - target: stderr\n    any: warning\ntemplate:\n  - id: default\n    storage: {place}\n    journal-content: none\n    zonefile-load: whole\nzone:\n  - domain: .\n    file: signed.zone\n    semantic-checks: off\n  - domain: unsigned.\n    file: unsigned.zone\n"
+        );
+        std::fs::write(at.join("knot.conf"), knot).unwrap();
+        std::fs::write(at.join("hints"), format!(". 3600 NS ns.nic.\nns.nic. 3600 A {KNOT}\n")).unwrap();
+        let mut unbound = format!(
+            "server:\n  interface: {UNBOUND}\n  access-control: 0.0.0.0/0 allow\n  chroot: \"\"\n  username: \"\"\n  directory: \"{place}\"\n  pidfile: \"{place}/unbound.pid\"\n  use-syslog: no\n  logfile: \"\"\n  do-ip6: no\n  num-threads: 1\n  module-config: \"iterator\"\n  root-hints: \"{place}/hints\"\n  unblock-lan-zones: yes\n"
+        );
+        for name in refused {
+            writeln!(unbound, "  local-zone: \"{name}\" always_refuse").unwrap();
+        }
+        unbound.push_str("remote-control:\n  control-enable: no\n");
+        std::fs::write(at.join("unbound.conf"), unbound).unwrap();
+        let run = |program: &str, options: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(options).current_dir(at).stdin(Stdio::null()).stdout(Stdio::null());
+            command.spawn().unwrap_or_else(|fault| panic!("PEER MISSING: {program}: {fault}"))
+        };
+        let children = vec![run("knotd", &["-c", "knot.conf"]), run("unbound", &["-d", "-c", "unbound.conf"])];
+        let servers = Self { children, folder };
+        wait_until("the name servers", || [KNOT, UNBOUND].iter().all(|host| listens(&format!("{host}:53"))));
+        servers
+    }
+
+    /// Whom to ask.
+    pub fn address(&self) -> SocketAddr {
+        format!("{UNBOUND}:53").parse().unwrap()
+    }
+
+    /// Whom to believe.
+    pub fn trust_anchor(&self) -> PathBuf {
+        self.folder.path().join("anchor.key")
+    }
+}
+
+impl Drop for NameServers {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
+fn listens(address: &str) -> bool {
+    std::net::TcpStream::connect(address).is_ok()
+}
+
+fn ran(at: &Path, program: &str, options: &[&str]) -> String {
+    let ran = Command::new(program).args(options).current_dir(at).output();
+    let ran = ran.unwrap_or_else(|fault| panic!("PEER MISSING: {program}: {fault}"));
+    assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}

@@ -1,0 +1,409 @@
+//! Mail to the open internet, on a network of its own: names, signatures and hosts are real, and nobody else is there.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use sealgate::delivery::{
+    Dispatch, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, Transport,
+};
+use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Time};
+use sealgate::store::{Embedded, Table, decode_row};
+use sealgate::vault::{Identity, Vault};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::delivery::{mail, settings};
+use crate::name_server::NameServers;
+use crate::operator::{id_in, send};
+use crate::running::{Gateway, free, wait_until};
+use crate::scripted_peer::Certificate;
+
+/// Addresses and ports below 1024 belong to whoever owns the network: so it is one of our own, without a way out.
+#[test]
+fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
+    let inside = "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && exec \"$@\"";
+    let program = std::env::current_exe().unwrap();
+    for test in
+        ["the_table_holds", "a_policy_outlives_its_host_and_a_restart", "the_daemon_delivers_to_the_open_internet"]
+    {
+        let run = Command::new("unshare")
+            .args(["--map-root-user", "--net", "sh", "-c", inside, "sh"])
+            .arg(&program)
+            .args(["--ignored", "--exact", &format!("open_internet::{test}"), "--nocapture"])
+            .output()
+            .expect("PEER MISSING: unshare (util-linux)");
+        let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(run.status.success() && said.contains("1 passed"), "{said}");
+    }
+}
+
+/// A mail exchanger at port 25 of its address. It takes everything, and tells how.
+struct Host {
+    taken: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Host {
+    async fn start(address: &str, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((address, 25)).await.unwrap();
+        let taken: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+        let told = Arc::clone(&taken);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (tls, told) = (tls.clone(), Arc::clone(&told));
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    stream.write_all(b"220 host.example\r\n").await.unwrap_or_default();
+                    if converse(&mut stream, tls.is_some(), "in the clear", &told).await
+                        && let Some(tls) = tls
+                        && let Ok(stream) = tls.accept(stream.into_inner()).await
+                    {
+                        converse(&mut BufReader::new(stream), false, "by TLS", &told).await;
+                    }
+                });
+            }
+        });
+        Self { taken }
+    }
+
+    fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.taken.lock().unwrap())
+    }
+}
+
+/// Serves MTA-STS policies at port 443 of an address, by domain.
+async fn serve_policies(address: &str, tls: TlsAcceptor, policies: HashMap<String, String>) -> JoinHandle<()> {
+    let listener = TcpListener::bind((address, 443)).await.unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(stream) = tls.accept(stream).await else { continue };
+            let mut stream = BufReader::new(stream);
+            let (mut line, mut host) = (String::new(), String::new());
+            while stream.read_line(&mut line).await.unwrap_or(0) > 2 {
+                if let Some(name) = line.to_ascii_lowercase().strip_prefix("host: mta-sts.") {
+                    host = name.trim().to_owned();
+                }
+                line.clear();
+            }
+            let policy = policies.get(&host).cloned().unwrap_or_default();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", policy.len());
+            stream.write_all((head + &policy).as_bytes()).await.unwrap_or_default();
+            stream.flush().await.unwrap_or_default();
+        }
+    })
+}
+
+fn policy(mode: &str, host: &str) -> String {
+    format!("version: STSv1\r\nmode: {mode}\r\nmx: {host}\r\nmax_age: 86400\r\n")
+}
+
+/// Where policies are remembered.
+fn keeping(folder: &Path) -> StsKeeping {
+    let own = Identity::generate().unwrap();
+    StsKeeping {
+        rows: Arc::new(Embedded::open(&folder.join("rows.redb")).unwrap()),
+        vault: Vault::open(&folder.join("keys"), &[own], &[], Time::from_unix_ms(0)).unwrap(),
+        clock: Clock::System,
+    }
+}
+
+/// Says yes to everything; true if the peer wants TLS now.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut BufReader<S>,
+    offers_tls: bool,
+    how: &'static str,
+    taken: &Mutex<Vec<&'static str>>,
+) -> bool {
+    let mut line = String::new();
+    let mut in_message = false;
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return false;
+        }
+        let reply = match line.get(..4).unwrap_or_default() {
+            _ if in_message && line == ".\r\n" => {
+                in_message = false;
+                taken.lock().unwrap().push(how);
+                "250 2.0.0 taken\r\n"
+            }
+            _ if in_message => continue,
+            "EHLO" if offers_tls => "250-host.example\r\n250 STARTTLS\r\n",
+            "DATA" => {
+                in_message = true;
+                "354 go\r\n"
+            }
+            "STAR" => {
+                stream.write_all(b"220 2.0.0 go\r\n").await.unwrap_or_default();
+                return true;
+            }
+            "QUIT" => return false,
+            _ => "250 2.0.0 ok\r\n",
+        };
+        if stream.write_all(reply.as_bytes()).await.is_err() {
+            return false;
+        }
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        write!(text, "{octet:02x}").unwrap();
+        text
+    })
+}
+
+/// What becomes of a message: how it was taken, or the status it waits or comes back with.
+struct Expected {
+    domain: &'static str,
+    what: &'static str,
+    any: &'static str,
+    verified: &'static str,
+}
+
+const fn row(domain: &'static str, what: &'static str, any: &'static str, verified: &'static str) -> Expected {
+    Expected { domain, what, any, verified }
+}
+
+const TABLE: [Expected; 26] = [
+    row("clear.unsigned", "no DNSSEC, no TLS", "in the clear", "waits 4.7.10"),
+    row("tls.unsigned", "no DNSSEC, TLS", "by TLS", "waits 4.7.10"),
+    row("signed.example", "DNSSEC without TLSA, TLS", "by TLS", "waits 4.7.10"),
+    row("dane.example", "TLSA 3 1 1 that fits", "by TLS", "by TLS"),
+    row("anchor.example", "TLSA 2 0 1 of the issuer", "by TLS", "by TLS"),
+    row("alias.example", "TLSA where the host's alias points", "by TLS", "by TLS"),
+    row("wrong.example", "TLSA of another certificate", "waits 4.7.5", "waits 4.7.5"),
+    row("stripped.example", "TLSA, STARTTLS not offered", "waits 4.7.5", "waits 4.7.5"),
+    row("unusable.example", "TLSA of a usage that says nothing", "by TLS", "waits 4.7.10"),
+    row("refused.example", "TLSA that cannot be looked up", "waits 4.4.3", "waits 4.4.3"),
+    row("forged.example", "an address that is not as signed", "waits 4.4.3", "waits 4.4.3"),
+    row("mixed.example", "signed MX to a host without DNSSEC", "by TLS", "waits 4.7.10"),
+    row("sts.unsigned", "MTA-STS enforce, a certificate we trust", "by TLS", "by TLS"),
+    row("stranger.unsigned", "MTA-STS enforce, a certificate we do not trust", "waits 4.7.5", "waits 4.7.5"),
+    row("bare.unsigned", "MTA-STS enforce, STARTTLS not offered", "waits 4.7.5", "waits 4.7.5"),
+    row("other.unsigned", "MTA-STS enforce, the host not in the policy", "waits 4.7.5", "waits 4.7.5"),
+    row("testing.unsigned", "MTA-STS testing, a certificate we do not trust", "by TLS", "waits 4.7.10"),
+    row("mute.unsigned", "MTA-STS record, never a policy", "by TLS", "waits 4.7.10"),
+    row("both.example", "MTA-STS enforce that fits, TLSA that does not", "waits 4.7.5", "waits 4.7.5"),
+    row("second.example", "the best host is not there", "by TLS", "by TLS"),
+    row("half.example", "the best host fails its TLSA, the next has none", "by TLS", "waits 4.7.5"),
+    row("implicit.unsigned", "an address and no MX", "in the clear", "waits 4.7.10"),
+    row("null.example", "null MX", "comes back 5.1.10", "comes back 5.1.10"),
+    row("nobody.example", "no such domain", "comes back 5.1.2", "comes back 5.1.2"),
+    row("loop.example", "MX to loopback", "comes back 5.4.6", "comes back 5.4.6"),
+    row("circle.example", "MX to ourselves", "comes back 5.4.6", "comes back 5.4.6"),
+];
+
+/// The table as the page shows it.
+fn shown() -> String {
+    let mut table = "| the domain | plain mail and notices | `protect = \"tls\"` |\n| --- | --- | --- |\n".to_owned();
+    for Expected { what, any, verified, .. } in &TABLE {
+        writeln!(table, "| {what} | {any} | {verified} |").unwrap();
+    }
+    table
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn the_table_holds() {
+    let own = Certificate::for_names(&["mx.dane.example"]);
+    let (issuer, issued) = Certificate::issued_for_names(&[
+        "mx.anchor.example",
+        "mx.sts.unsigned",
+        "mx.both.example",
+        "mta-sts.sts.unsigned",
+        "mta-sts.stranger.unsigned",
+        "mta-sts.bare.unsigned",
+        "mta-sts.other.unsigned",
+        "mta-sts.testing.unsigned",
+        "mta-sts.both.example",
+    ]);
+    let clear = Host::start("192.0.2.10", None).await;
+    let tls = Host::start("192.0.2.11", Some(own.acceptor())).await;
+    let anchored = Host::start("192.0.2.12", Some(issued.acceptor())).await;
+
+    let fits = format!("3 1 1 {}", hex(digest(&SHA256, &own.public_key()).as_ref()));
+    let above = format!("2 0 1 {}", hex(digest(&SHA256, issuer.der()).as_ref()));
+    let wrong = format!("3 1 1 {}", "ab".repeat(32));
+    let (clear_at, tls_at, anchored_at, nobody_at) = ("192.0.2.10", "192.0.2.11", "192.0.2.12", "192.0.2.99");
+    let policies_at = "192.0.2.30";
+    let mut root = String::new();
+    for (domain, address, tlsa) in [
+        ("signed.example", tls_at, None),
+        ("dane.example", tls_at, Some(fits.as_str())),
+        ("anchor.example", anchored_at, Some(above.as_str())),
+        ("wrong.example", tls_at, Some(wrong.as_str())),
+        ("stripped.example", clear_at, Some(fits.as_str())),
+        ("unusable.example", tls_at, Some("1 1 1 00")),
+        ("refused.example", tls_at, Some(fits.as_str())),
+        ("forged.example", "192.0.2.77", None),
+        ("both.example", anchored_at, Some(wrong.as_str())),
+        ("loop.example", "127.0.0.1", None),
+    ] {
+        writeln!(root, "{domain}. MX 10 mx.{domain}.\nmx.{domain}. A {address}").unwrap();
+        if let Some(tlsa) = tlsa {
+            writeln!(root, "_25._tcp.mx.{domain}. TLSA {tlsa}").unwrap();
+        }
+    }
+    writeln!(root, "alias.example. MX 10 mx.alias.example.\nmx.alias.example. CNAME mx.dane.example.").unwrap();
+    writeln!(root, "mixed.example. MX 10 mx.tls.unsigned.").unwrap();
+    writeln!(root, "second.example. MX 20 mx.dane.example.\nsecond.example. MX 10 gone.second.example.").unwrap();
+    writeln!(root, "gone.second.example. A {nobody_at}").unwrap();
+    writeln!(root, "half.example. MX 10 mx.wrong.example.\nhalf.example. MX 20 mx.signed.example.").unwrap();
+    writeln!(root, "null.example. MX 0 .\ncircle.example. MX 10 gw.sundby.example.").unwrap();
+    writeln!(root, "gw.sundby.example. A 192.0.2.1").unwrap();
+    writeln!(root, "_mta-sts.both.example. TXT \"v=STSv1; id=1;\"\nmta-sts.both.example. A {policies_at}").unwrap();
+    let mut unsigned = format!(
+        "clear MX 10 mx.clear\nmx.clear A {clear_at}\ntls MX 10 mx.tls\nmx.tls A {tls_at}\nimplicit A {clear_at}\n"
+    );
+    let mut policies = HashMap::from([("both.example".to_owned(), policy("enforce", "*.both.example"))]);
+    for (name, address, mode, host) in [
+        ("sts", anchored_at, "enforce", "mx.sts.unsigned"),
+        ("stranger", tls_at, "enforce", "mx.stranger.unsigned"),
+        ("bare", clear_at, "enforce", "mx.bare.unsigned"),
+        ("other", anchored_at, "enforce", "mx.elsewhere.unsigned"),
+        ("testing", tls_at, "testing", "mx.testing.unsigned"),
+        ("mute", tls_at, "", ""),
+    ] {
+        writeln!(unsigned, "{name} MX 10 mx.{name}\nmx.{name} A {address}").unwrap();
+        writeln!(unsigned, "_mta-sts.{name} TXT \"v=STSv1; id=1;\"\nmta-sts.{name} A {policies_at}").unwrap();
+        policies.insert(format!("{name}.unsigned"), policy(mode, host));
+    }
+    serve_policies(policies_at, issued.acceptor(), policies).await;
+    let servers = NameServers::start(&root, &unsigned, ("192.0.2.77", tls_at), &["_tcp.mx.refused.example."]);
+    let dns = Dns::new(&DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) });
+    let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
+    let trust = ClientTls::with_roots(issuer.roots()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let keeping = keeping(folder.path());
+    let resolver = Arc::new(SystemResolver);
+    let relay = Relay::with(settings, trust, Some(dns.unwrap()), Some(keeping), resolver, Patience::STANDARD);
+
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/transport.md")).unwrap();
+    let table = shown();
+    assert!(page.contains(&table), "docs/transport.md must hold this table:\n{table}");
+
+    let mut faults = Vec::new();
+    for expected in &TABLE {
+        for (passage, wanted) in [(Passage::Any, expected.any), (Passage::VerifiedTls, expected.verified)] {
+            let to = format!("eva@{}", expected.domain);
+            let outcomes = relay.deliver(&Dispatch { passage, ..mail(&[&to]) }).await;
+            let taken: Vec<&str> = [&clear, &tls, &anchored].into_iter().flat_map(Host::take).collect();
+            let came = match &outcomes[0].1 {
+                Outcome::Delivered(_) => taken.join(", "),
+                Outcome::Deferred(why) => format!("waits {}{}", why.status, taken.concat()),
+                Outcome::Failed(why) => format!("comes back {}{}", why.status, taken.concat()),
+            };
+            if came != wanted {
+                faults.push(format!(
+                    "{} ({}), {passage:?}: {came}, not {wanted}: {:?}",
+                    expected.domain, expected.what, outcomes[0].1
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Whoever takes the policy's record and host away gains nothing until the policy ends.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn a_policy_outlives_its_host_and_a_restart() {
+    let (issuer, issued) = Certificate::issued_for_names(&["mx.sts.unsigned", "mta-sts.sts.unsigned"]);
+    let clear = Host::start("192.0.2.10", None).await;
+    let verified = Host::start("192.0.2.12", Some(issued.acceptor())).await;
+    let zone = |mx: &str| format!("sts MX 10 mx.sts\nmx.sts A {mx}\n");
+    let record = "_mta-sts.sts TXT \"v=STSv1; id=1;\"\nmta-sts.sts A 192.0.2.30\n";
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = keeping(folder.path());
+    let (clock, hand) = {
+        let hand = Arc::new(AtomicI64::new(Clock::System.now().unix_ms()));
+        (Clock::Set(Arc::clone(&hand)), hand)
+    };
+    kept.clock = clock;
+    let relay = |servers: &NameServers| {
+        let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+        let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
+        let trust = ClientTls::with_roots(issuer.roots()).unwrap();
+        let (dns, resolver) = (Dns::new(&dns).unwrap(), Arc::new(SystemResolver));
+        Relay::with(settings, trust, Some(dns), Some(kept.clone()), resolver, Patience::STANDARD)
+    };
+    let send = async |relay: &Relay| relay.deliver(&mail(&["eva@sts.unsigned"])).await[0].1.clone();
+    let policies = HashMap::from([("sts.unsigned".to_owned(), policy("enforce", "mx.sts.unsigned"))]);
+    let host = serve_policies("192.0.2.30", issued.acceptor(), policies).await;
+    {
+        let servers = NameServers::start("", &(zone("192.0.2.12") + record), ("", ""), &[]);
+        assert!(matches!(send(&relay(&servers)).await, Outcome::Delivered(_)));
+        assert_eq!(verified.take(), ["by TLS"]);
+        // It moves on with the epochs, for it may outlive the one it was locked to.
+        let newest = kept.vault.rotate(kept.clock.now()).unwrap();
+        relay(&servers).sts().unwrap().renew_all().await.unwrap();
+        let (_, row) = kept.rows.last(Table("delivery.sts")).unwrap().unwrap();
+        assert_eq!(decode_row::<u32>(&row).unwrap().0, newest.number());
+    }
+    // The next run finds neither record nor host, and a mail host without TLS.
+    host.abort();
+    let servers = NameServers::start("", &zone("192.0.2.10"), ("", ""), &[]);
+    let deferred = send(&relay(&servers)).await;
+    assert!(matches!(&deferred, Outcome::Deferred(why) if why.status.to_string() == "4.7.5"), "{deferred:?}");
+    assert!(clear.take().is_empty());
+    // At its end it counts no more, and is forgotten.
+    hand.fetch_add(86_400_000, Ordering::SeqCst);
+    let after = relay(&servers);
+    assert!(matches!(send(&after).await, Outcome::Delivered(_)));
+    assert_eq!(clear.take(), ["in the clear"]);
+    after.sts().unwrap().renew_all().await.unwrap();
+    assert!(kept.rows.last(Table("delivery.sts")).unwrap().is_none());
+}
+
+/// The same from the clerk's side: configured by the file, judged by rules, shown in the queue.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn the_daemon_delivers_to_the_open_internet() {
+    let own = Certificate::for_names(&["mx.dane.example"]);
+    let (clear, tls) = (Host::start("192.0.2.10", None).await, Host::start("192.0.2.11", Some(own.acceptor())).await);
+    let fits = hex(digest(&SHA256, &own.public_key()).as_ref());
+    let root = format!(
+        "dane.example. MX 10 mx.dane.example.\nmx.dane.example. A 192.0.2.11\n_25._tcp.mx.dane.example. TLSA 3 1 1 {fits}\n"
+    );
+    let unsigned = "clear MX 10 mx.clear\nmx.clear A 192.0.2.10\n";
+    let servers = NameServers::start(&root, unsigned, ("", ""), &[]);
+
+    let _inside = Host::start("127.0.0.1", None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), free(), "127.0.0.1:25".parse().unwrap(), "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
+    let mx = format!(
+        "internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
+        servers.address(),
+        servers.trust_anchor().display()
+    );
+    let rule = "\n[[rule]]\nname = \"verified\"\nif.any = [{ subject = \"avtal\" }]\nprotect = \"tls\"\n";
+    std::fs::write(gateway.config(), config.replace(&smarthost, &mx) + rule).unwrap();
+    gateway.start();
+
+    let took = |host: &Host| host.taken.lock().unwrap().clone();
+    id_in(&send(gateway.outbound, &["eva@dane.example", "ove@clear.unsigned"], "Hej"));
+    wait_until("both domains", || took(&tls) == ["by TLS"] && took(&clear) == ["in the clear"]);
+    id_in(&send(gateway.outbound, &["eva@dane.example"], "[sikker] Hej"));
+    wait_until("the notice", || took(&tls).len() == 2);
+    let waits = id_in(&send(gateway.outbound, &["eva@dane.example", "ove@clear.unsigned"], "avtal"));
+    let recipients = || gateway.ask(&["queue", "show", &waits])["recipients"].as_array().unwrap().clone();
+    wait_until("one that is proven and one that is not", || {
+        recipients().iter().any(|it| it["state"] == "delivered")
+            && recipients().iter().any(|it| it["state"] == "deferred")
+    });
+    let reply = recipients().iter().find(|it| it["address"] == "ove@clear.unsigned").unwrap()["last_reply"].clone();
+    assert!(reply.as_str().unwrap().starts_with("4.7.10 verified TLS is required"), "{reply}");
+    assert_eq!((took(&tls).len(), took(&clear).len()), (3, 1), "nothing went where nothing was proven");
+}
