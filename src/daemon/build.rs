@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
-use crate::delivery::{Relay, StsKeeping, Worker as DeliveryWorker};
+use crate::delivery::{Internet, Relay, StsKeeping, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, ServerTls, Shutdown};
@@ -103,7 +103,7 @@ impl Daemon {
             journal: kept.journal.clone(),
             backoff,
             delay_warning: settings.queue.delay_warning,
-            at_once: usize::try_from(settings.delivery.max_connections.get()).unwrap_or(20) * 2,
+            at_once: at_once(settings),
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
@@ -335,4 +335,13 @@ fn read_tls(tls: &crate::config::Tls) -> anyhow::Result<ServerTls> {
         .with_context(|| format!("tls.certificate: {}", tls.certificate.path.display()))?;
     let key = zeroize::Zeroizing::new(read_secret(&tls.key).context("tls.key")?);
     Ok(ServerTls::from_pem(&chain, &key)?)
+}
+
+/// Attempts at the same time. On the open internet some hosts are always slow, and each domain has its share alone.
+fn at_once(settings: &Settings) -> usize {
+    let connections = usize::try_from(settings.delivery.max_connections.get()).unwrap_or(20);
+    match settings.delivery.internet {
+        Internet::Mx => connections.saturating_mul(20),
+        Internet::Smarthost(_) => connections.saturating_mul(2),
+    }
 }

@@ -14,6 +14,9 @@ use crate::delivery::error::{SessionError, Step};
 use crate::delivery::outcome::{Blame, Diagnosis, bounded};
 use crate::smtp::{Answer, EnhancedStatus};
 
+/// Congestion (RFC 3463 §3.5). With ourselves to blame: the destination was not even asked.
+const CROWDED: EnhancedStatus = EnhancedStatus::new(4, 4, 5);
+
 /// What the next hop cannot carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incapable {
@@ -34,6 +37,8 @@ pub enum NoWay {
     SmarthostVerifiesNothing,
     /// Verified TLS or nothing, and nothing proves who takes the mail.
     VerifiedTls,
+    /// Too many messages are on their way to the domain already.
+    Crowded,
     /// The domain does not exist.
     NoSuchDomain,
     /// The domain says that it takes no mail (RFC 7505).
@@ -56,7 +61,8 @@ impl NoWay {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::NoSuchDomain | Self::TakesNoMail | Self::NoAddress | Self::Ourselves => true,
-            Self::SmarthostVerifiesNothing
+            Self::Crowded
+            | Self::SmarthostVerifiesNothing
             | Self::VerifiedTls
             | Self::NotInPolicy
             | Self::PolicyIsUnknown(_)
@@ -153,6 +159,12 @@ pub fn incapable(what: Incapable, remote: &str) -> Diagnosis {
     Diagnosis { blame, status, reason: reason.to_owned(), reply: None, remote: Some(remote.to_owned()) }
 }
 
+/// Whether a recipient only has to wait for its turn: see [`NoWay::Crowded`].
+#[must_use]
+pub fn is_turn_to_come(diagnosis: &Diagnosis) -> bool {
+    diagnosis.blame == Blame::Ourselves && diagnosis.status == CROWDED
+}
+
 /// Found before anybody was called.
 #[must_use]
 pub fn no_way(why: &NoWay) -> Diagnosis {
@@ -167,6 +179,9 @@ pub fn no_way(why: &NoWay) -> Diagnosis {
             EnhancedStatus::new(4, 7, 10),
             "verified TLS is required, and nothing proves who takes the mail".to_owned(),
         ),
+        NoWay::Crowded => {
+            (Blame::Ourselves, CROWDED, "too many messages are on their way to the domain already".to_owned())
+        }
         NoWay::NoSuchDomain => (Blame::Recipient, EnhancedStatus::new(5, 1, 2), "the domain does not exist".to_owned()),
         NoWay::TakesNoMail => (Blame::Recipient, EnhancedStatus::new(5, 1, 10), "the domain takes no mail".to_owned()),
         NoWay::NoAddress => {

@@ -10,6 +10,7 @@ use crate::delivery::octets::Contents;
 use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome};
 use crate::delivery::route::{Destination, Passage};
 use crate::delivery::transport::{Dispatch, Transport};
+use crate::delivery::trouble;
 use crate::mail::{Address, Envelope};
 use crate::net::{Clock, Shutdown, Time};
 use crate::notify::{Failure, ReportKind, Reporter};
@@ -66,6 +67,8 @@ struct Sorted {
     delivered: Vec<(Address, Delivery)>,
     failed: Vec<Failure>,
     deferred: Vec<Failure>,
+    /// What is deferred only waits for its turn.
+    awaits_turn: bool,
 }
 
 impl Worker {
@@ -169,7 +172,7 @@ impl Worker {
         outcomes: Vec<(Address, Outcome)>,
         is_over: bool,
     ) -> Sorted {
-        let mut sorted = Sorted::default();
+        let mut sorted = Sorted { awaits_turn: true, ..Sorted::default() };
         let recipients = lease.consignment.outgoing.envelope().recipients.clone();
         for place in places {
             let (Some(recipient), Some(progress)) =
@@ -192,6 +195,7 @@ impl Worker {
                     sorted.failed.push(self.failure(&recipient.address, diagnosis, false));
                 }
                 Outcome::Deferred(diagnosis) => {
+                    sorted.awaits_turn &= trouble::is_turn_to_come(diagnosis);
                     progress.last_reply = Some(diagnosis.to_string());
                     if is_over {
                         progress.ended = Some(Ended::Failed);
@@ -247,7 +251,8 @@ impl Worker {
             && !lease.consignment.delay_reported
             && now >= lease.created().after(self.delay_warning);
         let wants_success: Vec<Failure> = self.relayed(lease, sorted);
-        let mut again = Some(self.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
+        let backoff = if sorted.awaits_turn { self.backoff.for_a_turn() } else { self.backoff };
+        let mut again = Some(backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
         if !sorted.failed.is_empty() || warn || !wants_success.is_empty() {
             let item = self.inspector.item(id)?;
             let header = self.header(content).await;

@@ -14,7 +14,16 @@ pub struct Backoff {
     pub maximal: Duration,
 }
 
+/// The wait of who only has to wait for a turn, while there is room for few.
+const TURN: Duration = Duration::from_secs(15);
+
 impl Backoff {
+    /// The same for who was not even attempted: sooner at first, as seldom in the end.
+    #[must_use]
+    pub fn for_a_turn(&self) -> Self {
+        Self { minimal: TURN.min(self.minimal), ..*self }
+    }
+
     /// When to try again after so many attempts (one or more). `chance` is any octet: it moves the wait by up to a
     /// quarter in both directions.
     #[must_use]

@@ -30,9 +30,12 @@ use crate::scripted_peer::Certificate;
 fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
     let inside = "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && exec \"$@\"";
     let program = std::env::current_exe().unwrap();
-    for test in
-        ["the_table_holds", "a_policy_outlives_its_host_and_a_restart", "the_daemon_delivers_to_the_open_internet"]
-    {
+    for test in [
+        "the_table_holds",
+        "a_policy_outlives_its_host_and_a_restart",
+        "a_slow_domain_keeps_nobody_waiting",
+        "the_daemon_delivers_to_the_open_internet",
+    ] {
         let run = Command::new("unshare")
             .args(["--map-root-user", "--net", "sh", "-c", inside, "sh"])
             .arg(&program)
@@ -365,6 +368,43 @@ async fn a_policy_outlives_its_host_and_a_restart() {
     assert!(kept.rows.last(Table("delivery.sts")).unwrap().is_none());
 }
 
+/// Hundreds of messages for a domain whose host says nothing: mail for another leaves all the same.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn a_slow_domain_keeps_nobody_waiting() {
+    let quick = Host::start("192.0.2.10", None).await;
+    let _slow = TcpListener::bind(("192.0.2.11", 25)).await.unwrap();
+    let _inside = Host::start("127.0.0.1", None).await;
+    let zone = "quick MX 10 mx.quick\nmx.quick A 192.0.2.10\nslow MX 10 mx.slow\nmx.slow A 192.0.2.11\n";
+    let servers = NameServers::start("", zone, ("", ""), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = gateway(folder.path(), &servers, "");
+    // More than may be under way in all.
+    for _ in 0..420 {
+        id_in(&send(gateway.outbound, &["eva@slow.unsigned"], "Hej"));
+    }
+    wait_until("those that wait for their turn", || {
+        gateway.ask(&["queue", "list"]).to_string().contains("too many messages are on their way")
+    });
+    id_in(&send(gateway.outbound, &["ove@quick.unsigned"], "Hej"));
+    wait_until("the one that is not in the way", || quick.take() == ["in the clear"]);
+}
+
+/// A gateway that delivers to the open internet.
+fn gateway(folder: &Path, servers: &NameServers, rules: &str) -> Gateway {
+    let mut gateway = Gateway::found(folder, free(), "127.0.0.1:25".parse().unwrap(), "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
+    let mx = format!(
+        "internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
+        servers.address(),
+        servers.trust_anchor().display()
+    );
+    std::fs::write(gateway.config(), config.replace(&smarthost, &mx) + rules).unwrap();
+    gateway.start();
+    gateway
+}
+
 /// The same from the clerk's side: configured by the file, judged by rules, shown in the queue.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
@@ -380,17 +420,8 @@ async fn the_daemon_delivers_to_the_open_internet() {
 
     let _inside = Host::start("127.0.0.1", None).await;
     let folder = tempfile::tempdir().unwrap();
-    let mut gateway = Gateway::found(folder.path(), free(), "127.0.0.1:25".parse().unwrap(), "http://127.0.0.1:9");
-    let config = std::fs::read_to_string(gateway.config()).unwrap();
-    let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
-    let mx = format!(
-        "internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
-        servers.address(),
-        servers.trust_anchor().display()
-    );
     let rule = "\n[[rule]]\nname = \"verified\"\nif.any = [{ subject = \"avtal\" }]\nprotect = \"tls\"\n";
-    std::fs::write(gateway.config(), config.replace(&smarthost, &mx) + rule).unwrap();
-    gateway.start();
+    let gateway = gateway(folder.path(), &servers, rule);
 
     let took = |host: &Host| host.taken.lock().unwrap().clone();
     id_in(&send(gateway.outbound, &["eva@dane.example", "ove@clear.unsigned"], "Hej"));

@@ -8,6 +8,7 @@ mod wire;
 mod connect;
 mod transaction;
 mod pool;
+mod crowd;
 mod relay;
 
 pub use connect::{Resolver, SystemResolver};

@@ -12,6 +12,7 @@ use crate::delivery::error::SessionError;
 use crate::delivery::outcome::{Diagnosis, Outcome};
 use crate::delivery::route::{Route, Router, Way};
 use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver};
+use crate::delivery::smtp::crowd::Crowd;
 use crate::delivery::smtp::mx::Exchangers;
 use crate::delivery::smtp::pool::{Lent, Pool};
 use crate::delivery::smtp::sts::{Sts, StsKeeping};
@@ -25,6 +26,9 @@ use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault};
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
 const RECIPIENTS: usize = 100;
 
+/// Attempts for one domain at the same time, to each connection that it may have.
+const SHARE: usize = 5;
+
 /// Domains of one message that are served at the same time.
 const DOMAINS: usize = 8;
 
@@ -33,6 +37,7 @@ pub struct Relay {
     router: Router,
     pool: Pool,
     exchangers: Option<Exchangers>,
+    crowd: Crowd,
 }
 
 /// Why no relay could be made.
@@ -79,11 +84,12 @@ impl Relay {
         patience: Patience,
     ) -> Self {
         let hostname = settings.hostname.clone();
+        let crowd = Crowd::new(settings.bounds.connections.saturating_mul(SHARE));
         let sts = dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, tls.clone(), keeping));
         let caller = Caller { hostname: hostname.clone(), tls, patience, dns: dns.clone() };
         let pool = Pool::new(caller, resolver, settings.bounds);
         let exchangers = dns.map(|dns| Exchangers { dns, sts, hostname });
-        Self { router: Router::new(settings), pool, exchangers }
+        Self { router: Router::new(settings), pool, exchangers, crowd }
     }
 
     /// Who knows the policies of domains, where mail goes to the open internet.
@@ -156,6 +162,7 @@ impl Relay {
     /// By the best host of a domain that is there. Who took the call decides, even if it is for the worse: that another
     /// host knows better is no reason to give it the same message (RFC 5321 §5.1).
     async fn carry_to_domain(&self, domain: Domain, mail: Dispatch) -> Vec<(Address, Outcome)> {
+        let Some(_place) = self.crowd.place(&domain) else { return unserved(&mail, &trouble::no_way(&NoWay::Crowded)) };
         let routes = match &self.exchangers {
             Some(exchangers) => exchangers.routes(&domain, mail.passage).await,
             None => Err(NoWay::NameServers("no name server is configured".to_owned())),
