@@ -1,5 +1,7 @@
 //! What is kept, opened: rows, bodies, keys. The daemon and the command line without a daemon both begin here.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ impl Kept {
     /// The store or a key cannot be opened: which, and why.
     pub fn open(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let folder = &settings.data_dir.path;
+        refuse_as_root(folder)?;
         let own = settings.vault.identity_source().read().context("vault.identity")?;
         let rows: RowsHandle = Arc::new(Embedded::open(&folder.join("rows.redb")).context("the row store")?);
         let keys = folder.join("keys");
@@ -202,4 +205,27 @@ impl Kept {
             clock: self.clock.clone(),
         }
     }
+}
+
+/// What another user's daemon keeps is not for root to open: that user may have put links there that lead root elsewhere.
+fn refuse_as_root(data_dir: &Path) -> anyhow::Result<()> {
+    let (Ok(us), Ok(theirs)) = (std::fs::metadata("/proc/self"), std::fs::metadata(data_dir)) else { return Ok(()) };
+    if us.uid() != 0 || theirs.uid() == 0 {
+        return Ok(());
+    }
+    let user = name_of(theirs.uid());
+    anyhow::bail!(
+        "{} is kept by the user {user}, and root does not open it. Run this as that user: `runuser -u {user} -- sealgate …`; \
+         where systemd hands the keys over: `systemd-run --pipe --wait --collect --property=User={user} \
+         --property=LoadCredential=vault.key:/etc/sealgate/keys/vault.key sealgate …`",
+        data_dir.display()
+    )
+}
+
+/// The user's name, or the number if it has none.
+fn name_of(user: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let number = user.to_string();
+    let line = users.lines().find(|line| line.split(':').nth(2) == Some(number.as_str()));
+    line.and_then(|line| line.split(':').next()).map_or(number.clone(), str::to_owned)
 }

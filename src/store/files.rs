@@ -12,7 +12,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::net::Time;
 use crate::store::error::{StoreError, io_fault};
-use crate::vault::{give_to_owner_of, make_private};
+use crate::vault::make_private;
 
 /// Octets of one part of an upload.
 const PART_OCTETS: usize = 1 << 20;
@@ -186,7 +186,6 @@ impl BlobWriter for FileWriter {
         let sync = move || {
             let file = std::fs::File::open(&path)?;
             file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-            give_to_owner_of(&folder, &file)?;
             file.sync_all()?;
             if let Some(parent) = path.parent() {
                 std::fs::File::open(parent)?.sync_all()?;

@@ -12,7 +12,6 @@ use redb::backends::FileBackend;
 use redb::{BackendError, Builder, Database, StorageBackend};
 
 use crate::store::error::{StoreError, io_fault};
-use crate::vault::give_to_owner_of;
 
 /// Octets redb may keep in memory.
 const CACHE_OCTETS: usize = 64 << 20;
@@ -138,11 +137,7 @@ fn open(path: &Path, seen: &Arc<Seen>, found: Found) -> Result<Database, StoreEr
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(found == Found::IfMissing).truncate(false).mode(0o600);
     let file = options.open(path).map_err(|fault| io_fault(&fault))?;
-    let settle = || {
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        give_to_owner_of(path.parent().unwrap_or(Path::new(".")), &file)
-    };
-    settle().map_err(|fault| io_fault(&fault))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(|fault| io_fault(&fault))?;
     let file = FileBackend::new(file).map_err(open_fault)?;
     let watched = Watched { file, seen: Arc::clone(seen) };
     Builder::new().set_cache_size(CACHE_OCTETS).create_with_backend(watched).map_err(open_fault)

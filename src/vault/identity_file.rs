@@ -66,7 +66,6 @@ impl IdentitySource {
 }
 
 /// Reads the identities of a file of mode 0600 or stricter that is ours or root's: a line each, `#` begins a comment.
-/// Root reads any user's, for it may look at what that user's daemon keeps.
 ///
 /// # Errors
 /// [`VaultError`] if others can read or exchange it, if it cannot be read, or if it holds none.
@@ -80,7 +79,7 @@ pub fn read_identities(path: &Path) -> Result<Vec<Identity>, VaultError> {
     if facts.mode() & STRANGERS != 0 {
         return Err(VaultError::KeyFileIsReadableByOthers(path.to_owned()));
     }
-    if us != 0 && ![0, us].contains(&facts.uid()) {
+    if ![0, us].contains(&facts.uid()) {
         return Err(VaultError::KeyFileIsAnothers(path.to_owned()));
     }
     read_lines(file, path)

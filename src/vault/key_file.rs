@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::fault::why;
@@ -11,17 +11,6 @@ use crate::vault::error::VaultError;
 /// Makes a private folder and those above it, so that a power cut does not take it away with what is written into it.
 pub(crate) fn make_folder(folder: &Path) -> std::result::Result<(), VaultError> {
     make_private(folder).map_err(|fault| file_fault(folder, &fault))
-}
-
-/// Gives what we have just made to the owner of the folder it lies in. Root may work on what another user's daemon
-/// keeps: that daemon must be able to read it afterwards. For anybody else nothing is to be done.
-///
-/// # Errors
-/// What the system says: then nothing may be written into it.
-pub(crate) fn give_to_owner_of(folder: &Path, made: &File) -> Result<()> {
-    let (ours, theirs) = (made.metadata()?, fs::metadata(folder)?);
-    let is_foreign = (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid());
-    if ours.uid() == 0 && is_foreign { fchown(made, Some(theirs.uid()), Some(theirs.gid())) } else { Ok(()) }
 }
 
 /// Makes a private folder as [`make_folder`] does.
@@ -35,11 +24,9 @@ pub(crate) fn make_private(folder: &Path) -> Result<()> {
     let parent = parent(folder);
     make_private(parent)?;
     match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => give_to_owner_of(parent, &File::open(folder)?)?,
-        Err(fault) if fault.kind() != ErrorKind::AlreadyExists => return Err(fault),
-        Err(_) => {}
+        Err(fault) if fault.kind() != ErrorKind::AlreadyExists => Err(fault),
+        Ok(()) | Err(_) => sync(parent),
     }
-    sync(parent)
 }
 
 /// Writes a private file so that after a power cut it is whole or not there. One that is there already stays as it is, and
@@ -70,7 +57,6 @@ fn draft(path: &Path, octets: &[u8]) -> Result<std::path::PathBuf> {
     // What a crash left behind may have another mode.
     gone(fs::remove_file(&draft))?;
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-    give_to_owner_of(parent(path), &file)?;
     file.write_all(octets)?;
     file.sync_all()?;
     Ok(draft)
@@ -119,6 +105,8 @@ pub(crate) fn file_fault(path: &Path, fault: &std::io::Error) -> VaultError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use crate::vault::key_file::*;
 
     #[test]

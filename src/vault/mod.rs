@@ -41,4 +41,4 @@ pub use random::{Token, TokenFault, random_octets};
 pub use rows::RowLocker;
 pub use scrypt::Passphrase;
 
-pub(crate) use key_file::{give_to_owner_of, make_private};
+pub(crate) use key_file::make_private;
