@@ -266,7 +266,8 @@ impl Desk {
     fn message_of(&self, id: QueueId, recipients: &[Found]) -> Result<Value, Refusal> {
         // Who has opened it has found it, notice or not.
         let unread = recipients.iter().any(|found| found.milestones.opened.is_none());
-        let failed = if unread { self.failed_notices(id)? } else { Vec::new() };
+        // One event that cannot be read must not hide the messages.
+        let failed = if unread { self.failed_notices(id).unwrap_or_default() } else { Vec::new() };
         Ok(message_of(id, recipients, &failed))
     }
 

@@ -195,6 +195,15 @@ impl Daemon {
         shutdown
             .spawn(FlowWorker { carrier: self.carrier, schedule: self.kept.schedule.clone() }.run(shutdown.clone()));
         shutdown.spawn(self.delivery.run(shutdown.clone()));
+        let relay = Arc::clone(&self.relay);
+        shutdown.spawn(async move {
+            if !relay.name_servers_serve().await {
+                tracing::error!(
+                    "the name servers do not answer or pass no DNSSEC records on: mail to the open internet waits; name others \
+                     with `dns` in [delivery]"
+                );
+            }
+        });
         if let Some(sts) = self.relay.sts() {
             shutdown.spawn(sts.run(shutdown.clone()));
         }

@@ -12,7 +12,7 @@ use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::dnssec::rdata::DNSSECRData;
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::mail::Domain;
 
@@ -22,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REMEMBERED: u64 = 8_192;
 /// Records of one answer that are read.
 const RECORDS: usize = 100;
+/// Aliases that are followed from one name.
+const ALIASES: usize = 8;
+/// What is said of answers that are not what the zone's owner signed.
+const BOGUS: &str = "DNSSEC validation failed";
 
 /// Asks name servers. Every answer is validated from the root, or the given anchor, down. Cheap to clone.
 #[derive(Clone)]
@@ -68,8 +72,10 @@ pub struct DnsSettings {
 pub struct Exchange {
     /// The lower the better.
     pub preference: u16,
-    /// `None` is the root: the domain takes no mail (RFC 7505).
+    /// `None` if what stands there is no host name.
     pub host: Option<Domain>,
+    /// It is the root: the domain takes no mail (RFC 7505).
+    pub is_null: bool,
 }
 
 /// What a TLS server's certificate is to match (RFC 6698 §2.1).
@@ -85,14 +91,15 @@ pub struct Tlsa {
     pub data: Vec<u8>,
 }
 
-impl<T> Told<T> {
-    /// The same, told of what an alias stands for.
-    fn behind(self, name: &Domain, alias_is_proven: bool) -> Self {
-        Self {
-            is_proven: self.is_proven && alias_is_proven,
-            canonical: self.canonical.or_else(|| Some(name.clone())),
-            ..self
-        }
+/// What was told of a name, or that there is no such name.
+struct Found<T> {
+    told: Told<T>,
+    exists: bool,
+}
+
+impl<T> Found<T> {
+    fn if_it_exists(self, name: &Domain) -> Result<Told<T>, DnsFault> {
+        if self.exists { Ok(self.told) } else { Err(DnsFault::NoSuchName(name.to_string())) }
     }
 }
 
@@ -127,18 +134,29 @@ impl Dns {
         Ok(Self { resolver })
     }
 
+    /// Whether the name servers pass on what validation needs: the root's own records are proven then.
+    pub async fn validates(&self) -> bool {
+        let told = self.resolver.lookup(Name::root(), RecordType::NS).await;
+        told.is_ok_and(|found| found.answers().iter().any(|record| record.proof == Proof::Secure))
+    }
+
     /// The mail exchangers of a domain.
     ///
     /// # Errors
     /// [`DnsFault`].
     pub async fn exchanges(&self, domain: &Domain) -> Result<Told<Exchange>, DnsFault> {
-        self.look_up(domain.as_str(), RecordType::MX, |data| match data {
-            RData::MX(mx) if mx.exchange.is_root() => Some(Exchange { preference: mx.preference, host: None }),
-            // A name that is no host name cannot be called: it is as if it were not there.
-            RData::MX(mx) => Some(Exchange { preference: mx.preference, host: Some(domain_of(&mx.exchange)?) }),
+        let found = self.look_up(domain.as_str(), RecordType::MX, |data| match data {
+            RData::MX(mx) => {
+                let is_null = mx.exchange.is_root();
+                Some(Exchange {
+                    preference: mx.preference,
+                    host: domain_of(&mx.exchange).filter(|_| !is_null),
+                    is_null,
+                })
+            }
             _ => None,
-        })
-        .await
+        });
+        found.await?.if_it_exists(domain)
     }
 
     /// The addresses of a host, those of IPv6 first.
@@ -147,17 +165,7 @@ impl Dns {
     /// [`DnsFault`] if neither kind can be looked up, or one of them in a signed zone: outside of those, one that fails
     /// beside one that is there counts as none.
     pub async fn addresses(&self, host: &Domain) -> Result<Told<IpAddr>, DnsFault> {
-        let (mut six, mut four) = tokio::join!(self.of_kind(host, RecordType::AAAA), self.of_kind(host, RecordType::A));
-        // The validator takes an alias to a name without this kind of address for a forgery: what it stands for is asked.
-        match (&six, &four) {
-            (Err(_), Ok(Told { canonical: Some(name), is_proven, .. })) => {
-                six = self.of_kind(name, RecordType::AAAA).await.map(|told| told.behind(name, *is_proven));
-            }
-            (Ok(Told { canonical: Some(name), is_proven, .. }), Err(_)) => {
-                four = self.of_kind(name, RecordType::A).await.map(|told| told.behind(name, *is_proven));
-            }
-            (Ok(_) | Err(_), _) => {}
-        }
+        let (six, four) = tokio::join!(self.of_kind(host, RecordType::AAAA), self.of_kind(host, RecordType::A));
         match (six, four) {
             (Ok(mut six), Ok(four)) => {
                 six.is_proven &= four.is_proven;
@@ -179,7 +187,7 @@ impl Dns {
             RData::A(address) => Some(IpAddr::V4(address.0)),
             _ => None,
         };
-        self.look_up(host.as_str(), kind, read).await
+        self.look_up(host.as_str(), kind, read).await?.if_it_exists(host)
     }
 
     /// What the certificate of a TLS server at this port is to match.
@@ -188,18 +196,16 @@ impl Dns {
     /// [`DnsFault::Unavailable`]; a name that does not exist has no records.
     pub async fn tlsa(&self, host: &Domain, port: u16) -> Result<Told<Tlsa>, DnsFault> {
         let name = format!("_{port}._tcp.{host}");
-        none_if_no_such_name(
-            self.look_up(&name, RecordType::TLSA, |data| match data {
-                RData::TLSA(tlsa) => Some(Tlsa {
-                    usage: tlsa.cert_usage.into(),
-                    selector: tlsa.selector.into(),
-                    matching: tlsa.matching.into(),
-                    data: tlsa.cert_data.clone(),
-                }),
-                _ => None,
-            })
-            .await,
-        )
+        let found = self.look_up(&name, RecordType::TLSA, |data| match data {
+            RData::TLSA(tlsa) => Some(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            }),
+            _ => None,
+        });
+        Ok(found.await?.told)
     }
 
     /// The texts at a name, each with its strings put together.
@@ -207,74 +213,137 @@ impl Dns {
     /// # Errors
     /// [`DnsFault::Unavailable`]; a name that does not exist has no records.
     pub async fn texts(&self, name: &str) -> Result<Told<String>, DnsFault> {
-        none_if_no_such_name(
-            self.look_up(name, RecordType::TXT, |data| match data {
-                RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
-                _ => None,
-            })
-            .await,
-        )
+        let found = self.look_up(name, RecordType::TXT, |data| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        });
+        Ok(found.await?.told)
     }
 
+    /// Asks; what the validator takes for a forgery is asked again behind its alias, if it has one: the library cannot
+    /// judge an alias to a name that has no such records.
     async fn look_up<T>(
         &self,
         name: &str,
         kind: RecordType,
         read: impl Fn(&RData) -> Option<T>,
-    ) -> Result<Told<T>, DnsFault> {
-        let unavailable = |fault: String| DnsFault::Unavailable(name.to_owned(), fault);
-        let mut asked = Name::from_ascii(name).map_err(|fault| unavailable(fault.to_string()))?;
+    ) -> Result<Found<T>, DnsFault> {
+        let asked =
+            Name::from_ascii(name).map_err(|fault| DnsFault::Unavailable(name.to_owned(), fault.to_string()))?;
+        let mut asked = asked;
         asked.set_fqdn(true);
-        let nothing = |is_proven| Told { records: Vec::new(), is_proven, canonical: None };
-        match self.resolver.lookup(asked, kind).await {
+        let mut behind = None;
+        for _ in 0..ALIASES {
+            match self.ask(&asked, kind, &read).await {
+                Ok(mut found) => {
+                    found.told.canonical = found.told.canonical.or(behind);
+                    return Ok(found);
+                }
+                Err(fault) => match self.proven_alias(&asked).await {
+                    Some(target) => {
+                        behind = domain_of(&target);
+                        asked = target;
+                    }
+                    None => return Err(fault),
+                },
+            }
+        }
+        Err(DnsFault::Unavailable(name.to_owned(), "its aliases do not end".to_owned()))
+    }
+
+    /// What a name is an alias for, if DNSSEC proves it.
+    async fn proven_alias(&self, name: &Name) -> Option<Name> {
+        let found = self.resolver.lookup(name.clone(), RecordType::CNAME).await.ok()?;
+        let alias = found.answers().iter().find(|record| {
+            record.name == *name && record.record_type() == RecordType::CNAME && record.proof == Proof::Secure
+        })?;
+        target_of(&alias.data)
+    }
+
+    async fn ask<T>(
+        &self,
+        asked: &Name,
+        kind: RecordType,
+        read: &impl Fn(&RData) -> Option<T>,
+    ) -> Result<Found<T>, DnsFault> {
+        let name = || asked.to_ascii().trim_end_matches('.').to_owned();
+        let unavailable = |fault: &str| DnsFault::Unavailable(name(), fault.to_owned());
+        let nothing =
+            |exists, is_proven| Found { told: Told { records: Vec::new(), is_proven, canonical: None }, exists };
+        let denied = |code: ResponseCode, proof: Option<bool>| match (code, proof) {
+            (ResponseCode::NXDomain, Some(is_proven)) => Ok(nothing(false, is_proven)),
+            (ResponseCode::NoError, Some(is_proven)) => Ok(nothing(true, is_proven)),
+            (ResponseCode::NXDomain | ResponseCode::NoError, None) => {
+                Err(unavailable("nobody vouches for its absence"))
+            }
+            (code, _) => Err(unavailable(&code.to_string())),
+        };
+        match self.resolver.lookup(asked.clone(), kind).await {
             Ok(found) => {
                 let answers = found.answers();
-                let is_about = |record: &&_| is_about(record, kind);
-                if answers.iter().filter(is_about).any(|record| record.proof.is_bogus()) {
-                    return Err(unavailable("DNSSEC validation failed".to_owned()));
+                let (owner, mut is_proven) = end_of_aliases(asked, kind, answers).ok_or_else(|| unavailable(BOGUS))?;
+                let of_it = || answers.iter().filter(|it| it.name == owner && it.record_type() == kind);
+                if of_it().any(|record| record.proof.is_bogus()) {
+                    return Err(unavailable(BOGUS));
                 }
-                let is_proven = answers.iter().filter(is_about).all(|record| record.proof == Proof::Secure);
-                let has_alias = answers.iter().any(|record| record.record_type() == RecordType::CNAME);
-                let canonical = answers.iter().find(|record| record.record_type() == kind).map(|record| &record.name);
-                let records: Vec<T> = answers.iter().filter_map(|record| read(&record.data)).take(RECORDS).collect();
-                Ok(Told { records, is_proven, canonical: canonical.filter(|_| has_alias).and_then(domain_of) })
+                let canonical = (owner != *asked).then(|| domain_of(&owner)).flatten();
+                if of_it().next().is_none() {
+                    // An alias that leads to nothing. Signed, or no alias at all, somebody has taken out what belongs here.
+                    let leads_on = owner != *asked && !is_proven;
+                    return if leads_on {
+                        Ok(nothing(true, false))
+                    } else {
+                        Err(unavailable("the answer says nothing of it"))
+                    };
+                }
+                is_proven &= of_it().all(|record| record.proof == Proof::Secure);
+                let records = of_it().filter_map(|record| read(&record.data)).take(RECORDS).collect();
+                Ok(Found { told: Told { records, is_proven, canonical }, exists: true })
             }
-            Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) => match (proof, response.response_code) {
-                (Proof::Bogus, _) => Err(unavailable("DNSSEC validation failed".to_owned())),
-                (_, ResponseCode::NXDomain) => Err(DnsFault::NoSuchName(name.to_owned())),
-                (proof, ResponseCode::NoError) => Ok(nothing(proof == Proof::Secure)),
-                (_, code) => Err(unavailable(code.to_string())),
+            Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) => match proof {
+                Proof::Secure => denied(response.response_code, Some(true)),
+                Proof::Bogus | Proof::Insecure | Proof::Indeterminate => Err(unavailable(BOGUS)),
             },
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
-                ResponseCode::NXDomain => Err(DnsFault::NoSuchName(name.to_owned())),
-                ResponseCode::NoError => Ok(nothing(is_denied(&none))),
-                code => Err(unavailable(code.to_string())),
-            },
-            Err(fault) => Err(unavailable(fault.to_string())),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => denied(none.response_code, denial(asked, &none)),
+            Err(fault) => Err(unavailable(&fault.to_string())),
         }
     }
 }
 
-/// Whether a record of an answer says something about what was asked: it is of that kind, or an alias on the way.
-fn is_about(record: &hickory_resolver::proto::rr::Record, kind: RecordType) -> bool {
-    record.record_type() == kind || record.record_type() == RecordType::CNAME
-}
-
-/// Whether DNSSEC proves that there is nothing (RFC 4035 §5.4): denials whose proof fails are faults, not answers.
-fn is_denied(none: &NoRecords) -> bool {
-    let authorities = none.authorities.as_deref().unwrap_or_default();
-    let is_denial = |record: &&hickory_resolver::proto::rr::Record| {
-        matches!(record.data, RData::DNSSEC(DNSSECRData::NSEC(_) | DNSSECRData::NSEC3(_)))
-    };
-    authorities.iter().any(|record| is_denial(&record))
-        && authorities.iter().all(|record| record.proof == Proof::Secure)
-}
-
-fn none_if_no_such_name<T>(told: Result<Told<T>, DnsFault>) -> Result<Told<T>, DnsFault> {
-    match told {
-        Err(DnsFault::NoSuchName(_)) => Ok(Told { records: Vec::new(), is_proven: false, canonical: None }),
-        told => told,
+/// Where the aliases of an answer lead from the asked name, and whether all of them are proven; `None` if one is forged.
+/// Whatever else stands in an answer, it says nothing of what was asked.
+fn end_of_aliases(asked: &Name, kind: RecordType, answers: &[Record]) -> Option<(Name, bool)> {
+    let (mut owner, mut is_proven) = (asked.clone(), true);
+    for _ in 0..ALIASES {
+        let here = |of: RecordType| answers.iter().find(|it| it.name == owner && it.record_type() == of);
+        let (None, Some(alias)) = (here(kind), here(RecordType::CNAME)) else { break };
+        if alias.proof.is_bogus() {
+            return None;
+        }
+        is_proven &= alias.proof == Proof::Secure;
+        owner = target_of(&alias.data)?;
     }
+    Some((owner, is_proven))
+}
+
+fn target_of(data: &RData) -> Option<Name> {
+    match data {
+        RData::CNAME(target) => Some(target.0.clone()),
+        _ => None,
+    }
+}
+
+/// Whether DNSSEC proves that there is nothing (RFC 4035 §5.4), or proves at least that the zone in which there is nothing is
+/// not signed. `None`: nobody vouches for it. Denials whose proof fails are faults, not answers.
+fn denial(asked: &Name, none: &NoRecords) -> Option<bool> {
+    let authorities = none.authorities.as_deref().unwrap_or_default();
+    let is_denial =
+        |record: &Record| matches!(record.data, RData::DNSSEC(DNSSECRData::NSEC(_) | DNSSECRData::NSEC3(_)));
+    if authorities.iter().any(is_denial) && authorities.iter().all(|record| record.proof == Proof::Secure) {
+        return Some(true);
+    }
+    let soa = none.soa.as_deref()?;
+    (soa.proof == Proof::Insecure && soa.name.zone_of(asked)).then_some(false)
 }
 
 fn domain_of(name: &Name) -> Option<Domain> {

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
 use sealgate::delivery::{
     Dispatch, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, Transport,
 };
@@ -32,6 +35,7 @@ fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
     let program = std::env::current_exe().unwrap();
     for test in [
         "the_table_holds",
+        "who_stands_in_the_way_gains_a_delay_and_nothing_else",
         "a_policy_outlives_its_host_and_a_restart",
         "a_slow_domain_keeps_nobody_waiting",
         "the_daemon_delivers_to_the_open_internet",
@@ -177,13 +181,15 @@ const fn row(domain: &'static str, what: &'static str, any: &'static str, verifi
     Expected { domain, what, any, verified }
 }
 
-const TABLE: [Expected; 26] = [
+const TABLE: [Expected; 28] = [
     row("clear.unsigned", "no DNSSEC, no TLS", "in the clear", "waits 4.7.10"),
     row("tls.unsigned", "no DNSSEC, TLS", "by TLS", "waits 4.7.10"),
     row("signed.example", "DNSSEC without TLSA, TLS", "by TLS", "waits 4.7.10"),
     row("dane.example", "TLSA 3 1 1 that fits", "by TLS", "by TLS"),
     row("anchor.example", "TLSA 2 0 1 of the issuer", "by TLS", "by TLS"),
     row("alias.example", "TLSA where the host's alias points", "by TLS", "by TLS"),
+    row("aliased.example", "TLSA behind an alias of their own", "by TLS", "by TLS"),
+    row("whole.example", "the domain an alias, no MX", "in the clear", "waits 4.7.10"),
     row("wrong.example", "TLSA of another certificate", "waits 4.7.5", "waits 4.7.5"),
     row("stripped.example", "TLSA, STARTTLS not offered", "waits 4.7.5", "waits 4.7.5"),
     row("unusable.example", "TLSA of a usage that says nothing", "by TLS", "waits 4.7.10"),
@@ -258,6 +264,9 @@ async fn the_table_holds() {
         }
     }
     writeln!(root, "alias.example. MX 10 mx.alias.example.\nmx.alias.example. CNAME mx.dane.example.").unwrap();
+    writeln!(root, "aliased.example. MX 10 mx.aliased.example.\nmx.aliased.example. A {tls_at}").unwrap();
+    writeln!(root, "_25._tcp.mx.aliased.example. CNAME _25._tcp.mx.dane.example.").unwrap();
+    writeln!(root, "whole.example. CNAME target.example.\ntarget.example. A {clear_at}").unwrap();
     writeln!(root, "mixed.example. MX 10 mx.tls.unsigned.").unwrap();
     writeln!(root, "second.example. MX 20 mx.dane.example.\nsecond.example. MX 10 gone.second.example.").unwrap();
     writeln!(root, "gone.second.example. A {nobody_at}").unwrap();
@@ -279,6 +288,8 @@ async fn the_table_holds() {
     ] {
         writeln!(unsigned, "{name} MX 10 mx.{name}\nmx.{name} A {address}").unwrap();
         writeln!(unsigned, "_mta-sts.{name} TXT \"v=STSv1; id=1;\"\nmta-sts.{name} A {policies_at}").unwrap();
+        // There is no way to it.
+        writeln!(unsigned, "mta-sts.{name} AAAA 2001:db8::30").unwrap();
         policies.insert(format!("{name}.unsigned"), policy(mode, host));
     }
     serve_policies(policies_at, issued.acceptor(), policies).await;
@@ -290,6 +301,7 @@ async fn the_table_holds() {
     let keeping = keeping(folder.path());
     let resolver = Arc::new(SystemResolver);
     let relay = Relay::with(settings, trust, Some(dns.unwrap()), Some(keeping), resolver, Patience::STANDARD);
+    assert!(relay.name_servers_serve().await);
 
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/transport.md")).unwrap();
     let table = shown();
@@ -311,6 +323,112 @@ async fn the_table_holds() {
                     "{} ({}), {passage:?}: {came}, not {wanted}: {:?}",
                     expected.domain, expected.what, outcomes[0].1
                 ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A name server on the way to the real one: it adds to what is said, takes things out, and denies what is there, always
+/// with records that are as their owners made them.
+fn stand_in_the_way(at: &str, upstream: SocketAddr) {
+    let socket = UdpSocket::bind((at, 53)).unwrap();
+    let ask = move |query: &Message| {
+        let own = UdpSocket::bind("192.0.2.1:0").unwrap();
+        own.send_to(&query.to_vec().unwrap(), upstream).unwrap();
+        let mut octets = [0; 8_192];
+        let length = own.recv(&mut octets).unwrap();
+        Message::from_vec(&octets[..length]).unwrap()
+    };
+    std::thread::spawn(move || {
+        let mut octets = [0; 8_192];
+        loop {
+            let (length, from) = socket.recv_from(&mut octets).unwrap();
+            let query = Message::from_vec(&octets[..length]).unwrap();
+            let mut answer = ask(&query);
+            let about = |name: &str, kind| {
+                let mut other = query.clone();
+                other.queries = vec![Query::query(Name::from_ascii(name).unwrap(), kind)];
+                ask(&other).answers
+            };
+            let nothing = |answer: &mut Message, zone: &str| {
+                answer.answers.clear();
+                answer.authorities = about("unsigned.", RecordType::SOA);
+                for record in &mut answer.authorities {
+                    record.name = Name::from_ascii(zone).unwrap();
+                }
+            };
+            let asked = query.queries[0].clone();
+            match (asked.name().to_ascii().to_lowercase().as_str(), asked.query_type()) {
+                ("added.example.", RecordType::MX) => answer.answers.extend(about("evil.example.", RecordType::MX)),
+                ("_25._tcp.mx.tlsa.example.", RecordType::TLSA) => {
+                    answer.answers.extend(about("_25._tcp.mx.evil.example.", RecordType::TLSA));
+                }
+                ("_25._tcp.mx.other.example.", RecordType::TLSA) => {
+                    answer.answers = about("_25._tcp.mx.evil.example.", RecordType::TLSA);
+                }
+                ("_25._tcp.mx.gone.example.", RecordType::TLSA) | ("nomx.example.", RecordType::MX) => {
+                    nothing(&mut answer, "unsigned.");
+                }
+                ("_25._tcp.mx.cut.example.", RecordType::TLSA) => nothing(&mut answer, "mx.cut.example."),
+                ("cutmx.example.", RecordType::MX) => nothing(&mut answer, "cutmx.example."),
+                ("_25._tcp.mx.nx.example.", RecordType::TLSA) | ("bounce.example.", RecordType::MX) => {
+                    nothing(&mut answer, "unsigned.");
+                    answer.metadata.response_code = ResponseCode::NXDomain;
+                }
+                _ => {}
+            }
+            socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn who_stands_in_the_way_gains_a_delay_and_nothing_else() {
+    let evil = Certificate::for_names(&["mx.evil.example"]);
+    let hosts = [Host::start("192.0.2.10", None).await, Host::start("192.0.2.11", Some(evil.acceptor())).await];
+    let fits_evil = format!("3 1 1 {}", hex(digest(&SHA256, &evil.public_key()).as_ref()));
+    let wrong = format!("3 1 1 {}", "ab".repeat(32));
+    let mut root = String::new();
+    let table = [
+        ("added.example", "192.0.2.11", "waits 4.7.5"),
+        ("tlsa.example", "192.0.2.11", "waits 4.7.5"),
+        ("other.example", "192.0.2.11", "waits 4.4.3"),
+        ("gone.example", "192.0.2.10", "waits 4.4.3"),
+        ("cut.example", "192.0.2.10", "waits 4.4.3"),
+        ("nx.example", "192.0.2.10", "waits 4.4.3"),
+        ("nomx.example", "192.0.2.10", "waits 4.4.3"),
+        ("cutmx.example", "192.0.2.10", "waits 4.4.3"),
+        ("bounce.example", "192.0.2.10", "waits 4.4.3"),
+        ("badmx.unsigned", "", "comes back 5.4.4"),
+        ("evil.example", "192.0.2.11", "taken"),
+    ];
+    for (domain, address, _) in table.iter().filter(|(_, address, _)| !address.is_empty()) {
+        let (preference, tlsa) = if *domain == "evil.example" { (0, &fits_evil) } else { (10, &wrong) };
+        writeln!(root, "{domain}. MX {preference} mx.{domain}.\n{domain}. A 192.0.2.10").unwrap();
+        writeln!(root, "mx.{domain}. A {address}\n_25._tcp.mx.{domain}. TLSA {tlsa}").unwrap();
+    }
+    let servers = NameServers::start(&root, "badmx MX 10 -x.badmx\nbadmx A 192.0.2.10\n", ("", ""), &[]);
+    stand_in_the_way("192.0.2.55", servers.address());
+    let dns =
+        DnsSettings { servers: vec!["192.0.2.55:53".parse().unwrap()], trust_anchor: Some(servers.trust_anchor()) };
+    let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
+    let trust = ClientTls::with_roots(evil.roots()).unwrap();
+    let (dns, resolver) = (Dns::new(&dns).unwrap(), Arc::new(SystemResolver));
+    let relay = Relay::with(settings, trust, Some(dns), None, resolver, Patience::STANDARD);
+    let mut faults = Vec::new();
+    for (domain, _, wanted) in table {
+        for passage in [Passage::Any, Passage::VerifiedTls] {
+            let outcomes = relay.deliver(&Dispatch { passage, ..mail(&[&format!("eva@{domain}")]) }).await;
+            let taken: Vec<&str> = hosts.iter().flat_map(Host::take).collect();
+            let came = match &outcomes[0].1 {
+                Outcome::Delivered(_) => "taken".to_owned(),
+                Outcome::Deferred(why) => format!("waits {}{}", why.status, taken.concat()),
+                Outcome::Failed(why) => format!("comes back {}{}", why.status, taken.concat()),
+            };
+            if came != wanted {
+                faults.push(format!("{domain}, {passage:?}: {came}, not {wanted}: {:?}", outcomes[0].1));
             }
         }
     }

@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-
 use crate::running::{free, wait_until};
 
 const UNIT: &str = "systemd/sealgate.service";

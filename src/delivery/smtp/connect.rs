@@ -62,6 +62,13 @@ pub struct Session {
     pub must_reset: bool,
 }
 
+/// What a peer says of itself.
+struct Hello {
+    offers: Offers,
+    /// It calls itself what we call ourselves.
+    is_by_ourselves: bool,
+}
+
 #[async_trait]
 impl Resolver for SystemResolver {
     async fn addresses(&self, hop: &NextHop) -> io::Result<Vec<SocketAddr>> {
@@ -138,13 +145,17 @@ impl Caller {
             (Protocol::Smtp | Protocol::Lmtp, _) => wire,
         };
         expect(Step::Greeting, 220, wire.answer(Step::Greeting).await?)?;
-        let mut offers = self.hello(&mut wire, route).await?;
+        let mut hello = self.hello(&mut wire, route).await?;
         if route.hop.protocol != Protocol::Smtps && *demand != Demand::Nothing {
-            (wire, offers) = self.secure(wire, offers, route, demand).await?;
+            (wire, hello) = self.secure(wire, hello, route, demand).await?;
+        }
+        // Only now, for whoever stands in the way of a channel that must be secured may say what he likes before it is.
+        if route.kind == Kind::Exchanger && hello.is_by_ourselves {
+            return Err(SessionError::PeerIsOurselves);
         }
         Ok(Session {
             wire,
-            offers,
+            offers: hello.offers,
             is_lmtp: route.hop.protocol == Protocol::Lmtp,
             kind: route.kind,
             remote: route.hop.host.clone(),
@@ -153,19 +164,16 @@ impl Caller {
     }
 
     /// EHLO or LHLO; HELO where EHLO is unknown (RFC 5321 §3.2).
-    async fn hello(&self, wire: &mut Wire, route: &Route) -> Result<Offers, SessionError> {
+    async fn hello(&self, wire: &mut Wire, route: &Route) -> Result<Hello, SessionError> {
         let is_lmtp = route.hop.protocol == Protocol::Lmtp;
         let verb = if is_lmtp { "LHLO" } else { "EHLO" };
         let answer = self.greet_back(wire, verb).await?;
         if matches!(answer.code(), 500 | 502 | 504) && !is_lmtp {
             expect(Step::Hello, 250, self.greet_back(wire, "HELO").await?)?;
-            return Ok(Offers::default());
+            return Ok(Hello { offers: Offers::default(), is_by_ourselves: false });
         }
         let hello = expect(Step::Hello, 250, answer)?;
-        if route.kind == Kind::Exchanger && self.is_by_ourselves(&hello) {
-            return Err(SessionError::PeerIsOurselves);
-        }
-        Ok(Offers::of(&hello))
+        Ok(Hello { offers: Offers::of(&hello), is_by_ourselves: self.is_by_ourselves(&hello) })
     }
 
     /// Whether the peer calls itself what we call ourselves (RFC 5321 §4.1.1.1): then the mail goes in a circle.
@@ -183,17 +191,17 @@ impl Caller {
     async fn secure(
         &self,
         mut wire: Wire,
-        offers: Offers,
+        hello: Hello,
         route: &Route,
         demand: &Demand,
-    ) -> Result<(Wire, Offers), SessionError> {
+    ) -> Result<(Wire, Hello), SessionError> {
         let proof = match demand {
             Demand::Required(proof) => proof.clone(),
             Demand::IfOffered | Demand::Nothing => Proof::Any,
         };
         let is_required = matches!(demand, Demand::Required(_));
-        if !offers.starttls {
-            return if is_required { Err(SessionError::PeerOffersNoTls) } else { Ok((wire, offers)) };
+        if !hello.offers.starttls {
+            return if is_required { Err(SessionError::PeerOffersNoTls) } else { Ok((wire, hello)) };
         }
         wire.unsent().put_slice(b"STARTTLS\r\n");
         let answer = wire.answer(Step::StartTls).await?;
@@ -201,15 +209,15 @@ impl Caller {
             return if is_required {
                 Err(SessionError::PeerRefusedSession(Step::StartTls, answer))
             } else {
-                Ok((wire, offers))
+                Ok((wire, hello))
             };
         }
         if wire.has_unread() {
             return Err(SessionError::PeerInjectedBehindStartTls);
         }
         let mut wire = wire.into_tls(&self.tls, &route.hop.host, proof).await?;
-        let offers = self.hello(&mut wire, route).await?;
-        Ok((wire, offers))
+        let hello = self.hello(&mut wire, route).await?;
+        Ok((wire, hello))
     }
 }
 

@@ -116,7 +116,11 @@ impl Exchangers {
         for base in addresses.canonical.iter().chain([host]) {
             // A look-up that fails is no word that there is nothing: somebody may be in the way (RFC 7672 §2.1.2).
             let told = self.dns.tlsa(base, PORT).await.map_err(|fault| NoWay::NameServers(fault.to_string()))?;
-            if told.is_proven && !told.records.is_empty() {
+            if !told.is_proven {
+                // The host's own records are signed: what is said without proof below them is not to be believed.
+                return Err(NoWay::NameServers(format!("nobody vouches for the TLSA records of {base}")));
+            }
+            if !told.records.is_empty() {
                 let names = vec![base.to_string(), host.to_string(), domain.to_string()];
                 return Ok(Dane::of(&told.records, names).map_or(TlsPolicy::Encrypted, TlsPolicy::Dane));
             }
@@ -127,8 +131,11 @@ impl Exchangers {
 
 /// Orders hosts by preference, equals by chance (RFC 5321 §5.1), and leaves out those that are no better than ourselves.
 fn choose(told: Told<Exchange>, ourselves: &Domain, chance: &mut dyn FnMut(usize) -> usize) -> Result<Hosts, NoWay> {
-    if told.records.iter().all(|exchange| exchange.host.is_none()) {
+    if told.records.iter().all(|exchange| exchange.is_null) {
         return Err(NoWay::TakesNoMail);
+    }
+    if told.records.iter().all(|exchange| exchange.host.is_none()) {
+        return Err(NoWay::NoAddress);
     }
     let our_own = told.records.iter().filter(|exchange| exchange.host.as_ref() == Some(ourselves));
     let worst = our_own.map(|exchange| exchange.preference).min();
@@ -161,7 +168,8 @@ mod tests {
     fn told(records: &[(u16, &str)]) -> Told<Exchange> {
         let records = records.iter().map(|(preference, host)| Exchange {
             preference: *preference,
-            host: (*host != ".").then(|| host.parse().unwrap()),
+            host: (!matches!(*host, "." | "-")).then(|| host.parse().unwrap()),
+            is_null: *host == ".",
         });
         Told { records: records.collect(), is_proven: true, canonical: None }
     }
@@ -192,6 +200,7 @@ mod tests {
     #[test]
     fn the_root_alone_takes_no_mail() {
         assert_eq!(chosen(&[(0, ".")]), Err(NoWay::TakesNoMail));
+        assert_eq!(chosen(&[(10, "-")]), Err(NoWay::NoAddress), "and one that names no host is no reason to guess one");
         assert_eq!(chosen(&[(0, "."), (10, "a.example")]).unwrap(), ["a.example"]);
     }
 }

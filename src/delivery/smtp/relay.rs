@@ -92,6 +92,14 @@ impl Relay {
         Self { router: Router::new(settings), pool, exchangers, crowd }
     }
 
+    /// Whether the name servers serve mail to the open internet; `true` where they are not needed.
+    pub async fn name_servers_serve(&self) -> bool {
+        match &self.exchangers {
+            Some(exchangers) => exchangers.dns.validates().await,
+            None => true,
+        }
+    }
+
     /// Who knows the policies of domains, where mail goes to the open internet.
     #[must_use]
     pub fn sts(&self) -> Option<Sts> {
@@ -171,15 +179,19 @@ impl Relay {
             Ok(routes) => routes,
             Err(why) => return unserved(&mail, &trouble::no_way(&why)),
         };
-        let mut outcomes = Vec::new();
+        let mut best: Option<Vec<(Address, Outcome)>> = None;
         for route in routes {
             let carried = self.carry(&mail, &route).await;
-            outcomes = carried.outcomes;
             if !carried.found_nobody {
-                break;
+                return carried.outcomes;
             }
+            // What may be put right outweighs what may not.
+            let is_deferred = |outcomes: &Vec<(Address, Outcome)>| {
+                outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred(_)))
+            };
+            best = best.filter(is_deferred).or(Some(carried.outcomes));
         }
-        outcomes
+        best.unwrap_or_default()
     }
 
     /// One transaction. A session that had died while it rested is replaced, once, by a fresh one.

@@ -1,8 +1,8 @@
 //! MTA-STS (RFC 8461): policies are asked for, remembered over a restart, and renewed before they end.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::delivery::smtp::sts_policy::{StsPolicy, record_id};
 use crate::mail::Domain;
 use crate::net::{ClientTls, Clock, Dns, Proof, Shutdown, Time, is_callable};
-use crate::store::{RowsHandle, StoreError, Table, decode_row, encode_row, lock_value, pages, unlock_value};
+use crate::store::{
+    RowsHandle, StoreError, Table, Transaction, decode_row, encode_row, lock_value, pages, unlock_value,
+};
 use crate::vault::Vault;
 
 /// Keyed hash of a domain → epoch, and locked: the policy it had.
@@ -27,6 +29,9 @@ const POLICIES: Table = Table("delivery.sts");
 const PORT: u16 = 443;
 /// How long a policy host has for all it says.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one of its addresses has to take a connection, and how many are tried.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+const ADDRESSES: usize = 4;
 /// Octets of a policy (RFC 8461 §3.2).
 const POLICY_OCTETS: usize = 64 * 1024;
 /// How long a domain is not asked again whether its policy is another.
@@ -49,6 +54,8 @@ struct Inside {
     asked: Mutex<HashMap<Domain, Instant>>,
     /// Who asks for a domain; whoever comes meanwhile waits for the answer.
     turns: [tokio::sync::Mutex<()>; TURNS],
+    /// Nobody outside knows which domains share a turn.
+    shares: RandomState,
 }
 
 /// Where policies are remembered.
@@ -104,7 +111,7 @@ impl Sts {
     #[must_use]
     pub fn new(dns: Dns, tls: ClientTls, keeping: StsKeeping) -> Self {
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self(Arc::new(Inside { dns, tls, keeping, asked: Mutex::default(), turns }))
+        Self(Arc::new(Inside { dns, tls, keeping, asked: Mutex::default(), turns, shares: RandomState::new() }))
     }
 
     /// The policy of a domain. One that is known counts until its end, whatever can be looked up meanwhile: who can
@@ -113,17 +120,21 @@ impl Sts {
     /// # Errors
     /// [`StoreError`] if what is remembered cannot be read.
     pub async fn policy(&self, domain: &Domain) -> Result<Option<StsPolicy>, StoreError> {
-        let mut hasher = DefaultHasher::new();
-        domain.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
-        let _turn = match self.0.turns.get(place) {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        };
+        if self.was_just_asked(domain) {
+            return Ok(self.known(domain)?.map(|known| known.policy));
+        }
+        let _turn = self.turn(domain).await;
         let known = self.known(domain)?;
-        if !self.asks_now(domain) {
+        if self.was_just_asked(domain) {
             return Ok(known.map(|known| known.policy));
         }
+        let policy = self.asked(domain, known).await?;
+        self.note_asked(domain, policy.as_ref());
+        Ok(policy)
+    }
+
+    /// Asks whether the policy is another, and fetches it if so.
+    async fn asked(&self, domain: &Domain, known: Option<Known>) -> Result<Option<StsPolicy>, StoreError> {
         let id = match self.0.dns.texts(&format!("_mta-sts.{domain}")).await {
             Ok(told) => record_id(&told.records),
             Err(fault) => {
@@ -139,15 +150,18 @@ impl Sts {
         }
     }
 
-    /// Renews what nears its end, hour by hour, until the end begins.
+    /// Renews what nears its end, at once and hour by hour, until the end begins.
     pub async fn run(self, shutdown: Shutdown) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(RENEWAL) => {}
+                renewed = self.renew_all() => if let Err(fault) = renewed {
+                    tracing::warn!(%fault, "MTA-STS policies cannot be renewed");
+                },
                 () = shutdown.begun() => return,
             }
-            if let Err(fault) = self.renew_all().await {
-                tracing::warn!(%fault, "MTA-STS policies cannot be renewed");
+            tokio::select! {
+                () = tokio::time::sleep(RENEWAL) => {}
+                () = shutdown.begun() => return,
             }
         }
     }
@@ -161,46 +175,60 @@ impl Sts {
         let StsKeeping { rows, vault, clock } = &self.0.keeping;
         let now = clock.now();
         let newest = vault.row_locker().epoch().number();
-        let (mut over, mut due, mut left_behind) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut over, mut due) = (Vec::new(), Vec::new());
         for page in pages(&**rows, POLICIES) {
             for (key, row) in page? {
                 match unlocked(vault, &row) {
-                    Some((_, known)) if now >= known.ends() => over.push(key),
-                    Some((_, known)) if known.is_half_over(now) => due.push(known),
-                    Some((epoch, known)) => left_behind.extend((epoch != newest).then_some(known)),
-                    None => over.push(key),
+                    Some((epoch, known)) if now < known.ends() => {
+                        due.extend((epoch != newest || known.is_half_over(now)).then_some(known.domain));
+                    }
+                    Some(_) | None => over.push((key, row)),
                 }
             }
         }
-        if !over.is_empty() {
-            rows.commit(Box::new(move |tx| over.iter().try_for_each(|key| tx.delete(POLICIES, key)))).await?;
+        for (key, row) in over {
+            let change = move |tx: &mut dyn Transaction| match tx.get(POLICIES, &key)? {
+                // Fetched anew meanwhile.
+                Some(found) if found != row => Ok(()),
+                Some(_) | None => tx.delete(POLICIES, &key),
+            };
+            rows.commit(Box::new(change)).await?;
         }
-        for known in left_behind {
-            self.remember(known).await?;
-        }
-        for known in due {
-            let (domain, id) = (known.domain.clone(), known.id.clone());
-            if self.renewed(&domain, id).await?.is_none() {
+        for domain in due {
+            let _turn = self.turn(&domain).await;
+            let Some(known) = self.known(&domain)? else { continue };
+            let is_renewed = known.is_half_over(now) && self.renewed(&domain, known.id.clone()).await?.is_some();
+            if !is_renewed {
                 self.remember(known).await?;
             }
         }
         Ok(())
     }
 
-    /// Whether it is time to ask again; if so, it counts as asked.
-    fn asks_now(&self, domain: &Domain) -> bool {
-        let now = Instant::now();
-        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.get(domain).is_some_and(|then| now < *then + ASKED_AGAIN) {
-            return false;
+    async fn turn(&self, domain: &Domain) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let place = usize::try_from(self.0.shares.hash_one(domain) % TURNS as u64).unwrap_or_default();
+        match self.0.turns.get(place) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
         }
+    }
+
+    fn was_just_asked(&self, domain: &Domain) -> bool {
+        let asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get(domain).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// The domain is not asked again for a while, and not longer than what it said counts.
+    fn note_asked(&self, domain: &Domain, policy: Option<&StsPolicy>) {
+        let now = Instant::now();
+        let counts = policy.map_or(ASKED_AGAIN, |policy| Duration::from_secs(policy.max_age));
+        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.len() >= ASKED {
-            asked.retain(|_, then| now < *then + ASKED_AGAIN);
+            asked.retain(|_, until| now < *until);
         }
         if asked.len() < ASKED {
-            asked.insert(domain.clone(), now);
+            asked.insert(domain.clone(), now + counts.min(ASKED_AGAIN));
         }
-        true
     }
 
     fn known(&self, domain: &Domain) -> Result<Option<Known>, StoreError> {
@@ -244,11 +272,8 @@ impl Sts {
         let name = format!("mta-sts.{domain}");
         let host: Domain = name.parse().map_err(|_| FetchFault::Name("its name is too long".to_owned()))?;
         let told = self.0.dns.addresses(&host).await.map_err(|fault| FetchFault::Name(fault.to_string()))?;
-        let address = told.records.into_iter().find(|address| is_callable(*address));
-        let address = address.ok_or_else(|| FetchFault::Name("it has no address".to_owned()))?;
         let unreachable = |fault: String| FetchFault::Connection(fault);
-        let stream = TcpStream::connect(SocketAddr::new(address, PORT)).await;
-        let stream = stream.map_err(|fault| unreachable(fault.to_string()))?;
+        let stream = connect(told.records.into_iter().filter(|address| is_callable(*address))).await?;
         let stream = self.0.tls.connect(stream, &name, Proof::Verified).await;
         let stream = stream.map_err(|fault| unreachable(fault.to_string()))?;
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
@@ -269,6 +294,19 @@ impl Sts {
         let body = body.map_err(|fault| unreachable(fault.to_string()))?.to_bytes();
         Ok(String::from_utf8_lossy(&body).parse()?)
     }
+}
+
+/// A connection to the first address that has one: where there is no way to IPv6, IPv4 serves.
+async fn connect(addresses: impl Iterator<Item = IpAddr>) -> Result<TcpStream, FetchFault> {
+    let mut last = FetchFault::Name("it has no address".to_owned());
+    for address in addresses.take(ADDRESSES) {
+        last = match timeout(CONNECTION_PATIENCE, TcpStream::connect(SocketAddr::new(address, PORT))).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(fault)) => FetchFault::Connection(fault.to_string()),
+            Err(_) => FetchFault::TooLate,
+        };
+    }
+    Err(last)
 }
 
 /// A policy, and the epoch it was locked to.
