@@ -124,9 +124,10 @@ fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Whether this test may act for other users; where it may not, a machine like CI's root container shows it.
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").unwrap().uid() == 0
+/// What acts for other users needs root: without it nothing would be shown, and that must not look like a success.
+fn needs_root() {
+    let us = std::fs::metadata("/proc/self").unwrap().uid();
+    assert_eq!(us, 0, "PEER MISSING: root, to start the daemon as another user");
 }
 
 #[test]
@@ -174,9 +175,7 @@ fn init_for_systemd_and_the_unit_name_the_same_secrets() {
 
 #[test]
 fn what_init_writes_for_the_unit_starts_as_the_services_user() {
-    if !is_root() {
-        return;
-    }
+    needs_root();
     let machine = Machine::found();
     machine.prepare();
     let said = machine.service(&["check"]).output().unwrap();
@@ -188,9 +187,7 @@ fn what_init_writes_for_the_unit_starts_as_the_services_user() {
 
 #[test]
 fn with_the_daemon_stopped_its_user_can_work_on_what_is_kept_and_root_is_told_so() {
-    if !is_root() {
-        return;
-    }
+    needs_root();
     let machine = Machine::found();
     machine.prepare();
     let config = machine.path("etc/sealgate.toml");
