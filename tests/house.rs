@@ -19,6 +19,8 @@ mod delivery;
 mod delivery_real;
 #[path = "house/open_internet.rs"]
 mod open_internet;
+#[path = "house/outcomes.rs"]
+mod outcomes;
 #[path = "house/name_server.rs"]
 mod name_server;
 #[path = "house/scripted_peer.rs"]

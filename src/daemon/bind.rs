@@ -10,6 +10,7 @@ use crate::config::{
     ChannelName, ChoosableBy, Condition as Written, Content, Inbound, Outbound, ProtectionName, Provider, Reveal,
     Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
+use crate::delivery::Internet;
 use crate::directory::NumberType;
 use crate::fault::Secret;
 use crate::flow;
@@ -183,6 +184,7 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         rotate_every: settings.vault.rotate_every,
         lifetime: settings.queue.maximal_lifetime,
         verifies_tls: settings.delivery.verifies_tls(),
+        each_domain: settings.delivery.internet == Internet::Mx,
     })
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::delivery::octets::{Contents, Octets, Unreadable};
-use crate::queue::{Warm, WarmMessage};
+use crate::queue::{Warm, WarmReading};
 use crate::sealing::Content;
 use crate::store::{Bodies, BodyReader};
 use crate::vault::{UnlockingStream, Vault};
@@ -28,7 +28,7 @@ struct KeptOctets {
 }
 
 enum From {
-    Memory(WarmMessage),
+    Memory(WarmReading),
     Store { reader: Box<BodyReader>, unlocking: Option<UnlockingStream> },
 }
 
@@ -45,7 +45,7 @@ impl Contents for Kept {
     async fn open(&self) -> Result<Box<dyn Octets>, Unreadable> {
         let body = &self.content.body;
         let from = match self.warm.take(body.id) {
-            Some(message) => From::Memory(message),
+            Some(reading) => From::Memory(reading),
             None => From::Store {
                 reader: Box::new(self.bodies.read(body).await.map_err(unreadable)?),
                 unlocking: Some(self.vault.unlocking(body.epoch).map_err(unreadable)?),
@@ -77,7 +77,7 @@ impl From {
     /// The next octets, perhaps none yet; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Unreadable> {
         let (reader, unlocking) = match self {
-            Self::Memory(message) => return Ok(message.next_piece()),
+            Self::Memory(reading) => return Ok(reading.next_piece()),
             Self::Store { reader, unlocking } => (reader, unlocking),
         };
         let Some(mut stream) = unlocking.take() else { return Ok(None) };

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
 use crate::flow::fault::of_mailbox;
-use crate::flow::reception::part_of;
 use crate::flow::returns::{RecipientClass, Returns};
 use crate::flow::service::Desk;
 use crate::flow::settings::{Current, Settings};
+use crate::flow::ways::{Leaving, leaving};
 use crate::mail::{Address, ReversePath};
 use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
 use crate::net::Clock;
@@ -15,7 +15,7 @@ use crate::notify::{About, Failure, Mailer, NoticeFacts, Post, ReceiptLine, Repo
 use crate::policy::{FixedKind, Means, Place, Reach, Reason, RecipientVerdict, Treatment, serve};
 use crate::queue::{Backoff, Exchange, IncomingLease, Kind, QueueError, RecipientState, Settlement};
 use crate::records::{Event, EventKind, Journal};
-use crate::sealing::{Content, NextHop, Outgoing};
+use crate::sealing::Content;
 use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
 use crate::vault::random_octets;
@@ -99,19 +99,11 @@ impl Carrier {
 impl Carrying<'_> {
     /// What passes goes out in one consignment for each way.
     fn pass(&self, exchange: &mut Exchange, treatments: &[Treatment], content: &Content) {
-        for (place, hop) in [(Place::Inside, NextHop::MailServer), (Place::Outside, NextHop::Internet)] {
-            let item = &exchange.lease().item;
-            let there: Vec<&Treatment> = treatments
-                .iter()
-                .filter(|t| matches!(t.means, Means::Pass { .. }))
-                .filter(|t| item.verdict.recipients().get(t.recipient).is_some_and(|r| r.place == place))
-                .collect();
-            let places: Vec<usize> = there.iter().map(|t| t.recipient).collect();
-            let envelope = part_of(&item.envelope, places.iter().copied());
-            if let Some(outgoing) = Outgoing::passing(&there, hop, envelope, content.clone()) {
-                exchange.send(outgoing, &places);
-                self.count("pass", places.len());
-            }
+        let item = &exchange.lease().item;
+        let ways = leaving(&item.verdict, treatments, &item.envelope, content, self.settings.each_domain);
+        for Leaving { outgoing, places } in ways {
+            exchange.send(outgoing, &places);
+            self.count("pass", places.len());
         }
     }
 

@@ -6,6 +6,7 @@ mod addresses;
 mod returns;
 mod told;
 mod stamp;
+mod ways;
 mod reception;
 mod service;
 mod carry;

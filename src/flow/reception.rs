@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::flow::addresses::{ServiceAddress, Tokens};
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
+use crate::flow::ways::{Leaving, leaving};
 use crate::mail::limits;
 use crate::mail::{Address, Envelope, Hop, QueueId, ReversePath, received};
 use crate::mailboxes::PostBox;
@@ -19,7 +20,7 @@ use crate::queue::{
     Summary,
 };
 use crate::records::{Event, EventKind, Journal};
-use crate::sealing::{Content, NextHop, Outgoing};
+use crate::sealing::{Content, Outgoing};
 use crate::store::RowsHandle;
 use crate::telemetry::{Labels, Metrics};
 use crate::vault::{Vault, random_octets};
@@ -279,11 +280,11 @@ impl Receiving for Arriving {
         let kind = Kind::Mail { content, portal };
         let item = Item { kind, origin, envelope, verdict, states, summary };
         let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
-        let leaves_at_once = !new.outgoings.is_empty();
+        let ways = new.outgoings.len();
         let prepared = new.prepare(&house.vault)?;
         // Before the commit, for who is due is leased at once.
-        if leaves_at_once && let Some(warm) = warm {
-            house.spool.warm().put(prepared.body_ref().id, warm);
+        if let Some(warm) = warm {
+            house.spool.warm().put(prepared.body_ref().id, warm, ways);
         }
         house.rows.commit(Box::new(move |tx| prepared.write(tx))).await.map_err(crate::queue::QueueError::from)?;
         house.schedule.ring();
@@ -378,18 +379,13 @@ impl House {
         let treatments = serve(verdict, &reach);
         let mut states = waiting.0;
         let mut outgoings = Vec::new();
-        for (place, hop) in [(Place::Inside, NextHop::MailServer), (Place::Outside, NextHop::Internet)] {
-            let there: Vec<_> = treatments
-                .iter()
-                .filter(|t| verdict.recipients().get(t.recipient).is_some_and(|r| r.place == place))
-                .collect();
-            let part = part_of(envelope, there.iter().map(|t| t.recipient));
-            let Some(outgoing) = Outgoing::passing(&there, hop, part, content.clone()) else { continue };
+        for Leaving { outgoing, places } in leaving(verdict, &treatments, envelope, content, settings.each_domain) {
             let number = u16::try_from(outgoings.len()).unwrap_or(u16::MAX);
-            there
-                .iter()
-                .filter_map(|t| states.get_mut(t.recipient).map(|state| *state = RecipientState::Consigned(number)))
-                .for_each(drop);
+            for place in places {
+                if let Some(state) = states.get_mut(place) {
+                    *state = RecipientState::Consigned(number);
+                }
+            }
             outgoings.push(outgoing);
         }
         self.metrics.treated.get_or_create(&Labels::of("pass")).inc_by(envelope.recipients.len() as u64);
@@ -410,12 +406,6 @@ impl House {
         event.told.recipients = envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
         self.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))
     }
-}
-
-/// The envelope with these of its recipients alone.
-pub(crate) fn part_of(envelope: &Envelope, places: impl Iterator<Item = usize>) -> Envelope {
-    let recipients = places.filter_map(|place| envelope.recipients.get(place).cloned()).collect();
-    Envelope { recipients, ..envelope.clone() }
 }
 
 /// Each different text once, with how often it stands there.

@@ -57,6 +57,8 @@ pub struct Settings {
     pub lifetime: Duration,
     /// Delivery to the internet knows who takes the mail, or does not give it: by MX, or by a smarthost that enforces it.
     pub verifies_tls: bool,
+    /// Each domain outside has hosts of its own, and so a consignment.
+    pub each_domain: bool,
 }
 
 /// A return mailbox.

@@ -29,4 +29,4 @@ pub use schedule::Schedule;
 pub use settle::{Exchange, Settlement};
 pub use spool::{Draft, Spool};
 pub use table::Stage;
-pub use warm::{Warm, WarmMessage};
+pub use warm::{Warm, WarmMessage, WarmReading};

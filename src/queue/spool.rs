@@ -59,7 +59,7 @@ impl Spool {
         draft.write(octets).await?;
         let (body, warm) = draft.finish_warm().await?;
         if let Some(warm) = warm {
-            self.warm.put(body.body_ref().id, warm);
+            self.warm.put(body.body_ref().id, warm, 1);
         }
         Ok(body)
     }

@@ -26,14 +26,32 @@ pub struct Warm(Arc<Shelf>);
 #[derive(Default)]
 struct Shelf {
     taken: AtomicUsize,
-    /// By the id of the body, the oldest first.
-    messages: Mutex<VecDeque<(u128, WarmMessage)>>,
+    /// The oldest first.
+    messages: Mutex<VecDeque<Waiting>>,
 }
+
+/// A message that is to be asked for.
+struct Waiting {
+    /// The id of its body.
+    body: u128,
+    message: Arc<WarmMessage>,
+    /// How often it still is.
+    readings: usize,
+}
+
+/// One reading of a message in memory.
+pub struct WarmReading {
+    message: Arc<WarmMessage>,
+    next: usize,
+}
+
+/// A piece on its way out; zeroized behind the last who reads it.
+struct Piece(Arc<WarmMessage>, usize);
 
 /// The octets of a message as they came. They do not print.
 pub struct WarmMessage {
     shelf: Arc<Shelf>,
-    pieces: VecDeque<Zeroizing<Vec<u8>>>,
+    pieces: Vec<Zeroizing<Vec<u8>>>,
     length: usize,
 }
 
@@ -41,25 +59,33 @@ impl Warm {
     /// A message that is about to come.
     #[must_use]
     pub fn begin(&self) -> WarmMessage {
-        WarmMessage { shelf: Arc::clone(&self.0), pieces: VecDeque::new(), length: 0 }
+        WarmMessage { shelf: Arc::clone(&self.0), pieces: Vec::new(), length: 0 }
     }
 
-    /// Keeps a message for whoever asks for it first.
-    pub fn put(&self, body: u128, message: WarmMessage) {
-        self.0.lock().push_back((body, message));
+    /// Keeps a message for the first who ask for it, so many: one for each way it goes out.
+    pub fn put(&self, body: u128, message: WarmMessage, readings: usize) {
+        if readings > 0 {
+            self.0.lock().push_back(Waiting { body, message: Arc::new(message), readings });
+        }
     }
 
-    /// Gives the message away, if it is still here.
+    /// Gives one reading of the message away, if it is still here.
     #[must_use]
-    pub fn take(&self, body: u128) -> Option<WarmMessage> {
+    pub fn take(&self, body: u128) -> Option<WarmReading> {
         let mut messages = self.0.lock();
-        let place = messages.iter().position(|(id, _)| *id == body)?;
-        messages.remove(place).map(|(_, message)| message)
+        let place = messages.iter().position(|waiting| waiting.body == body)?;
+        let waiting = messages.get_mut(place)?;
+        waiting.readings -= 1;
+        let message = Arc::clone(&waiting.message);
+        if waiting.readings == 0 {
+            messages.remove(place);
+        }
+        Some(WarmReading { message, next: 0 })
     }
 }
 
 impl Shelf {
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(u128, WarmMessage)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiting>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,7 +114,7 @@ impl WarmMessage {
             return false;
         }
         while !octets.is_empty() {
-            let room = self.pieces.back().map_or(0, |piece| piece.capacity() - piece.len());
+            let room = self.pieces.last().map_or(0, |piece| piece.capacity() - piece.len());
             if room == 0 {
                 // A first piece of what is short is no longer than that; a piece never grows, which would leave copies.
                 let capacity = if self.pieces.is_empty() { octets.len().min(PIECE) } else { PIECE };
@@ -96,21 +122,31 @@ impl WarmMessage {
                     return false;
                 }
                 self.length += capacity;
-                self.pieces.push_back(Zeroizing::new(Vec::with_capacity(capacity)));
+                self.pieces.push(Zeroizing::new(Vec::with_capacity(capacity)));
                 continue;
             }
             let (now, later) = octets.split_at(room.min(octets.len()));
-            if let Some(piece) = self.pieces.back_mut() {
+            if let Some(piece) = self.pieces.last_mut() {
                 piece.extend_from_slice(now);
             }
             octets = later;
         }
         true
     }
+}
 
+impl WarmReading {
     /// The next of its octets, from the front: on their way out as they stand.
     pub fn next_piece(&mut self) -> Option<Bytes> {
-        self.pieces.pop_front().map(|mut piece| Bytes::from(std::mem::take(&mut *piece)))
+        let piece = Piece(Arc::clone(&self.message), self.next);
+        self.next += 1;
+        (self.next <= self.message.pieces.len()).then(|| Bytes::from_owner(piece))
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        self.0.pieces.get(self.1).map_or(&[], |piece| piece.as_slice())
     }
 }
 
@@ -131,19 +167,21 @@ mod tests {
         octets.chunks(step).all(|chunk| message.push(chunk)).then_some(message)
     }
 
-    fn all(mut message: WarmMessage) -> Vec<u8> {
-        std::iter::from_fn(|| message.next_piece()).flatten().collect()
+    fn all(mut reading: WarmReading) -> Vec<u8> {
+        std::iter::from_fn(|| reading.next_piece()).flatten().collect()
     }
 
     #[test]
-    fn what_is_put_is_taken_once_octet_by_octet() {
+    fn what_is_put_is_read_as_often_as_it_leaves_octet_by_octet() {
         let warm = Warm::default();
         let octets: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
         for (body, step) in [(1, 1), (2, 700), (3, 65_536), (4, 200_000)] {
-            warm.put(body, message(&warm, &octets, step).unwrap());
+            warm.put(body, message(&warm, &octets, step).unwrap(), 2);
         }
         for body in [3, 1, 4, 2] {
+            let reading = warm.take(body).unwrap();
             assert_eq!(all(warm.take(body).unwrap()), octets);
+            assert_eq!(all(reading), octets);
             assert!(warm.take(body).is_none());
         }
         assert_eq!(warm.0.taken.load(Ordering::SeqCst), 0);
@@ -154,7 +192,7 @@ mod tests {
         let warm = Warm::default();
         let octets = vec![7; LONGEST];
         for body in 0..40 {
-            warm.put(body, message(&warm, &octets, PIECE).unwrap());
+            warm.put(body, message(&warm, &octets, PIECE).unwrap(), 1);
             assert!(warm.0.taken.load(Ordering::SeqCst) <= ROOM);
         }
         assert!(warm.take(0).is_none() && warm.take(23).is_none());

@@ -38,6 +38,7 @@ fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
         "who_stands_in_the_way_gains_a_delay_and_nothing_else",
         "a_policy_outlives_its_host_and_a_restart",
         "a_slow_domain_keeps_nobody_waiting",
+        "who_is_served_is_settled_while_another_domain_says_nothing",
         "the_daemon_delivers_to_the_open_internet",
     ] {
         let run = Command::new("unshare")
@@ -506,6 +507,35 @@ async fn a_slow_domain_keeps_nobody_waiting() {
     });
     id_in(&send(gateway.outbound, &["ove@quick.unsigned"], "Hej"));
     wait_until("the one that is not in the way", || quick.take() == ["in the clear"]);
+}
+
+/// What came of one domain is on the disk while another is still waited for: nobody gets a message twice for its sake.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn who_is_served_is_settled_while_another_domain_says_nothing() {
+    let quick = Host::start("192.0.2.10", None).await;
+    let mute = TcpListener::bind(("192.0.2.11", 25)).await.unwrap();
+    let _inside = Host::start("127.0.0.1", None).await;
+    let zone = "quick MX 10 mx.quick\nmx.quick A 192.0.2.10\nmute MX 10 mx.mute\nmx.mute A 192.0.2.11\n";
+    let servers = NameServers::start("", zone, ("", ""), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = gateway(folder.path(), &servers, "");
+    let id = id_in(&send(gateway.outbound, &["a@quick.unsigned", "b@mute.unsigned", "c@quick.unsigned"], "Hej"));
+    let called = mute.accept().await.unwrap();
+    let state = |gateway: &Gateway, address: &str| {
+        let item = gateway.ask(&["queue", "show", &id]);
+        item["recipients"].as_array().unwrap().iter().find(|it| it["address"] == address).unwrap()["state"].clone()
+    };
+    let both = |gateway: &Gateway| ["a@quick.unsigned", "c@quick.unsigned"].map(|it| state(gateway, it));
+    wait_until("the quick ones", || both(&gateway) == ["delivered", "delivered"]);
+    assert_eq!(state(&gateway, "b@mute.unsigned"), "waiting", "it is being tried");
+    assert_eq!(quick.take(), ["in the clear"], "two recipients of a domain are one transaction");
+    gateway.kill();
+    drop(called);
+    gateway.start();
+    let _called = mute.accept().await.unwrap();
+    assert_eq!(both(&gateway), ["delivered", "delivered"]);
+    assert!(quick.take().is_empty(), "and nobody got it twice");
 }
 
 /// A gateway that delivers to the open internet.

@@ -1,0 +1,96 @@
+//! The ways on which what passes goes out: a consignment for each, so that nobody waits for another's way.
+
+use std::collections::HashMap;
+
+use crate::mail::Envelope;
+use crate::policy::{Means, Place, Treatment, Verdict};
+use crate::sealing::{Content, NextHop, Outgoing};
+
+/// Consignments of one message to the internet. Each that is settled writes the item's row anew.
+const MOST: usize = 250;
+/// Octets of the edited header, which each consignment holds, in all of them together.
+const HEADS_OCTETS: usize = 8 << 20;
+
+/// What leaves on one way, and for whom.
+pub struct Leaving {
+    /// What leaves.
+    pub outgoing: Outgoing,
+    /// Places of its recipients in the message's envelope.
+    pub places: Vec<usize>,
+}
+
+/// What of a message passes: to our own mail server in one consignment; to the internet in one, or, with `each_domain`, in
+/// one for each domain. Where that would be too many, several domains share one.
+pub fn leaving(
+    verdict: &Verdict,
+    treatments: &[Treatment],
+    envelope: &Envelope,
+    content: &Content,
+    each_domain: bool,
+) -> Vec<Leaving> {
+    let passing = |place: Place| {
+        let is_there = move |t: &&Treatment| {
+            matches!(t.means, Means::Pass { .. })
+                && verdict.recipients().get(t.recipient).is_some_and(|recipient| recipient.place == place)
+        };
+        treatments.iter().filter(is_there).collect::<Vec<_>>()
+    };
+    let outside = passing(Place::Outside);
+    let outside = if each_domain { by_domain(outside, envelope, most(content)) } else { vec![outside] };
+    let ways = outside.into_iter().map(|there| (there, NextHop::Internet));
+    let ways = std::iter::once((passing(Place::Inside), NextHop::MailServer)).chain(ways);
+    ways.filter_map(|(there, hop)| {
+        let places: Vec<usize> = there.iter().map(|t| t.recipient).collect();
+        let outgoing = Outgoing::passing(&there, hop, part_of(envelope, &places), content.clone())?;
+        Some(Leaving { outgoing, places })
+    })
+    .collect()
+}
+
+/// In the order in which the domains come first.
+fn by_domain<'t>(treatments: Vec<&'t Treatment>, envelope: &Envelope, most: usize) -> Vec<Vec<&'t Treatment>> {
+    let mut numbers = HashMap::new();
+    let mut parts: Vec<Vec<&Treatment>> = Vec::new();
+    for treatment in treatments {
+        let Some(recipient) = envelope.recipients.get(treatment.recipient) else { continue };
+        let next = numbers.len();
+        let number = *numbers.entry(recipient.address.domain()).or_insert(next) % most;
+        match parts.get_mut(number) {
+            Some(part) => part.push(treatment),
+            None => parts.push(vec![treatment]),
+        }
+    }
+    parts
+}
+
+fn most(content: &Content) -> usize {
+    (HEADS_OCTETS / content.head.len().max(1)).clamp(1, MOST)
+}
+
+/// The envelope with these of its recipients alone.
+fn part_of(envelope: &Envelope, places: &[usize]) -> Envelope {
+    let recipients = places.iter().filter_map(|place| envelope.recipients.get(*place).cloned()).collect();
+    Envelope { recipients, ..envelope.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::flow::ways::*;
+    use crate::mail::ReversePath;
+
+    #[test]
+    fn each_domain_has_a_consignment_and_too_many_share() {
+        let addresses = ["a@one.example", "b@two.example", "c@ONE.example", "d@three.example"];
+        let recipients = addresses.map(|address| address.parse().unwrap()).to_vec();
+        let envelope = Envelope::plain(ReversePath::Null, recipients);
+        let pass = |recipient| Treatment { recipient, means: Means::Pass { verified_tls: false } };
+        let treatments: Vec<Treatment> = (0..4).map(pass).collect();
+        let parts = |most| -> Vec<Vec<usize>> {
+            let parts = by_domain(treatments.iter().collect(), &envelope, most);
+            parts.into_iter().map(|part| part.into_iter().map(|t| t.recipient).collect()).collect()
+        };
+        assert_eq!(parts(250), [vec![0, 2], vec![1], vec![3]]);
+        assert_eq!(parts(2), [vec![0, 2, 3], vec![1]]);
+        assert_eq!(parts(1), [vec![0, 1, 2, 3]]);
+    }
+}

@@ -1,0 +1,131 @@
+//! What becomes of recipients, as the queue and the reports tell it, whatever the next hop says and however it hangs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::mail_sink::Sink;
+use crate::operator::{id_in, send};
+use crate::route::decoded;
+use crate::running::{Gateway, wait_until};
+
+/// A next hop that says to each recipient what its name asks for: `ok…`, `later…` or `never…`.
+#[derive(Clone, Default)]
+struct Hop {
+    /// How often each recipient got a message.
+    taken: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// `later` is now.
+    is_later: Arc<AtomicBool>,
+}
+
+impl Hop {
+    async fn start(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hop = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let hop = hop.clone();
+                tokio::spawn(async move { hop.converse(stream).await });
+            }
+        });
+        address
+    }
+
+    async fn converse(&self, stream: TcpStream) -> Option<()> {
+        let mut stream = BufReader::new(stream);
+        stream.write_all(b"220 hop.example\r\n").await.ok()?;
+        let (mut accepted, mut in_message, mut line) = (Vec::new(), false, String::new());
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let reply = match line.get(..4).unwrap_or_default() {
+                _ if in_message && line == ".\r\n" => {
+                    in_message = false;
+                    for name in accepted.drain(..) {
+                        *self.taken.lock().unwrap().entry(name).or_default() += 1;
+                    }
+                    "250 2.0.0 taken\r\n".to_owned()
+                }
+                _ if in_message => continue,
+                "EHLO" => "250-hop.example\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n".to_owned(),
+                "MAIL" => {
+                    accepted.clear();
+                    "250 2.1.0 ok\r\n".to_owned()
+                }
+                "RCPT" => {
+                    let name = line.trim().trim_start_matches("RCPT TO:<").split('@').next()?.to_owned();
+                    match name.get(..2)? {
+                        "la" if !self.is_later.load(Ordering::SeqCst) => format!("450 4.2.1 {name}: not now\r\n"),
+                        "ne" => format!("550 5.1.1 {name}: not here\r\n"),
+                        _ => {
+                            accepted.push(name);
+                            "250 2.1.5 ok\r\n".to_owned()
+                        }
+                    }
+                }
+                "DATA" if accepted.is_empty() => "554 5.5.1 nobody\r\n".to_owned(),
+                "DATA" => {
+                    in_message = true;
+                    "354 go\r\n".to_owned()
+                }
+                _ => "250 2.0.0 ok\r\n".to_owned(),
+            };
+            stream.write_all(reply.as_bytes()).await.ok()?;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_and_fifty_recipients_have_two_hundred_and_fifty_outcomes() {
+    let (hop, inside) = (Hop::default(), Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), hop.start().await, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let kinds = ["ok", "later", "never", "ok", "later"];
+    let names: Vec<String> = (0..250).map(|number| format!("{}{number}", kinds[number % 5])).collect();
+    let addresses: Vec<String> = names.iter().map(|name| format!("{name}@live.example")).collect();
+    let id = id_in(&send(gateway.outbound, &addresses.iter().map(String::as_str).collect::<Vec<_>>(), "Hej"));
+
+    let shown = || {
+        let item = gateway.ask(&["queue", "show", &id]);
+        let of = |it: &serde_json::Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        let recipients = item["recipients"].as_array().unwrap().iter();
+        recipients.map(|it| (of(it, "address"), (of(it, "state"), of(it, "last_reply")))).collect::<BTreeMap<_, _>>()
+    };
+    wait_until("the first attempt", || shown().values().all(|(state, _)| state != "waiting"));
+    let states = shown();
+    assert_eq!(states.len(), 250);
+    for (name, address) in names.iter().zip(&addresses) {
+        let (state, reply) = &states[address];
+        let (wanted, words) = match &name[..2] {
+            "ok" => ("delivered", "250 2.0.0 taken".to_owned()),
+            "la" => ("deferred", format!("450 4.2.1 {name}: not now")),
+            _ => ("failed", format!("550 5.1.1 {name}: not here")),
+        };
+        assert!(state == wanted && reply.ends_with(&words), "{address}: {state} {reply}");
+    }
+    // One report names all who failed, each with what was said to it, and nobody else.
+    wait_until("the report", || inside.messages().len() == 1);
+    let report = decoded(&String::from_utf8_lossy(&inside.messages()[0]));
+    for (name, address) in names.iter().zip(&addresses) {
+        let is_reported = report.contains(&format!("Final-Recipient: rfc822;{address}"))
+            || report.contains(&format!("Final-Recipient: rfc822; {address}"));
+        assert_eq!(is_reported, name.starts_with("never"), "{address} in {report}");
+        assert_eq!(report.contains(&format!("550 5.1.1 {name}: not here")), is_reported, "{address}");
+    }
+    // Who waited gets it, and nobody gets it twice.
+    hop.is_later.store(true, Ordering::SeqCst);
+    gateway.ask(&["queue", "retry", &id]);
+    wait_until("the rest", || gateway.ask(&["queue", "list"]).as_array().unwrap().is_empty());
+    let taken = hop.taken.lock().unwrap();
+    assert_eq!(taken.len(), 200);
+    assert!(taken.iter().all(|(name, times)| *times == 1 && !name.starts_with("never")), "{taken:?}");
+    assert_eq!(inside.messages().len(), 1, "and nothing more is told");
+}
