@@ -43,6 +43,8 @@ mod command;
 mod unit;
 #[path = "house/operator.rs"]
 mod operator;
+#[path = "house/operations.rs"]
+mod operations;
 #[path = "house/erasure.rs"]
 mod erasure;
 #[path = "house/faults.rs"]

@@ -71,7 +71,7 @@ pub fn send(address: SocketAddr, to: &[&str], subject: &str) -> String {
 }
 
 /// … from anybody, with any header.
-fn send_from(address: SocketAddr, from: &str, to: &[&str], header: &str) -> String {
+pub fn send_from(address: SocketAddr, from: &str, to: &[&str], header: &str) -> String {
     let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
     let mut told = String::new();
     reader.read_line(&mut told).unwrap();

@@ -1,9 +1,9 @@
-//! Postfix as the organisation's mail server: clerks hand it their mail, it routes outside mail to the gateway and
-//! inside mail to the mailboxes.
+//! Postfix as the organisation's mail server (clerks hand it their mail, it routes outside mail to the gateway and inside
+//! mail to the mailboxes), and as whatever else a test needs.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -42,6 +42,13 @@ pub struct Postfix {
 impl Postfix {
     /// Starts it: mail for `sundby.example` goes to `mailboxes` by LMTP, all else to `gateway`.
     pub fn start(gateway: SocketAddr, mailboxes: SocketAddr) -> Self {
+        let main = format!("relay_transport = lmtp:inet:{mailboxes}\nrelayhost = [127.0.0.1]:{}\n", gateway.port());
+        Self::with(|_| (String::new(), main))
+    }
+
+    /// Starts it with these services besides a door at `address`, in place of the usual ones of the same name, and these
+    /// settings, made for the folder of its configuration.
+    pub fn with(make: impl FnOnce(&Path) -> (String, String)) -> Self {
         assert!(std::fs::exists("/usr/sbin/postfix").unwrap(), "PEER MISSING: postfix; tests/run installs it");
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -53,29 +60,37 @@ impl Postfix {
         let owner: u32 = String::from_utf8(owner.stdout).unwrap().trim().parse().unwrap();
         chown(path("data"), Some(owner), None).unwrap();
         let address = free();
-        let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{SERVICES}", address.port());
+        let (services, settings) = make(&path("etc"));
+        let is_replaced = |line: &&str| {
+            let name = line.split_whitespace().next();
+            services.lines().any(|own| own.split_whitespace().next() == name)
+        };
+        let usual: String =
+            SERVICES.lines().filter(|line| !is_replaced(line)).map(|line| format!("{line}\n")).collect();
+        let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{usual}{services}", address.port());
         std::fs::write(path("etc/master.cf"), master).unwrap();
         let main = format!(
             "compatibility_level = 3.6\nqueue_directory = {0}/spool\ndata_directory = {0}/data\nmaillog_file = {0}/mail.log\nmaillog_file_prefixes = {0}\n\
              myhostname = mail.sundby.example\nmydestination =\ninet_interfaces = loopback-only\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
-             relay_domains = sundby.example\nparent_domain_matches_subdomains =\nrelay_transport = lmtp:inet:{1}\nrelayhost = [127.0.0.1]:{2}\n\
-             smtp_dns_support_level = disabled\nsmtp_host_lookup = native\nalias_maps =\nalias_database =\nmessage_size_limit = 209715200\n",
+             relay_domains = sundby.example\nparent_domain_matches_subdomains =\n\
+             smtp_dns_support_level = disabled\nsmtp_host_lookup = native\nalias_maps =\nalias_database =\nmessage_size_limit = 209715200\n{settings}",
             folder.path().display(),
-            mailboxes,
-            gateway.port()
         );
         std::fs::write(path("etc/main.cf"), main).unwrap();
         let postfix = Self { address, folder };
-        postfix.command("check");
-        postfix.command("start");
+        postfix.shell("postfix check && postfix start");
         wait_until("Postfix", || std::net::TcpStream::connect(address).is_ok());
         postfix
     }
 
-    fn command(&self, verb: &str) {
-        let output =
-            Command::new("/usr/sbin/postfix").arg("-c").arg(self.folder.path().join("etc")).arg(verb).output().unwrap();
-        assert!(output.status.success(), "postfix {verb}: {}", String::from_utf8_lossy(&output.stderr));
+    /// Runs commands as its operator would; what they print.
+    pub fn shell(&self, commands: &str) -> String {
+        let mut shell = Command::new("sh");
+        shell.args(["-e", "-c", commands]).env("MAIL_CONFIG", self.folder.path().join("etc"));
+        let ran = shell.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+        let (said, faults) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success(), "{commands}: {said}{faults}\n{}", self.log());
+        said.into_owned()
     }
 
     /// What it wrote into its log.
