@@ -33,6 +33,10 @@ mod leaks;
 mod running;
 #[path = "house/postfix.rs"]
 mod postfix;
+#[path = "house/exim.rs"]
+mod exim;
+#[path = "house/smuggling.rs"]
+mod smuggling;
 #[path = "house/route.rs"]
 mod route;
 #[path = "house/crash.rs"]

@@ -34,6 +34,18 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A row of figures: what was tried, and how much of it held, as `faults` had so many entries before.
+pub fn figures(what: &str, tried: usize, before: usize, faults: &[String]) -> String {
+    format!("| {what} | {tried} | {} |", tried - (faults.len() - before))
+}
+
+/// Prints a row of figures, which docs/threats.md must hold.
+pub fn stands_in_threats(row: &str) {
+    println!("{row}");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/threats.md")).unwrap();
+    assert!(page.contains(row), "docs/threats.md does not hold: {row}");
+}
+
 /// A gateway founded in a folder; its process may run or not.
 pub struct Gateway {
     pub folder: PathBuf,
