@@ -113,6 +113,19 @@ impl Rows for Embedded {
         self.read(table, |rows| collect(rows, from, to, limit))
     }
 
+    fn keys(
+        &self,
+        table: Table,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.read(table, |rows| {
+            let found = rows.range::<&[u8]>((from, to)).map_err(medium_fault)?.take(limit);
+            found.map(|row| Ok(row.map_err(medium_fault)?.0.value().to_vec())).collect()
+        })
+    }
+
     fn last(&self, table: Table) -> Result<Option<Row>, StoreError> {
         self.read(table, |rows| {
             let last = rows.last().map_err(medium_fault)?;
@@ -159,21 +172,34 @@ fn group(medium: &Medium, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
 fn try_group(database: &Database, changes: Vec<Change>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let mut writing = database.begin_write().map_err(medium_fault)?;
     writing.set_durability(Durability::Immediate).map_err(medium_fault)?;
-    let mut outcomes = Vec::with_capacity(changes.len());
+    let count = changes.len();
+    let mut outcomes = Vec::with_capacity(count);
     let mut view = View { writing: &writing, tables: RefCell::default() };
     for change in changes {
         let outcome = catch_unwind(AssertUnwindSafe(|| change(&mut view)));
         match outcome {
             Ok(Ok(())) => outcomes.push(Ok(())),
             Ok(Err(StoreError::Conflict(why))) => outcomes.push(Err(StoreError::Conflict(why))),
-            // A change that met a failing medium or a fault of its own may have written: none of the group stands.
-            Ok(Err(fault)) => return Err(fault),
-            Err(_) => return Err(StoreError::Unavailable("a change panicked".into())),
+            // What it met, all would: none of the group stands.
+            Ok(Err(fault)) if fault.is_temporary() => return Err(fault),
+            // A fault of its own, and it may have written: none of the group stands, but the others may come again.
+            Ok(Err(fault)) => return Ok(all_but_one_again(count, outcomes.len(), fault)),
+            Err(_) => return Ok(all_but_one_again(count, outcomes.len(), StoreError::Panicked)),
         }
     }
     drop(view);
     writing.commit().map_err(medium_fault)?;
     Ok(outcomes)
+}
+
+/// The outcomes of a group in which one change is at fault: it alone hears why.
+fn all_but_one_again(count: usize, at: usize, fault: StoreError) -> Vec<Result<(), StoreError>> {
+    let again = || Err(StoreError::Unavailable("a change beside it was at fault".into()));
+    let mut outcomes: Vec<_> = (0..count).map(|_| again()).collect();
+    if let Some(outcome) = outcomes.get_mut(at) {
+        *outcome = Err(fault);
+    }
+    outcomes
 }
 
 /// The rows as the changes of one group see them.
@@ -241,6 +267,7 @@ fn again(fault: &StoreError) -> StoreError {
         StoreError::OpenElsewhere => StoreError::OpenElsewhere,
         StoreError::Damaged(what) => StoreError::Damaged(what.clone()),
         StoreError::Conflict(why) => StoreError::Conflict(why),
+        StoreError::Panicked => StoreError::Panicked,
         StoreError::Unavailable(_) | StoreError::WrittenByNewerVersion { .. } => {
             StoreError::Unavailable(fault.to_string())
         }

@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The change looked at the rows and found that it must not happen. Nothing of it was written.
     #[error("the change does not apply: {0}")]
     Conflict(&'static str),
+    /// The change itself is at fault, and would be every time. Nothing of it was written.
+    #[error("the change panicked")]
+    Panicked,
 }
 
 /// What the operating system met, in our words.
@@ -43,7 +46,7 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::DiskIsFull | Self::Unavailable(_) | Self::OpenElsewhere | Self::Conflict(_) => true,
-            Self::Damaged(_) | Self::WrittenByNewerVersion { .. } => false,
+            Self::Damaged(_) | Self::WrittenByNewerVersion { .. } | Self::Panicked => false,
         }
     }
 }

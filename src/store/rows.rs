@@ -62,6 +62,18 @@ pub trait Rows: Send + Sync + 'static {
     /// [`StoreError`] if the medium fails.
     fn range(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError>;
 
+    /// Up to `limit` keys between two, in order: what of an index alone counts, or of rows that are large.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    fn keys(
+        &self,
+        table: Table,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError>;
+
     /// The last row of a table, by key.
     ///
     /// # Errors

@@ -173,3 +173,43 @@ async fn a_body_that_was_changed_is_not_given_out() {
     rows.commit(Box::new(move |tx| tx.put(Table("store.inline"), &key, &other))).await.unwrap();
     assert!(matches!(bodies.read_whole(&reference, u64::MAX).await, Err(StoreError::Damaged(_))));
 }
+
+/// What shares a sync with a change that is at fault is told to come again, and does.
+#[tokio::test]
+async fn a_change_that_panics_or_meets_damage_is_at_fault_alone() {
+    for at_fault in ["panics", "damage"] {
+        let kept = Kept::new();
+        let rows = kept.rows();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let blocking = tokio::spawn({
+            let rows = Arc::clone(&rows);
+            async move {
+                rows.commit(Box::new(move |_| wait.recv().map_err(|_| StoreError::Conflict("nobody waits")))).await
+            }
+        });
+        let commit = |change: sealgate::store::Change| {
+            let rows = Arc::clone(&rows);
+            tokio::spawn(async move { rows.commit(change).await })
+        };
+        let good = || -> sealgate::store::Change { Box::new(|tx| tx.put(FRUIT, b"good", b"x")) };
+        let before = commit(good());
+        let faulty = commit(Box::new(move |tx| {
+            tx.put(FRUIT, b"faulty", b"x")?;
+            assert!(at_fault != "panics", "on purpose");
+            Err(StoreError::Damaged("on purpose".into()))
+        }));
+        let behind = commit(good());
+        tokio::task::yield_now().await;
+        go.send(()).unwrap();
+        blocking.await.unwrap().unwrap();
+        let fault = faulty.await.unwrap().unwrap_err();
+        assert!(!fault.is_temporary(), "{at_fault}: {fault}");
+        for other in [before, behind] {
+            let outcome = other.await.unwrap();
+            assert!(outcome.as_ref().is_ok_and(|()| true) || outcome.unwrap_err().is_temporary(), "{at_fault}");
+        }
+        rows.commit(good()).await.unwrap();
+        assert!(rows.get(FRUIT, b"good").unwrap().is_some());
+        assert!(rows.get(FRUIT, b"faulty").unwrap().is_none(), "{at_fault}");
+    }
+}
