@@ -49,6 +49,8 @@ mod unit;
 mod operator;
 #[path = "house/operations.rs"]
 mod operations;
+#[path = "house/queue.rs"]
+mod queue;
 #[path = "house/erasure.rs"]
 mod erasure;
 #[path = "house/faults.rs"]

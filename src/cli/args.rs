@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::mail::QueueId;
+use crate::mail::{Domain, QueueId};
+use crate::queue::Stage;
 
 /// A secure-mail gateway.
 #[derive(Debug, Parser)]
@@ -131,8 +132,18 @@ pub struct Explain {
 /// `queue`.
 #[derive(Debug, Subcommand)]
 pub enum Queue {
-    /// Everything in the queue
-    List,
+    /// What is in the queue, oldest first
+    List {
+        /// What has a recipient of this domain
+        #[arg(long, value_name = "DOMAIN")]
+        to: Option<Domain>,
+        /// What stands here: incoming, active, deferred, held, corrupt
+        #[arg(long, value_parser = stage)]
+        stage: Option<Stage>,
+        /// So many at most
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
     /// One message
     Show {
         /// Its id
@@ -141,11 +152,14 @@ pub enum Queue {
     /// Attempt now what waits for its time
     Retry {
         /// Its id
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present_any = ["all", "to"])]
         id: Option<QueueId>,
         /// Everything
         #[arg(long, conflicts_with = "id")]
         all: bool,
+        /// What goes to this domain
+        #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["id", "all"])]
+        to: Option<Domain>,
     },
     /// Stop attempts until released
     Hold {
@@ -165,6 +179,11 @@ pub enum Queue {
         #[arg(long, required = true)]
         notify: bool,
     },
+}
+
+fn stage(word: &str) -> Result<Stage, String> {
+    let found = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
+    found.ok_or_else(|| format!("one of {}", Stage::ALL.map(Stage::as_str).join(", ")))
 }
 
 /// `message`.

@@ -1,10 +1,10 @@
 //! Asking the running daemon, or, where none runs, what it keeps: both ways give the same answer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{self, Files, Settings};
-use crate::control::{Answer, Request, ask, is_running, may_ask};
+use crate::control::{Answer, Desk, Request, ask, is_running, may_ask};
 use crate::daemon::Kept;
 use crate::net::Clock;
 
@@ -17,21 +17,50 @@ pub fn settings(path: &Path) -> Result<Settings, Failure> {
     Ok(loaded.settings)
 }
 
-/// Asks.
+/// Whoever answers: what is kept, opened here, or the running daemon.
+pub enum House {
+    /// Opened here, for no daemon runs.
+    Kept(Box<Desk>),
+    /// The daemon at this socket.
+    Daemon(PathBuf),
+}
+
+impl House {
+    /// Finds out who answers.
+    ///
+    /// # Errors
+    /// Nobody does, or we may not ask.
+    pub async fn find(path: &Path) -> Result<Self, Failure> {
+        let settings = settings(path)?;
+        let socket = settings.control_socket();
+        if !may_ask(&socket).await? && !settings.data_dir.path.exists() {
+            let text = format!("nothing is kept at {} and no daemon runs", settings.data_dir.path.display());
+            return Err(Failure::new(Exit::Unavailable, text));
+        }
+        // A daemon that starts holds the store before it can answer, one that stops holds it after.
+        let kept = Kept::open_in_turn(&settings, Clock::System, async || is_running(&socket).await).await;
+        Ok(match kept.map_err(|fault| Failure::new(Exit::Unavailable, format!("{fault:#}")))? {
+            Some(kept) => Self::Kept(Box::new(kept.desk())),
+            None => Self::Daemon(socket),
+        })
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// The refusal, as text and exit code.
+    pub async fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        Ok(match self {
+            Self::Kept(desk) => desk.answer(request).await?,
+            Self::Daemon(socket) => ask(socket, &request).await?,
+        })
+    }
+}
+
+/// Asks once.
 ///
 /// # Errors
 /// The refusal, as text and exit code.
 pub async fn request(path: &Path, request: Request) -> Result<Answer, Failure> {
-    let settings = settings(path)?;
-    let socket = settings.control_socket();
-    if !may_ask(&socket).await? && !settings.data_dir.path.exists() {
-        let text = format!("nothing is kept at {} and no daemon runs", settings.data_dir.path.display());
-        return Err(Failure::new(Exit::Unavailable, text));
-    }
-    // A daemon that starts holds the store before it can answer, one that stops holds it after.
-    let kept = Kept::open_in_turn(&settings, Clock::System, async || is_running(&socket).await).await;
-    match kept.map_err(|fault| Failure::new(Exit::Unavailable, format!("{fault:#}")))? {
-        Some(kept) => Ok(kept.desk().answer(request).await?),
-        None => Ok(ask(&socket, &request).await?),
-    }
+    House::find(path).await?.ask(request).await
 }

@@ -12,6 +12,20 @@ pub fn line(text: &str) {
     }
 }
 
+/// Writes text to standard output, without an end of line.
+pub fn text(text: &str) {
+    if write!(io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// A value as JSON, as it stands within an array.
+#[must_use]
+pub fn indented(value: &Value) -> String {
+    let whole = serde_json::to_string_pretty(value).unwrap_or_default();
+    whole.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
 /// Writes a line to standard error.
 pub fn fault(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -34,6 +48,11 @@ pub fn field(value: &Value, name: &str) -> String {
 
 /// Writes rows in columns as wide as their widest cell.
 pub fn table(head: &[&str], rows: &[Vec<String>]) {
+    part_of_table(head, rows, true);
+}
+
+/// The same for a table that comes in parts: the first has the head.
+pub fn part_of_table(head: &[&str], rows: &[Vec<String>], with_head: bool) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(head.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
@@ -43,7 +62,9 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         line(padded.collect::<Vec<_>>().join("  ").trim_end());
     };
-    write(head.to_vec());
+    if with_head {
+        write(head.to_vec());
+    }
     for row in rows {
         write(row.iter().map(String::as_str).collect());
     }

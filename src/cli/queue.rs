@@ -6,15 +6,17 @@ use serde_json::Value;
 
 use crate::cli::args::Queue;
 use crate::cli::exit::Failure;
-use crate::cli::house::request;
+use crate::cli::house::{House, request};
 use crate::cli::print::{self, field};
 use crate::control::Request;
+use crate::mail::{Domain, QueueId};
+use crate::queue::Stage;
 
 pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure> {
     let asked = match verb {
-        Queue::List => Request::QueueList,
+        Queue::List { to, stage, limit } => return list(path, to.as_ref(), *stage, *limit, json).await,
         Queue::Show { id } => Request::QueueShow { id: *id },
-        Queue::Retry { id, .. } => Request::QueueRetry { id: *id },
+        Queue::Retry { id, to, .. } => Request::QueueRetry { id: *id, to: to.clone() },
         Queue::Hold { id } => Request::QueueHold { id: *id },
         Queue::Release { id } => Request::QueueRelease { id: *id },
         Queue::Drop { id, .. } => Request::QueueDrop { id: *id },
@@ -25,9 +27,9 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
         return Ok(());
     }
     match verb {
-        Queue::List => list(&answer.value),
         Queue::Show { .. } => show(&answer.value),
-        Queue::Retry { .. } => print::line("due now"),
+        Queue::List { .. } | Queue::Retry { id: Some(_), .. } => print::line("due now"),
+        Queue::Retry { .. } => print::line(&format!("{} due now", field(&answer.value, "count"))),
         Queue::Hold { .. } => print::line("held"),
         Queue::Release { .. } => print::line("released"),
         Queue::Drop { .. } if answer.value.get("told") == Some(&Value::Bool(false)) => {
@@ -38,11 +40,49 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
     Ok(())
 }
 
-fn list(value: &Value) {
-    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    if items.is_empty() {
-        return print::line("the queue is empty");
+/// Lists page by page: neither end holds more than one.
+async fn list(
+    path: &Path,
+    to: Option<&Domain>,
+    stage: Option<Stage>,
+    limit: Option<usize>,
+    json: bool,
+) -> Result<(), Failure> {
+    let house = House::find(path).await?;
+    let (mut left, mut after, mut printed) = (limit.unwrap_or(usize::MAX), None, 0);
+    if json {
+        print::text("[");
     }
+    while left > 0 {
+        let asked = Request::QueueList { to: to.cloned(), stage, after, limit: Some(left) };
+        let page = house.ask(asked).await?.value;
+        let items = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if json {
+            for (place, item) in items.iter().enumerate() {
+                let comma = if printed + place == 0 { "" } else { "," };
+                print::text(&format!("{comma}\n{}", print::indented(item)));
+            }
+        } else if !items.is_empty() {
+            table(items, printed == 0);
+        }
+        printed += items.len();
+        left = left.saturating_sub(items.len());
+        after = page.get("next").and_then(Value::as_str).and_then(|id| id.parse::<QueueId>().ok());
+        if after.is_none() {
+            break;
+        }
+    }
+    match (json, printed) {
+        (true, 0) => print::line("]"),
+        (true, _) => print::line("\n]"),
+        (false, 0) if to.is_none() && stage.is_none() => print::line("the queue is empty"),
+        (false, 0) => print::line("nothing in the queue is like that"),
+        (false, _) => {}
+    }
+    Ok(())
+}
+
+fn table(items: &[Value], with_head: bool) {
     let row = |item: &Value| {
         let recipients = item.get("recipients").and_then(Value::as_array).map_or(0, Vec::len);
         vec![
@@ -54,10 +94,8 @@ fn list(value: &Value) {
             recipients.to_string(),
         ]
     };
-    print::table(
-        &["ID", "STAGE", "CREATED", "SIZE", "SENDER", "RECIPIENTS"],
-        &items.iter().map(row).collect::<Vec<_>>(),
-    );
+    let head = ["ID", "STAGE", "CREATED", "SIZE", "SENDER", "RECIPIENTS"];
+    print::part_of_table(&head, &items.iter().map(row).collect::<Vec<_>>(), with_head);
 }
 
 fn show(item: &Value) {

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::control::protocol::{Answer, Refusal, Request};
-use crate::mail::{Address, QueueId};
+use crate::mail::{Address, Domain, QueueId};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
 use crate::notify::{Failure, Reporter};
-use crate::queue::{Ended, Inspector, QueueError, RecipientState, Schedule, Spool};
+use crate::queue::{Ended, Filter, Inspector, QueueError, RecipientState, Schedule, Spool};
 use crate::records::{Event, EventKind, Journal, Recalled};
 use crate::texts::say;
 use crate::vault::Vault;
@@ -70,9 +70,12 @@ impl Desk {
     /// The refusal: what happened and what to do.
     pub async fn answer(&self, request: Request) -> Result<Answer, Refusal> {
         let value = match request {
-            Request::QueueList => to_value(&self.inspector.list()?),
+            Request::QueueList { to, stage, after, limit } => {
+                let page = self.inspector.list(&Filter { to, stage, after, limit })?;
+                json!({ "items": to_value(&page.items), "next": page.next })
+            }
             Request::QueueShow { id } => to_value(&self.inspector.show(id)?),
-            Request::QueueRetry { id } => self.retry(id).await?,
+            Request::QueueRetry { id, to } => self.retry(id, to).await?,
             Request::QueueHold { id } => {
                 self.inspector.hold(id).await?;
                 json!({ "held": [id] })
@@ -110,26 +113,27 @@ impl Desk {
         Ok(Answer { value, octets: Vec::new() })
     }
 
-    async fn retry(&self, asked: Option<QueueId>) -> Result<Value, Refusal> {
-        let ids = match asked {
-            Some(id) if self.inspector.is_held(id)? => {
-                return Err(Refusal::bad_input(format!(
-                    "{id} is held: a person decides about it; `sealgate queue release {id}` lets it go"
-                )));
-            }
-            Some(id) => vec![id],
-            None => self.inspector.waiting()?,
-        };
-        for id in &ids {
-            match self.inspector.retry(*id).await {
-                Ok(()) => {}
-                // What was delivered meanwhile needs no retry.
-                Err(QueueError::NoSuchItem(_)) if asked.is_none() => {}
-                Err(fault) => return Err(fault.into()),
-            }
+    async fn retry(&self, asked: Option<QueueId>, to: Option<Domain>) -> Result<Value, Refusal> {
+        let Some(id) = asked else { return self.retry_all(to).await };
+        if self.inspector.is_held(id)? {
+            return Err(Refusal::bad_input(format!(
+                "{id} is held: a person decides about it; `sealgate queue release {id}` lets it go"
+            )));
         }
+        self.inspector.retry(id).await?;
         self.schedule.ring();
-        Ok(json!({ "retried": ids }))
+        Ok(json!({ "retried": [id], "count": 1 }))
+    }
+
+    async fn retry_all(&self, to: Option<Domain>) -> Result<Value, Refusal> {
+        let (inspector, domain) = (self.inspector.clone(), to.clone());
+        // With many messages it takes seconds.
+        let found = tokio::task::spawn_blocking(move || inspector.waiting(domain.as_ref())).await;
+        let ids = found.map_err(|fault| Refusal::unavailable(fault.to_string()))??;
+        let count = self.inspector.retry_all(&ids, to.as_ref()).await?;
+        self.schedule.ring();
+        let named = ids.get(..ids.len().min(LISTED)).unwrap_or_default();
+        Ok(json!({ "retried": named, "count": count }))
     }
 
     /// Gives an item up; its sender is always told, unless nobody can read who that is.
@@ -379,8 +383,7 @@ fn to_value<T: serde::Serialize>(value: &T) -> Value {
 
 /// When a message was taken: its id tells.
 fn created_of(id: QueueId) -> Time {
-    let ms = id.as_bytes().iter().take(6).fold(0_i64, |ms, octet| ms << 8 | i64::from(*octet));
-    Time::from_unix_ms(ms)
+    Time::from_unix_ms(i64::try_from(id.unix_ms()).unwrap_or(0))
 }
 
 fn message_of(id: QueueId, recipients: &[Found], failed_notices: &[(String, Time)]) -> Value {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mail::QueueId;
+use crate::mail::{Domain, QueueId};
+use crate::queue::Stage;
 
 /// Octets of a request line.
 pub const REQUEST_OCTETS: usize = 64 * 1024;
@@ -11,17 +12,28 @@ pub const REQUEST_OCTETS: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Request {
-    /// `queue list`.
-    QueueList,
+    /// `queue list`, a page of it.
+    QueueList {
+        /// With a recipient of this domain.
+        to: Option<Domain>,
+        /// Standing here.
+        stage: Option<Stage>,
+        /// Behind this one.
+        after: Option<QueueId>,
+        /// Items at most.
+        limit: Option<usize>,
+    },
     /// `queue show ID`.
     QueueShow {
         /// Which.
         id: QueueId,
     },
-    /// `queue retry ID|--all`.
+    /// `queue retry ID|--all|--to DOMAIN`.
     QueueRetry {
         /// Which; all if none.
         id: Option<QueueId>,
+        /// Of all: what goes to this domain.
+        to: Option<Domain>,
     },
     /// `queue hold ID`.
     QueueHold {

@@ -80,7 +80,8 @@ impl Worker {
             let Some(lease) = self.schedule.next_consignment(&shutdown).await else { return };
             let (worker, end) = (self.clone(), shutdown.clone());
             shutdown.spawn(async move {
-                worker.attempt(lease, &end).await;
+                let schedule = worker.schedule.clone();
+                schedule.watch(lease.grip(), worker.attempt(lease, &end)).await;
                 drop(place);
             });
         }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::flow::carry::Carrier;
-use crate::mail::QueueId;
 use crate::net::Shutdown;
-use crate::queue::{QueueError, Schedule};
+use crate::queue::{Grip, QueueError, Schedule};
 
 /// Messages carried at the same time.
 const AT_ONCE: usize = 16;
@@ -32,11 +31,15 @@ impl Worker {
             let Some(lease) = self.schedule.next_incoming(&shutdown).await else { return };
             let (carrier, schedule) = (self.carrier.clone(), self.schedule.clone());
             shutdown.spawn(async move {
-                let id = lease.id;
-                match carrier.carry(lease).await {
-                    Ok(()) => schedule.ring(),
-                    Err(fault) => carrier.meet(id, &fault).await,
-                }
+                let grip = lease.grip();
+                let work = async {
+                    let grip = lease.grip();
+                    match carrier.carry(lease).await {
+                        Ok(()) => schedule.ring(),
+                        Err(fault) => carrier.meet(&grip, &fault).await,
+                    }
+                };
+                schedule.watch(grip, work).await;
                 drop(place);
             });
         }
@@ -45,12 +48,13 @@ impl Worker {
 
 impl Carrier {
     /// What passes is tried again; what does not, as a damaged row, waits for an operator: `sealgate queue retry`.
-    async fn meet(&self, id: QueueId, fault: &QueueError) {
+    async fn meet(&self, grip: &Grip, fault: &QueueError) {
+        let id = grip.id();
         if fault.is_temporary() {
             tracing::error!(item.id = %id, %fault, "a message could not be carried; it is tried again");
         } else {
             tracing::error!(item.id = %id, %fault, "a message cannot be carried and is set aside");
-            match self.settlement.set_aside(id, None, &fault.to_string()).await {
+            match self.settlement.set_aside(grip, &fault.to_string()).await {
                 Ok(()) => return,
                 Err(fault) => tracing::error!(item.id = %id, %fault, "a message could not be set aside"),
             }

@@ -30,6 +30,12 @@ impl QueueId {
         Self(octets)
     }
 
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        self.0.iter().take(6).fold(0, |ms, octet| ms << 8 | u64::from(*octet))
+    }
+
     /// The 16 octets, in the order that sorts by age: the key of its rows.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

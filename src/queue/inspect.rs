@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::mail::QueueId;
+use crate::mail::{Domain, QueueId};
 use crate::net::{Clock, Time};
 use crate::policy::lift_hold;
 use crate::queue::error::QueueError;
+use crate::queue::index::{self, APART, BY_DOMAIN, domain_hash};
 use crate::queue::intake::PreparedItem;
 use crate::queue::item::{Consignment, Ended, Item, RecipientState};
 use crate::queue::settle::put_or_finish;
@@ -18,11 +20,17 @@ use crate::queue::table::{
     incoming_key, open_consignment, open_item,
 };
 use crate::records::{Event, EventKind, Journal};
-use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value, pages};
+use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value};
 use crate::vault::Vault;
 
-/// Items listed at most.
-const LISTED: usize = 10_000;
+/// Items on one page of a listing, recipients on it, and rows looked at for it.
+const LISTED: usize = 1_000;
+const RECIPIENTS: usize = 10_000;
+const LOOKED_AT: usize = 20_000;
+/// Rows read at a time.
+const AT_A_TIME: usize = 100;
+/// Items moved at the same time: they share a sync.
+const TOGETHER: usize = 256;
 
 /// Looks at the queue and changes what waits in it. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +40,28 @@ pub struct Inspector {
     vault: Vault,
     journal: Journal,
     clock: Clock,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Items with a recipient of this domain.
+    pub to: Option<Domain>,
+    /// Items that stand here.
+    pub stage: Option<Stage>,
+    /// Items behind this one.
+    pub after: Option<QueueId>,
+    /// Items at most.
+    pub limit: Option<usize>,
+}
+
+/// A part of a listing.
+#[derive(Debug)]
+pub struct Page {
+    /// Oldest first.
+    pub items: Vec<Listed>,
+    /// What to list behind to go on; nothing if this was all.
+    pub next: Option<QueueId>,
 }
 
 /// One item as listings show it: the field names are those of the interface page.
@@ -84,16 +114,59 @@ impl Inspector {
         Self { rows, bodies, vault, journal, clock }
     }
 
-    /// Every item, oldest first, at most ten thousand.
+    /// A page of the items that pass a filter, oldest first.
     ///
     /// # Errors
     /// [`QueueError`] if the medium fails. What cannot be read is listed as corrupt.
-    pub fn list(&self) -> Result<Vec<Listed>, QueueError> {
-        let rows = self.rows.range(ITEMS, Bound::Unbounded, Bound::Unbounded, LISTED)?;
-        rows.iter()
-            .filter_map(|(key, row)| Some((QueueId::from_bytes(key.as_slice().try_into().ok()?), row)))
-            .map(|(id, row)| self.listed(id, row))
-            .collect()
+    pub fn list(&self, filter: &Filter) -> Result<Page, QueueError> {
+        let limit = filter.limit.unwrap_or(LISTED).min(LISTED);
+        let (mut page, mut recipients, mut looked_at) = (Page { items: Vec::new(), next: None }, 0, 0);
+        for id in self.candidates(filter) {
+            let id = id?;
+            if page.items.len() >= limit || recipients >= RECIPIENTS || looked_at >= LOOKED_AT {
+                return Ok(page);
+            }
+            page.next = Some(id);
+            looked_at += 1;
+            let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { continue };
+            let stands = decode_row::<ItemRow>(&row).map_or(Stage::Corrupt, |(row, _)| row.stage);
+            if filter.stage.is_some_and(|stage| stage != stands) {
+                continue;
+            }
+            let listed = self.listed(id, &row)?;
+            recipients += listed.recipients.len();
+            page.items.push(listed);
+        }
+        page.next = None;
+        Ok(page)
+    }
+
+    /// Ids of what may pass a filter, oldest first: by the index that leaves out most.
+    fn candidates(&self, filter: &Filter) -> impl Iterator<Item = Result<QueueId, QueueError>> {
+        let (table, prefix) = match (&filter.to, filter.stage.filter(|stage| index::is_apart(*stage))) {
+            (Some(domain), _) => (BY_DOMAIN, domain_hash(&self.vault, domain).to_be_bytes().to_vec()),
+            (None, Some(stage)) => (APART, vec![index::place(stage)]),
+            (None, None) => (ITEMS, Vec::new()),
+        };
+        let behind = [&prefix[..], filter.after.map_or([0; 16], |id| *id.as_bytes()).as_slice()].concat();
+        let last = [&prefix[..], [u8::MAX; 16].as_slice()].concat();
+        let rows = Arc::clone(&self.rows);
+        let mut from = Some(behind);
+        std::iter::from_fn(move || {
+            let start = from.take()?;
+            let (start, end) = (Bound::Excluded(start.as_slice()), Bound::Included(last.as_slice()));
+            let read = rows.keys(table, start, end, AT_A_TIME);
+            from = read.as_ref().ok().and_then(|keys| keys.last().cloned());
+            Some(read)
+        })
+        .flat_map(|read| {
+            let (keys, fault) = match read {
+                Ok(keys) => (keys, None),
+                Err(fault) => (Vec::new(), Some(Err(QueueError::from(fault)))),
+            };
+            let id = |key: Vec<u8>| Some(QueueId::from_bytes(*key.last_chunk::<16>()?));
+            keys.into_iter().filter_map(id).map(Ok).chain(fault)
+        })
     }
 
     /// One item.
@@ -141,41 +214,49 @@ impl Inspector {
         Ok(found.and_then(|id| id.try_into().ok()).map(QueueId::from_bytes))
     }
 
-    /// Every item that waits for its time, and for nobody's decision: neither held nor set aside.
+    /// Every item that waits for its time, and for nobody's decision: neither held nor set aside. With a domain, those that
+    /// have a recipient there.
     ///
     /// # Errors
     /// [`QueueError`] if the medium fails.
-    pub fn waiting(&self) -> Result<Vec<QueueId>, QueueError> {
+    pub fn waiting(&self, to: Option<&Domain>) -> Result<Vec<QueueId>, QueueError> {
         let mut waiting = Vec::new();
-        for page in pages(&*self.rows, ITEMS) {
-            let rows = page?.into_iter().filter(|(_, row)| {
-                decode_row::<ItemRow>(row).is_ok_and(|(item, _)| !matches!(item.stage, Stage::Held | Stage::Corrupt))
-            });
-            waiting.extend(rows.filter_map(|(key, _)| key.try_into().ok().map(QueueId::from_bytes)));
+        for id in self.candidates(&Filter { to: to.cloned(), ..Filter::default() }) {
+            let id = id?;
+            let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { continue };
+            if decode_row::<ItemRow>(&row).is_ok_and(|(item, _)| !index::is_apart(item.stage)) {
+                waiting.push(id);
+            }
         }
         Ok(waiting)
     }
 
-    /// How much waits, now. Reads the clear part of every item's row.
+    /// How much waits, now.
     ///
     /// # Errors
     /// [`QueueError`] if the medium fails.
     pub fn census(&self) -> Result<Census, QueueError> {
-        let mut census = Census::default();
-        for page in pages(&*self.rows, ITEMS) {
-            for (_, row) in page? {
-                let Ok((item, _)) = decode_row::<ItemRow>(&row) else {
-                    *census.items.entry(Stage::Corrupt).or_default() += 1;
-                    continue;
-                };
-                *census.items.entry(item.stage).or_default() += 1;
-                if !matches!(item.stage, Stage::Held | Stage::Corrupt) {
-                    let created = Time::from_unix_ms(item.created);
-                    census.oldest = Some(census.oldest.map_or(created, |oldest| oldest.min(created)));
-                }
+        let items = index::counts(&*self.rows)?;
+        let mut oldest = None;
+        for id in self.candidates(&Filter::default()) {
+            let id = id?;
+            let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { continue };
+            if let Ok((item, _)) = decode_row::<ItemRow>(&row)
+                && !index::is_apart(item.stage)
+            {
+                oldest = Some(Time::from_unix_ms(item.created));
+                break;
             }
         }
-        Ok(census)
+        Ok(Census { items, oldest })
+    }
+
+    /// How many items there are, at all stages.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails.
+    pub fn count(&self) -> Result<u64, QueueError> {
+        Ok(index::counts(&*self.rows)?.values().sum())
     }
 
     /// Whether an item waits for a person's decision.
@@ -200,7 +281,29 @@ impl Inspector {
     /// # Errors
     /// [`QueueError::NoSuchItem`], or if the medium fails.
     pub async fn retry(&self, id: QueueId) -> Result<(), QueueError> {
-        self.reschedule(id, Some(self.clock.now()), None).await
+        self.reschedule(id, Some(self.clock.now()), None, None).await
+    }
+
+    /// The same for many items, with a domain for what of them goes there alone. What ended meanwhile is passed over.
+    /// The answer is how many were made due.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails.
+    pub async fn retry_all(&self, ids: &[QueueId], to: Option<&Domain>) -> Result<u64, QueueError> {
+        let now = self.clock.now();
+        let mut retried = 0;
+        for together in ids.chunks(TOGETHER) {
+            for outcome in join_all(together.iter().map(|id| self.reschedule(*id, Some(now), None, to))).await {
+                match outcome {
+                    Ok(()) => retried += 1,
+                    Err(fault) if fault.is_conflict() || matches!(fault, QueueError::NoSuchItem(_)) => {}
+                    // It is found, and set aside, when it is due.
+                    Err(fault) if fault.is_damage() => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        Ok(retried)
     }
 
     /// Stops every attempt for this item until it is released.
@@ -209,7 +312,7 @@ impl Inspector {
     /// [`QueueError::NoSuchItem`], or if the medium fails.
     pub async fn hold(&self, id: QueueId) -> Result<(), QueueError> {
         let event = Event::new(EventKind::Held).about(id).detail("held by the operator");
-        self.reschedule(id, None, Some(event)).await
+        self.reschedule(id, None, Some(event), None).await
     }
 
     /// Lets a held item go: what the operator held is due now; where a rule held a recipient, the hold alone is
@@ -247,12 +350,13 @@ impl Inspector {
                         tx.delete(INCOMING, &incoming_key(due, id))?;
                     }
                     tx.put(INCOMING, &incoming_key(now.unix_ms(), id), &[])?;
+                    index::moved(tx, id, Some(current.stage), Some(row.stage))?;
                     tx.put(ITEMS, id.as_bytes(), &encode_row(&row, &locked.octets)?)
                 }))
                 .await?;
         }
         let event = Event::new(EventKind::Released).about(id).detail("released by the operator");
-        self.reschedule(id, Some(now), Some(event)).await
+        self.reschedule(id, Some(now), Some(event), None).await
     }
 
     /// Gives an item up: everything of it goes out, with the reports that tell its sender, in one transaction.
@@ -277,8 +381,9 @@ impl Inspector {
                         tx.delete(DUE, &due_key(due, id, number))?;
                     }
                 }
+                let before = item.stage;
                 (item.open, item.held, item.waiting, item.stage) = (0, 0, 0, Stage::Active);
-                put_or_finish(tx, &bodies, id, &item, locked)?;
+                put_or_finish(tx, &bodies, id, before, &item, locked)?;
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 entry.write(tx)
             }))
@@ -286,16 +391,25 @@ impl Inspector {
         Ok(())
     }
 
-    /// Moves every consignment that has not ended (and the item, while incoming) to a time, or to no time.
-    async fn reschedule(&self, id: QueueId, at: Option<Time>, event: Option<Event>) -> Result<(), QueueError> {
-        self.row(id)?;
+    /// Moves every consignment that has not ended (and the item, while incoming) to a time, or to no time: all of them, or
+    /// those with an open recipient of this domain.
+    async fn reschedule(
+        &self,
+        id: QueueId,
+        at: Option<Time>,
+        event: Option<Event>,
+        to: Option<&Domain>,
+    ) -> Result<(), QueueError> {
+        let (row, _): (ItemRow, _) = decode_row(&self.row(id)?)?;
+        let numbers = to.map(|domain| self.going_to(id, &row, domain)).transpose()?;
         let entry = event.map(|event| self.journal.entry(event)).transpose()?;
         self.rows
             .commit(Box::new(move |tx| {
                 let row = tx.get(ITEMS, id.as_bytes())?.ok_or(StoreError::Conflict("the item is gone"))?;
                 let (mut item, item_locked): (ItemRow, _) = decode_row(&row)?;
                 let mut moved = Vec::new();
-                for number in 0..item.made {
+                let stood_at = item.stage;
+                for number in numbers.unwrap_or_else(|| (0..item.made).collect()) {
                     let key = consignment_key(id, number);
                     let Some(row) = tx.get(CONSIGNMENTS, &key)? else { continue };
                     let (row, locked): (ConsignmentRow, _) = decode_row(&row)?;
@@ -326,11 +440,26 @@ impl Inspector {
                     Some(_) if item.open > 0 => Stage::Active,
                     Some(_) => Stage::Held,
                 };
+                index::moved(tx, id, Some(stood_at), Some(item.stage))?;
                 tx.put(ITEMS, id.as_bytes(), &encode_row(&item, item_locked)?)?;
                 entry.map_or(Ok(()), |entry| entry.write(tx))
             }))
             .await?;
         Ok(())
+    }
+
+    /// The consignments of an item with a recipient of this domain who has neither got it nor failed.
+    fn going_to(&self, id: QueueId, row: &ItemRow, domain: &Domain) -> Result<Vec<u16>, QueueError> {
+        let mut numbers = Vec::new();
+        for number in 0..row.made {
+            let Some(row) = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))? else { continue };
+            let (_, consignment) = open_consignment(&self.vault, id, &row)?;
+            let recipients = consignment.outgoing.envelope().recipients.iter().zip(&consignment.progress);
+            if recipients.into_iter().any(|(r, progress)| r.address.domain() == domain && progress.ended.is_none()) {
+                numbers.push(number);
+            }
+        }
+        Ok(numbers)
     }
 
     fn row(&self, id: QueueId) -> Result<Vec<u8>, QueueError> {
@@ -348,7 +477,20 @@ impl Inspector {
     }
 
     fn listed(&self, id: QueueId, row: &[u8]) -> Result<Listed, QueueError> {
-        let (clear, _): (ItemRow, _) = decode_row(row)?;
+        let Ok((clear, _)) = decode_row::<ItemRow>(row) else {
+            // Not even the clear part: the id tells when it was taken.
+            let created = Time::from_unix_ms(i64::try_from(id.unix_ms()).unwrap_or(0)).rfc3339();
+            let (sender, recipients) = (String::new(), Vec::new());
+            return Ok(Listed {
+                id,
+                stage: Stage::Corrupt,
+                sender,
+                expires: created.clone(),
+                created,
+                size: 0,
+                recipients,
+            });
+        };
         let mut listed = Listed {
             id,
             stage: clear.stage,

@@ -3,6 +3,7 @@
 use crate::mail::QueueId;
 use crate::net::Time;
 use crate::queue::error::QueueError;
+use crate::queue::index;
 use crate::queue::item::{Consignment, Item, RecipientState};
 use crate::queue::table::{
     BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
@@ -65,6 +66,7 @@ impl NewItem {
             open: made,
             made,
             held: u16::try_from(held).unwrap_or(u16::MAX),
+            domains: index::domains_of(vault, &self.item.envelope),
             body: self.body.body_ref().clone(),
             epoch: item_locked.epoch,
         };
@@ -116,6 +118,7 @@ impl PreparedItem {
         if let Some((_, hash)) = self.message_id {
             tx.put(BY_MESSAGE_ID, &hash, self.id.as_bytes())?;
         }
+        index::enter(tx, self.id, &self.item_row)?;
         tx.put(ITEMS, self.id.as_bytes(), &encode_row(&self.item_row, &self.item_locked)?)?;
         write_consignments(tx, self.id, 0, self.consignments)?;
         self.entries.into_iter().try_for_each(|entry| entry.write(tx))

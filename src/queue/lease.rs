@@ -1,7 +1,7 @@
 //! The right to work on an item or consignment. The embedded store has one process, so a lease lives in memory and
 //! ends with whoever holds it: a crash gives every lease back (docs/decisions/0003-leases-in-memory.md).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,10 +12,14 @@ use crate::queue::item::{Consignment, Item};
 use crate::queue::table::{ConsignmentRow, ItemRow};
 use crate::store::BodyRef;
 
+/// Leases whose work has panicked and that are remembered at most. With more of them something else is wrong.
+const SUSPECTS: usize = 10_000;
+
 /// What is worked on now, and a bell for those who wait.
 #[derive(Default)]
 pub(crate) struct Leases {
     held: Mutex<HashSet<(QueueId, u16)>>,
+    suspects: Mutex<HashMap<(QueueId, u16), u32>>,
     pub(crate) bell: Notify,
 }
 
@@ -25,6 +29,14 @@ pub(crate) struct Guard {
     leases: Arc<Leases>,
 }
 
+/// A second hand on a lease: as long as anybody has one, nobody else gets the lease, even if the work on it broke off.
+#[derive(Clone)]
+pub struct Grip {
+    number: Option<u16>,
+    due: i64,
+    guard: Arc<Guard>,
+}
+
 /// The right to serve an incoming item.
 pub struct IncomingLease {
     /// The item's id.
@@ -32,7 +44,7 @@ pub struct IncomingLease {
     /// The item.
     pub item: Item,
     pub(crate) row: ItemRow,
-    pub(crate) _guard: Guard,
+    pub(crate) grip: Grip,
 }
 
 /// The right to attempt a consignment.
@@ -44,7 +56,7 @@ pub struct ConsignmentLease {
     /// The consignment.
     pub consignment: Consignment,
     pub(crate) row: ConsignmentRow,
-    pub(crate) _guard: Guard,
+    pub(crate) grip: Grip,
 }
 
 impl Leases {
@@ -63,6 +75,43 @@ impl Leases {
     }
 }
 
+impl Grip {
+    /// A lease that was taken: the consignment's number, if it is one, and the time in its key.
+    pub(crate) fn new(guard: Guard, number: Option<u16>, due: Time) -> Self {
+        Self { number, due: due.unix_ms(), guard: Arc::new(guard) }
+    }
+
+    /// The item's id.
+    #[must_use]
+    pub fn id(&self) -> QueueId {
+        self.guard.key.0
+    }
+
+    pub(crate) fn number(&self) -> Option<u16> {
+        self.number
+    }
+
+    pub(crate) fn due(&self) -> i64 {
+        self.due
+    }
+
+    /// The work on it panicked: how often it has by now, one after another.
+    pub(crate) fn suspect(&self) -> u32 {
+        let mut suspects = self.guard.leases.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        if suspects.len() >= SUSPECTS && !suspects.contains_key(&self.guard.key) {
+            return u32::MAX;
+        }
+        let count = suspects.entry(self.guard.key).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// The work on it came to an end, or what it was about is set aside.
+    pub(crate) fn clear(&self) {
+        self.guard.leases.suspects.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.guard.key);
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         self.leases.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
@@ -71,6 +120,12 @@ impl Drop for Guard {
 }
 
 impl IncomingLease {
+    /// A second hand on it.
+    #[must_use]
+    pub fn grip(&self) -> Grip {
+        self.grip.clone()
+    }
+
     /// The kept octets.
     #[must_use]
     pub fn body(&self) -> &BodyRef {
@@ -97,6 +152,12 @@ impl IncomingLease {
 }
 
 impl ConsignmentLease {
+    /// A second hand on it.
+    #[must_use]
+    pub fn grip(&self) -> Grip {
+        self.grip.clone()
+    }
+
     /// When the message was taken.
     #[must_use]
     pub fn created(&self) -> Time {

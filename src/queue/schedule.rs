@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
 use crate::mail::QueueId;
 use crate::net::{Clock, Shutdown, Time};
 use crate::queue::error::QueueError;
-use crate::queue::lease::{ConsignmentLease, Guard, IncomingLease, Leases};
+use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases};
 use crate::queue::settle::Settlement;
 use crate::queue::table::{
     CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, consignment_key, open_consignment, open_item,
@@ -25,6 +27,10 @@ const AHEAD: usize = 128;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long to wait before looking again at a store that failed.
 const AFTER_FAULT: Duration = Duration::from_secs(5);
+/// How often work on a message may panic, one time after another, before the message is set aside.
+const STRIKES: u32 = 3;
+/// How long nobody takes up what made us panic.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Hands out leases on what is due.
 #[derive(Clone)]
@@ -41,7 +47,7 @@ pub struct Schedule {
 struct Line {
     table: Table,
     leases: Arc<Leases>,
-    ahead: Mutex<VecDeque<(QueueId, u16, Guard)>>,
+    ahead: Mutex<VecDeque<Grip>>,
 }
 
 impl Line {
@@ -86,11 +92,11 @@ impl Schedule {
     /// The next item for the carrier; `None` when the end has begun.
     pub async fn next_incoming(&self, shutdown: &Shutdown) -> Option<IncomingLease> {
         loop {
-            let (id, _, guard) = self.next(&self.incoming, shutdown).await?;
-            match self.open_incoming(id, guard) {
+            let grip = self.next(&self.incoming, shutdown).await?;
+            match self.open_incoming(&grip) {
                 Ok(Some(lease)) => return Some(lease),
                 Ok(None) => {}
-                Err(fault) => self.fault(id, None, &fault).await,
+                Err(fault) => self.fault(&grip, &fault).await,
             }
         }
     }
@@ -98,11 +104,11 @@ impl Schedule {
     /// The next consignment to attempt; `None` when the end has begun.
     pub async fn next_consignment(&self, shutdown: &Shutdown) -> Option<ConsignmentLease> {
         loop {
-            let (id, number, guard) = self.next(&self.due, shutdown).await?;
-            match self.open_consignment(id, number, guard) {
+            let grip = self.next(&self.due, shutdown).await?;
+            match self.open_consignment(&grip) {
                 Ok(Some(lease)) => return Some(lease),
                 Ok(None) => {}
-                Err(fault) => self.fault(id, Some(number), &fault).await,
+                Err(fault) => self.fault(&grip, &fault).await,
             }
         }
     }
@@ -113,7 +119,28 @@ impl Schedule {
         self.incoming.leases.is_held(id, 0) || (0..made).any(|number| self.due.leases.is_held(id, number))
     }
 
-    async fn next(&self, line: &Line, shutdown: &Shutdown) -> Option<(QueueId, u16, Guard)> {
+    /// Does the work on a lease. Work that panics loses neither the lease nor the loop: it is taken up again a moment
+    /// later, and what makes us panic every time is set aside, so that the others flow.
+    pub async fn watch(&self, grip: Grip, work: impl Future<Output = ()>) {
+        if AssertUnwindSafe(work).catch_unwind().await.is_ok() {
+            return grip.clear();
+        }
+        let id = grip.id();
+        if grip.suspect() < STRIKES {
+            tracing::error!(item.id = %id, "the work on a message panicked; it is tried again");
+            return tokio::time::sleep(AFTER_PANIC).await;
+        }
+        tracing::error!(item.id = %id, "the work on a message panics every time: it is set aside");
+        match self.settlement.set_aside(&grip, "the work on it panics every time").await {
+            Ok(()) => grip.clear(),
+            Err(fault) => {
+                tracing::error!(item.id = %id, %fault, "a message could not be set aside");
+                tokio::time::sleep(AFTER_FAULT).await;
+            }
+        }
+    }
+
+    async fn next(&self, line: &Line, shutdown: &Shutdown) -> Option<Grip> {
         loop {
             if shutdown.has_begun() {
                 return None;
@@ -140,11 +167,7 @@ impl Schedule {
     }
 
     /// Reads due keys ahead. `None` if there are any, else how long to sleep.
-    fn read_ahead(
-        &self,
-        line: &Line,
-        ahead: &mut VecDeque<(QueueId, u16, Guard)>,
-    ) -> Result<Option<Duration>, StoreError> {
+    fn read_ahead(&self, line: &Line, ahead: &mut VecDeque<Grip>) -> Result<Option<Duration>, StoreError> {
         let now = self.clock.now();
         let limit = AHEAD + line.leases.count();
         let mut wait = LONGEST_SLEEP;
@@ -155,20 +178,23 @@ impl Schedule {
                 break;
             }
             if let Some(guard) = line.leases.take(id, number) {
-                ahead.push_back((id, number, guard));
+                ahead.push_back(Grip::new(guard, (line.table == DUE).then_some(number), due));
             }
         }
         Ok(ahead.is_empty().then_some(wait.max(Duration::from_millis(1))))
     }
 
-    fn open_incoming(&self, id: QueueId, guard: Guard) -> Result<Option<IncomingLease>, QueueError> {
+    fn open_incoming(&self, grip: &Grip) -> Result<Option<IncomingLease>, QueueError> {
+        let id = grip.id();
         let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { return Ok(None) };
         let (row, item) = open_item(&self.vault, id, &row)?;
         let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
-        Ok(still_due.then_some(IncomingLease { id, item, row, _guard: guard }))
+        Ok(still_due.then(|| IncomingLease { id, item, row, grip: grip.clone() }))
     }
 
-    fn open_consignment(&self, id: QueueId, number: u16, guard: Guard) -> Result<Option<ConsignmentLease>, QueueError> {
+    fn open_consignment(&self, grip: &Grip) -> Result<Option<ConsignmentLease>, QueueError> {
+        let id = grip.id();
+        let Some(number) = grip.number() else { return Ok(None) };
         let Some(row) = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))? else { return Ok(None) };
         let (row, consignment) = open_consignment(&self.vault, id, &row)?;
         let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
@@ -176,17 +202,18 @@ impl Schedule {
             // Nothing that came of an attempt could be settled: it would be sent again and again.
             return Err(QueueError::NoSuchItem(id.to_string()));
         }
-        Ok(still_due.then_some(ConsignmentLease { id, number, consignment, row, _guard: guard }))
+        Ok(still_due.then(|| ConsignmentLease { id, number, consignment, row, grip: grip.clone() }))
     }
 
-    async fn fault(&self, id: QueueId, number: Option<u16>, fault: &QueueError) {
+    async fn fault(&self, grip: &Grip, fault: &QueueError) {
+        let id = grip.id();
         if fault.is_temporary() {
             tracing::error!(item.id = %id, %fault, "a queue item cannot be read now");
             tokio::time::sleep(AFTER_FAULT).await;
             return;
         }
         tracing::error!(item.id = %id, %fault, "a queue item cannot be read and is set aside");
-        if let Err(fault) = self.settlement.set_aside(id, number, &fault.to_string()).await {
+        if let Err(fault) = self.settlement.set_aside(grip, &fault.to_string()).await {
             tracing::error!(item.id = %id, %fault, "a queue item could not be set aside");
             tokio::time::sleep(AFTER_FAULT).await;
         }

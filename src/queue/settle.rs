@@ -1,18 +1,17 @@
 //! What came of the work: one transaction that takes the old state out and puts the new one in.
 
 use std::collections::HashSet;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::mail::QueueId;
 use crate::net::{Clock, Time};
 use crate::queue::error::QueueError;
+use crate::queue::index;
 use crate::queue::intake::{PreparedItem, lock_consignments, write_consignments};
 use crate::queue::item::RecipientState;
-use crate::queue::lease::{ConsignmentLease, IncomingLease};
+use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease};
 use crate::queue::table::{
     CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key, incoming_key,
-    parse_due,
 };
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::Outgoing;
@@ -156,7 +155,7 @@ impl Settlement {
                 }
                 write_consignments(tx, id, first, new)?;
                 written.into_iter().try_for_each(|item| item.write(tx))?;
-                put_or_finish(tx, &bodies, id, &row, &locked.octets)?;
+                put_or_finish(tx, &bodies, id, current.stage, &row, &locked.octets)?;
                 entries.into_iter().try_for_each(|entry| entry.write(tx))
             }))
             .await?;
@@ -215,6 +214,7 @@ impl Settlement {
             .commit(Box::new(move |tx| {
                 let item_row = tx.get(ITEMS, id.as_bytes())?.ok_or(GONE)?;
                 let (mut item, item_locked): (ItemRow, _) = decode_row(&item_row)?;
+                let before = item.stage;
                 let (current, _): (ConsignmentRow, _) =
                     decode_row(&tx.get(CONSIGNMENTS, &consignment_key(id, number))?.ok_or(GONE)?)?;
                 if current.ended {
@@ -241,7 +241,7 @@ impl Settlement {
                 } else if item.stage == Stage::Active && !ended {
                     item.stage = Stage::Deferred;
                 }
-                put_or_finish(tx, &bodies, id, &item, item_locked)?;
+                put_or_finish(tx, &bodies, id, before, &item, item_locked)?;
                 entries.into_iter().try_for_each(|entry| entry.write(tx))
             }))
             .await?;
@@ -252,8 +252,8 @@ impl Settlement {
     ///
     /// # Errors
     /// [`QueueError`] if the medium fails.
-    pub async fn set_aside(&self, id: QueueId, number: Option<u16>, reason: &str) -> Result<(), QueueError> {
-        self.aside(id, number, None, Vec::new(), reason).await
+    pub async fn set_aside(&self, grip: &Grip, reason: &str) -> Result<(), QueueError> {
+        self.aside(grip, None, Vec::new(), reason).await
     }
 
     /// Sets aside what was attempted and can never be settled, as when the item it belongs to cannot be read: how far
@@ -277,37 +277,50 @@ impl Settlement {
             ..lease.row.clone()
         };
         let encoded = encode_row(&row, &locked.octets)?;
-        self.aside(id, Some(lease.number), Some(encoded), entries, reason).await
+        self.aside(&lease.grip(), Some(encoded), entries, reason).await
     }
 
     async fn aside(
         &self,
-        id: QueueId,
-        number: Option<u16>,
+        grip: &Grip,
         attempted: Option<Vec<u8>>,
         entries: Vec<Entry>,
         reason: &str,
     ) -> Result<(), QueueError> {
+        let (id, number) = (grip.id(), grip.number());
         let event = Event::new(EventKind::Corrupt).about(id).detail(reason);
         let entry = self.journal.entry(event)?;
+        // By the key it was found with, and by what its row says now, if it can be read and was moved meanwhile.
+        let mut dues = vec![grip.due()];
         self.rows
             .commit(Box::new(move |tx| {
-                let table = if number.is_some() { DUE } else { INCOMING };
-                for (key, _) in tx.range(table, Bound::Unbounded, Bound::Unbounded, usize::MAX)? {
-                    if parse_due(&key)
-                        .is_some_and(|(_, found, n)| found == id && number.is_none_or(|number| n == number))
-                    {
-                        tx.delete(table, &key)?;
+                let item = tx.get(ITEMS, id.as_bytes())?;
+                let decoded = item.as_deref().map(decode_row::<ItemRow>);
+                match number {
+                    Some(number) => {
+                        if let Some(row) = tx.get(CONSIGNMENTS, &consignment_key(id, number))?
+                            && let Ok((row, _)) = decode_row::<ConsignmentRow>(&row)
+                        {
+                            dues.extend(row.due);
+                        }
+                        dues.iter().try_for_each(|due| tx.delete(DUE, &due_key(*due, id, number)))?;
+                        if let Some(row) = attempted {
+                            tx.put(CONSIGNMENTS, &consignment_key(id, number), &row)?;
+                        }
+                    }
+                    None => {
+                        dues.extend(decoded.iter().flatten().filter_map(|(item, _)| item.due));
+                        dues.iter().try_for_each(|due| tx.delete(INCOMING, &incoming_key(*due, id)))?;
                     }
                 }
-                if let (Some(number), Some(row)) = (number, attempted) {
-                    tx.put(CONSIGNMENTS, &consignment_key(id, number), &row)?;
-                }
-                if let Some(row) = tx.get(ITEMS, id.as_bytes())?
-                    && let Ok((mut item, locked)) = decode_row::<ItemRow>(&row)
-                {
-                    item.stage = Stage::Corrupt;
-                    tx.put(ITEMS, id.as_bytes(), &encode_row(&item, locked)?)?;
+                match decoded {
+                    None => {}
+                    Some(Ok((mut item, locked))) => {
+                        index::moved(tx, id, Some(item.stage), Some(Stage::Corrupt))?;
+                        item.stage = Stage::Corrupt;
+                        tx.put(ITEMS, id.as_bytes(), &encode_row(&item, locked)?)?;
+                    }
+                    Some(Err(_)) => index::set_apart(tx, id)?,
                 }
                 entries.into_iter().try_for_each(|entry| entry.write(tx))?;
                 entry.write(tx)
@@ -336,11 +349,12 @@ fn is_finished(row: &ItemRow) -> bool {
     row.due.is_none() && row.waiting == 0 && row.open == 0 && row.held == 0 && row.stage != Stage::Corrupt
 }
 
-/// Writes the item's row, or, when nothing is left to do for it, takes everything out.
+/// Writes the item's row, which stood at `before`, or, when nothing is left to do for it, takes everything out.
 pub(crate) fn put_or_finish(
     tx: &mut dyn Transaction,
     bodies: &Bodies,
     id: QueueId,
+    before: Stage,
     row: &ItemRow,
     locked: &[u8],
 ) -> Result<(), StoreError> {
@@ -349,11 +363,13 @@ pub(crate) fn put_or_finish(
         if row.open == 0 && row.due.is_none() && row.stage != Stage::Corrupt {
             row.stage = Stage::Held;
         }
+        index::moved(tx, id, Some(before), Some(row.stage))?;
         return tx.put(ITEMS, id.as_bytes(), &encode_row(&row, locked)?);
     }
     for number in 0..row.made {
         tx.delete(CONSIGNMENTS, &consignment_key(id, number))?;
     }
+    index::leave(tx, id, row, before)?;
     tx.delete(ITEMS, id.as_bytes())?;
     bodies.release(tx, &row.body)
 }

@@ -71,6 +71,8 @@ pub(crate) struct ItemRow {
     pub made: u16,
     /// Recipients held.
     pub held: u16,
+    /// Keyed hashes of the recipients' domains, each once: its keys in [`BY_DOMAIN`](crate::queue::index::BY_DOMAIN).
+    pub domains: Vec<u64>,
     pub body: BodyRef,
     pub epoch: u32,
 }

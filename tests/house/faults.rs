@@ -43,7 +43,7 @@ fn send_with(address: SocketAddr, to: &str, parameters: &str, message: &[u8]) ->
 }
 
 /// A page of the control door: its status and text.
-fn page(address: SocketAddr, path: &str) -> (u16, String) {
+pub fn page(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
