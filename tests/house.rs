@@ -37,6 +37,8 @@ mod postfix;
 mod exim;
 #[path = "house/smuggling.rs"]
 mod smuggling;
+#[path = "house/starttls.rs"]
+mod starttls;
 #[path = "house/route.rs"]
 mod route;
 #[path = "house/crash.rs"]

@@ -1,7 +1,7 @@
 //! An SMTP or LMTP server that does what a test tells it, word for word.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{RootCertStore, ServerConfig};
@@ -23,10 +23,53 @@ pub enum Act {
     HearMessage,
     /// Shakes hands.
     Tls(TlsAcceptor),
+    /// Says yes to every command and takes every message, until the client has gone.
+    TakeAll,
     /// Does nothing until the client has gone.
     Stall,
     /// Does nothing, and reads nothing, until the test ends.
     Freeze,
+}
+
+/// A peer that plays to every connection what it was given last.
+pub struct Stage {
+    script: Arc<Mutex<Vec<Act>>>,
+    told: Arc<watch::Sender<Vec<String>>>,
+}
+
+impl Stage {
+    /// Listens there.
+    pub async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let stage = Self { script: Arc::default(), told: Arc::new(watch::channel(Vec::new()).0) };
+        let (script, told) = (Arc::clone(&stage.script), Arc::clone(&stage.told));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tell(&told, "connection".to_owned());
+                let script = script.lock().unwrap().clone();
+                tokio::spawn(play(Box::new(stream), script, Arc::clone(&told)));
+            }
+        });
+        stage
+    }
+
+    /// Plays this from now on, and forgets what was heard.
+    pub fn play(&self, script: Vec<Act>) {
+        *self.script.lock().unwrap() = script;
+        self.told.send_replace(Vec::new());
+    }
+
+    /// What was heard, as soon as all who called have gone again.
+    pub async fn heard(&self) -> Vec<String> {
+        const ENDS: [&str; 3] = ["gone", "no tls", "end of script"];
+        let count =
+            |lines: &Vec<String>, words: &[&str]| lines.iter().filter(|it| words.contains(&it.as_str())).count();
+        let mut heard = self.told.subscribe();
+        let all = heard.wait_for(|lines| count(lines, &["connection"]) == count(lines, &ENDS));
+        let all = tokio::time::timeout(std::time::Duration::from_secs(20), all).await;
+        all.expect("somebody stays").unwrap().clone()
+    }
 }
 
 /// The peer, listening.
@@ -138,6 +181,22 @@ async fn play(stream: Box<dyn Socket>, script: Vec<Act>, told: Arc<watch::Sender
                 }
                 Err(_) => return tell(&told, "no tls".to_owned()),
             },
+            Act::TakeAll => {
+                let mut in_message = false;
+                while let Some(line) = line(&mut stream).await {
+                    in_message = if in_message { line != "." } else { line.starts_with("DATA") };
+                    let reply = match line.get(..4) {
+                        Some("DATA") => "354 go\r\n",
+                        _ if in_message => "",
+                        _ => "250 2.0.0 ok\r\n",
+                    };
+                    tell(&told, line);
+                    if stream.write_all(reply.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                        break;
+                    }
+                }
+                return tell(&told, "gone".to_owned());
+            }
             Act::Stall => {
                 while let Some(line) = line(&mut stream).await {
                     tell(&told, line);
@@ -173,13 +232,26 @@ impl Certificate {
 
     /// An issuer, and one of its certificates for these names.
     pub fn issued_for_names(names: &[&str]) -> (Self, Self) {
+        Self::issued(names, |_| ())
+    }
+
+    /// An issuer, and one of its certificates for these names whose time is over.
+    pub fn expired_for_names(names: &[&str]) -> (Self, Self) {
+        Self::issued(names, |below| {
+            below.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            below.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        })
+    }
+
+    fn issued(names: &[&str], change: impl FnOnce(&mut rcgen::CertificateParams)) -> (Self, Self) {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut above = rcgen::CertificateParams::new(Vec::new()).unwrap();
         above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer = above.self_signed(&key).unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let below_key = rcgen::KeyPair::generate().unwrap();
-        let below = rcgen::CertificateParams::new(names).unwrap();
+        let mut below = rcgen::CertificateParams::new(names).unwrap();
+        change(&mut below);
         let issued = below.signed_by(&below_key, &rcgen::Issuer::from_params(&above, &key)).unwrap();
         let chain = vec![issued.der().clone(), issuer.der().clone()];
         (Self { chain: vec![issuer.der().clone()], key }, Self { chain, key: below_key })
