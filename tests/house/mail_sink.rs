@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -21,6 +21,11 @@ pub struct Sink {
 impl Sink {
     /// Starts the sink. With `keeps` every message becomes a file.
     pub async fn start(keeps: bool, options: &[&str]) -> Self {
+        Self::start_at(free(), keeps, options).await
+    }
+
+    /// … there, where one that was killed may have listened before.
+    pub async fn start_at(address: SocketAddr, keeps: bool, options: &[&str]) -> Self {
         let Some(program) = ["/usr/sbin/smtp-sink", "/usr/local/sbin/smtp-sink"]
             .iter()
             .find(|path| std::fs::exists(path).unwrap_or_default())
@@ -28,7 +33,6 @@ impl Sink {
             panic!("PEER MISSING: smtp-sink (Postfix); tests/run installs it");
         };
         let folder = tempfile::tempdir().unwrap();
-        let address = free();
         let mut command = Command::new(program);
         // As root it insists on becoming somebody else, who must own the folder then.
         if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
@@ -59,16 +63,27 @@ impl Sink {
     /// What it has taken, oldest first: envelope as header fields, then the message, lines ended by LF.
     ///
     /// The sink makes a file when a message begins and removes it if the peer goes before the end: what it still holds
-    /// open it has not taken.
+    /// open it has not taken. What one that was killed had begun stands there, cut off.
     pub fn messages(&self) -> Vec<Vec<u8>> {
+        self.taken().into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// … with the moment each was whole.
+    pub fn taken(&self) -> Vec<(SystemTime, Vec<u8>)> {
         let listed = std::fs::read_dir(self.folder.path()).unwrap();
         let listed: Vec<PathBuf> = listed.map(|file| file.unwrap().path()).collect();
-        let held = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
-        let held: Vec<PathBuf> = held.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok()).collect();
+        let held = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten();
+        let held: Vec<PathBuf> = held.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()).collect();
         let taken = listed.into_iter().filter(|file| !held.contains(file));
         let mut taken: Vec<_> = taken.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file))).collect();
         taken.sort();
-        taken.iter().filter_map(|(_, file)| std::fs::read(file).ok()).collect()
+        taken.into_iter().filter_map(|(when, file)| Some((when, std::fs::read(file).ok()?))).collect()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Seconds of processor time the sink has used.
