@@ -39,6 +39,8 @@ mod exim;
 mod smuggling;
 #[path = "house/starttls.rs"]
 mod starttls;
+#[path = "house/internet_faults.rs"]
+mod internet_faults;
 #[path = "house/route.rs"]
 mod route;
 #[path = "house/crash.rs"]

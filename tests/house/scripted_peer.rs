@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{RootCertStore, ServerConfig};
@@ -15,6 +16,8 @@ use tokio_rustls::TlsAcceptor;
 pub enum Act {
     /// Says this, as it stands.
     Say(String),
+    /// Says this an octet at a time, with so long before each.
+    Drip(String, Duration),
     /// Reads a line, which must begin so.
     Hear(&'static str),
     /// Reads whatever comes next, once.
@@ -67,7 +70,7 @@ impl Stage {
             |lines: &Vec<String>, words: &[&str]| lines.iter().filter(|it| words.contains(&it.as_str())).count();
         let mut heard = self.told.subscribe();
         let all = heard.wait_for(|lines| count(lines, &["connection"]) == count(lines, &ENDS));
-        let all = tokio::time::timeout(std::time::Duration::from_secs(20), all).await;
+        let all = tokio::time::timeout(Duration::from_secs(20), all).await;
         all.expect("somebody stays").unwrap().clone()
     }
 }
@@ -155,6 +158,14 @@ async fn play(stream: Box<dyn Socket>, script: Vec<Act>, told: Arc<watch::Sender
                     return tell(&told, "gone".to_owned());
                 }
                 stream.flush().await.unwrap_or_default();
+            }
+            Act::Drip(text, pause) => {
+                for octet in text.bytes() {
+                    tokio::time::sleep(pause).await;
+                    if stream.write_all(&[octet]).await.is_err() || stream.flush().await.is_err() {
+                        return tell(&told, "gone".to_owned());
+                    }
+                }
             }
             Act::Hear(beginning) => {
                 let Some(line) = line(&mut stream).await else { return tell(&told, "gone".to_owned()) };

@@ -100,3 +100,17 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found.sort();
     found
 }
+
+/// A page that names a proof must not outlive it.
+#[test]
+fn every_test_that_the_page_on_threats_names_is_there() {
+    let page = fs::read_to_string("docs/threats.md").unwrap();
+    let named = page.split('`').filter_map(|words| words.strip_prefix("house::")?.split_once("::"));
+    let mut count = 0;
+    for (file, test) in named {
+        let text = fs::read_to_string(format!("tests/house/{file}.rs")).unwrap();
+        assert!(text.contains(&format!("fn {test}(")), "house::{file}::{test} is not there");
+        count += 1;
+    }
+    assert!(count > 0);
+}
