@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::fault::Network;
 use crate::mail::Domain;
 use crate::net::DnsSettings;
 
@@ -23,7 +24,9 @@ pub struct Settings {
     pub inner_plaintext: bool,
     /// `dns`, `dns_trust_anchor`: who is asked for mail exchangers, and who is believed.
     pub dns: DnsSettings,
-    /// `ca_file`: roots beside the system's, PEM.
+    /// `private_networks`: what the DNS may lead to besides the open internet.
+    pub private_networks: Vec<Network>,
+    /// `ca_file`: roots beside the system's, PEM, about hosts that are named here.
     pub ca_file: Option<PathBuf>,
     /// How many connections one route may have, and how long each may last.
     pub bounds: Bounds,

@@ -39,6 +39,12 @@ pub enum SessionError {
     /// Nothing came, or nothing was taken, for as long as RFC 5321 §4.5.3.2 asks us to wait.
     #[error("the peer was silent for too long at {0}")]
     PeerSilent(Step),
+    /// The attempt took longer than an attempt may, before the peer had the whole message.
+    #[error("the attempt took too long, and was given up at {0}")]
+    AttemptTooLong(Step),
+    /// The next hop has as many connections as it may, and none became free.
+    #[error("all connections to the next hop are in use")]
+    NoConnectionFree,
     /// The peer ended the connection.
     #[error("the peer closed the connection at {0}")]
     PeerClosed(Step),
@@ -88,6 +94,8 @@ impl SessionError {
             Self::PeerRefusedSession(_, answer) => Some(answer),
             Self::HostUnreachable(_)
             | Self::PeerSilent(_)
+            | Self::AttemptTooLong(_)
+            | Self::NoConnectionFree
             | Self::PeerClosed(_)
             | Self::ConnectionBroke(..)
             | Self::PeerSpeaksNoSmtp(..)

@@ -17,7 +17,9 @@ pub use kept::Kept;
 pub use octets::{Contents, InMemory, Octets, Unreadable};
 pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Kind, Passage, Route, Router, TlsPolicy, Way};
-pub use smtp::{Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver};
+pub use smtp::{
+    Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver, Trust,
+};
 pub use transport::{Dispatch, Transport};
 pub use trouble::NoWay;
 pub use worker::Worker;

@@ -127,6 +127,7 @@ mod tests {
             mail_server: "lmtp://mail.sundby.example".parse().unwrap(),
             inner_plaintext,
             dns: DnsSettings::default(),
+            private_networks: Vec::new(),
             ca_file: None,
             bounds: Bounds::default(),
         })

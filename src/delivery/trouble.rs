@@ -47,6 +47,8 @@ pub enum NoWay {
     NoAddress,
     /// The domain's mail would come back to us.
     Ourselves,
+    /// The addresses of the domain's hosts are not in the open internet.
+    Inside,
     /// The domain's MTA-STS policy does not name this host.
     NotInPolicy,
     /// What is remembered of the domain's MTA-STS policy cannot be read.
@@ -60,7 +62,7 @@ impl NoWay {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoSuchDomain | Self::TakesNoMail | Self::NoAddress | Self::Ourselves => true,
+            Self::NoSuchDomain | Self::TakesNoMail | Self::NoAddress | Self::Ourselves | Self::Inside => true,
             Self::Crowded
             | Self::SmarthostVerifiesNothing
             | Self::VerifiedTls
@@ -76,9 +78,11 @@ impl NoWay {
 pub fn session(error: &SessionError, remote: &str) -> Diagnosis {
     let (blame, status) = match error {
         SessionError::HostUnreachable(_) => (Blame::Peer, EnhancedStatus::new(4, 4, 1)),
-        SessionError::PeerSilent(_) | SessionError::PeerClosed(_) | SessionError::ConnectionBroke(..) => {
-            (Blame::Peer, EnhancedStatus::new(4, 4, 2))
-        }
+        SessionError::PeerSilent(_)
+        | SessionError::AttemptTooLong(_)
+        | SessionError::PeerClosed(_)
+        | SessionError::ConnectionBroke(..) => (Blame::Peer, EnhancedStatus::new(4, 4, 2)),
+        SessionError::NoConnectionFree => (Blame::Ourselves, CROWDED),
         SessionError::PeerSpeaksNoSmtp(..) | SessionError::PeerIsOutOfStep => {
             (Blame::Peer, EnhancedStatus::new(4, 5, 0))
         }
@@ -190,6 +194,11 @@ pub fn no_way(why: &NoWay) -> Diagnosis {
         NoWay::Ourselves => {
             (Blame::Recipient, EnhancedStatus::new(5, 4, 6), "mail for the domain would come back to us".to_owned())
         }
+        NoWay::Inside => (
+            Blame::Recipient,
+            EnhancedStatus::new(5, 4, 4),
+            "no mail host of the domain has an address in the open internet".to_owned(),
+        ),
         NoWay::NotInPolicy => (
             Blame::Peer,
             EnhancedStatus::new(4, 7, 5),

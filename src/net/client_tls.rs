@@ -91,6 +91,11 @@ impl ClientTls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        // With DANE that is where the records stand (RFC 7672 §8.1).
+        let name = match &proof {
+            Proof::Dane(dane) => dane.base().unwrap_or(name),
+            Proof::Verified | Proof::Any => name,
+        };
         let server = ServerName::try_from(name.to_owned()).map_err(|fault| std::io::Error::other(fault.to_string()))?;
         match proof {
             Proof::Verified => self.verified.connect(server, stream).await,

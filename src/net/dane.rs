@@ -23,16 +23,21 @@ const CHAIN: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Dane {
     records: Arc<[Tlsa]>,
-    /// Names that count in a certificate below a DANE-TA (RFC 7672 §3.2.3).
+    /// Names that count in a certificate below a DANE-TA (RFC 7672 §3.2.3): first the one where the records stand.
     names: Arc<[String]>,
 }
 
 impl Dane {
-    /// Of the usable records; `None` if none is: then TLS is required and proves nothing (RFC 7672 §2.1.1).
+    /// Of the usable records, under the names that count, first the TLSA base domain; `None` if none is usable: then TLS is required and proves nothing (RFC 7672 §2.1.1).
     #[must_use]
     pub fn of(records: &[Tlsa], names: Vec<String>) -> Option<Self> {
         let usable: Vec<Tlsa> = records.iter().filter(|record| record.is_usable()).cloned().collect();
         (!usable.is_empty()).then(|| Self { records: usable.into(), names: names.into() })
+    }
+
+    /// The TLSA base domain.
+    pub(crate) fn base(&self) -> Option<&str> {
+        self.names.first().map(String::as_str)
     }
 
     pub(crate) fn verifier(self, provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {

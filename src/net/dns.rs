@@ -40,6 +40,8 @@ pub struct Told<T> {
     pub records: Vec<T>,
     /// DNSSEC proves all of it, aliases on the way included.
     pub is_proven: bool,
+    /// DNSSEC proves the first alias at least: the name that was asked for lies in a signed zone, wherever it leads.
+    pub alias_is_proven: bool,
     /// The name at the end of the aliases, if there are any (RFC 1034 §3.6.2).
     pub canonical: Option<Domain>,
 }
@@ -169,6 +171,7 @@ impl Dns {
         match (six, four) {
             (Ok(mut six), Ok(four)) => {
                 six.is_proven &= four.is_proven;
+                six.alias_is_proven |= four.alias_is_proven;
                 six.records.extend(four.records);
                 six.canonical = six.canonical.or(four.canonical);
                 Ok(six)
@@ -236,6 +239,7 @@ impl Dns {
         for _ in 0..ALIASES {
             match self.ask(&asked, kind, &read).await {
                 Ok(mut found) => {
+                    found.told.alias_is_proven |= behind.is_some();
                     found.told.canonical = found.told.canonical.or(behind);
                     return Ok(found);
                 }
@@ -268,8 +272,10 @@ impl Dns {
     ) -> Result<Found<T>, DnsFault> {
         let name = || asked.to_ascii().trim_end_matches('.').to_owned();
         let unavailable = |fault: &str| DnsFault::Unavailable(name(), fault.to_owned());
-        let nothing =
-            |exists, is_proven| Found { told: Told { records: Vec::new(), is_proven, canonical: None }, exists };
+        let nothing = |exists, is_proven| {
+            let told = Told { records: Vec::new(), is_proven, alias_is_proven: false, canonical: None };
+            Found { told, exists }
+        };
         let denied = |code: ResponseCode, proof: Option<bool>| match (code, proof) {
             (ResponseCode::NXDomain, Some(is_proven)) => Ok(nothing(false, is_proven)),
             (ResponseCode::NoError, Some(is_proven)) => Ok(nothing(true, is_proven)),
@@ -281,7 +287,8 @@ impl Dns {
         match self.resolver.lookup(asked.clone(), kind).await {
             Ok(found) => {
                 let answers = found.answers();
-                let (owner, mut is_proven) = end_of_aliases(asked, kind, answers).ok_or_else(|| unavailable(BOGUS))?;
+                let aliases = end_of_aliases(asked, kind, answers).ok_or_else(|| unavailable(BOGUS))?;
+                let Aliases { end: owner, mut is_proven, first_is_proven: alias_is_proven } = aliases;
                 let of_it = || answers.iter().filter(|it| it.name == owner && it.record_type() == kind);
                 if of_it().any(|record| record.proof.is_bogus()) {
                     return Err(unavailable(BOGUS));
@@ -298,7 +305,7 @@ impl Dns {
                 }
                 is_proven &= of_it().all(|record| record.proof == Proof::Secure);
                 let records = of_it().filter_map(|record| read(&record.data)).take(RECORDS).collect();
-                Ok(Found { told: Told { records, is_proven, canonical }, exists: true })
+                Ok(Found { told: Told { records, is_proven, alias_is_proven, canonical }, exists: true })
             }
             Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) => match proof {
                 Proof::Secure => denied(response.response_code, Some(true)),
@@ -310,10 +317,19 @@ impl Dns {
     }
 }
 
-/// Where the aliases of an answer lead from the asked name, and whether all of them are proven; `None` if one is forged.
-/// Whatever else stands in an answer, it says nothing of what was asked.
-fn end_of_aliases(asked: &Name, kind: RecordType, answers: &[Record]) -> Option<(Name, bool)> {
-    let (mut owner, mut is_proven) = (asked.clone(), true);
+/// Where the aliases of an answer lead from the asked name.
+struct Aliases {
+    end: Name,
+    /// All of them are proven.
+    is_proven: bool,
+    /// There is a first one, and it is proven.
+    first_is_proven: bool,
+}
+
+/// Follows the aliases of an answer; `None` if one is forged. Whatever else stands in an answer, it says nothing of what
+/// was asked.
+fn end_of_aliases(asked: &Name, kind: RecordType, answers: &[Record]) -> Option<Aliases> {
+    let (mut owner, mut is_proven, mut first_is_proven) = (asked.clone(), true, false);
     for _ in 0..ALIASES {
         let here = |of: RecordType| answers.iter().find(|it| it.name == owner && it.record_type() == of);
         let (None, Some(alias)) = (here(kind), here(RecordType::CNAME)) else { break };
@@ -321,9 +337,10 @@ fn end_of_aliases(asked: &Name, kind: RecordType, answers: &[Record]) -> Option<
             return None;
         }
         is_proven &= alias.proof == Proof::Secure;
+        first_is_proven |= owner == *asked && alias.proof == Proof::Secure;
         owner = target_of(&alias.data)?;
     }
-    Some((owner, is_proven))
+    Some(Aliases { end: owner, is_proven, first_is_proven })
 }
 
 fn target_of(data: &RData) -> Option<Name> {
@@ -357,27 +374,4 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
     };
     let connections = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
     NameServerConfig::new(address.ip(), true, connections)
-}
-
-/// Whether a host of somebody else's can live there. One on loopback would be ourselves, or whoever else is on this machine.
-#[must_use]
-pub fn is_callable(address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
-        && address != IpAddr::from([255, 255, 255, 255])
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::net::dns::*;
-
-    #[test]
-    fn nobody_else_lives_on_loopback() {
-        for address in
-            ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255"]
-        {
-            assert!(!is_callable(address.parse().unwrap()), "{address}");
-        }
-        assert!(is_callable("192.0.2.1".parse().unwrap()) && is_callable("2001:db8::1".parse().unwrap()));
-    }
 }

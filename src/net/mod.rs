@@ -2,6 +2,7 @@
 
 mod clock;
 mod shutdown;
+mod outside;
 mod dns;
 mod dane;
 mod client_tls;
@@ -13,9 +14,10 @@ mod listener;
 pub use client_tls::{ClientTls, ClientTlsError, Proof};
 pub use clock::{Clock, Time};
 pub use dane::Dane;
-pub use dns::{Dns, DnsFault, DnsSettings, Exchange, Tlsa, Told, is_callable};
+pub use dns::{Dns, DnsFault, DnsSettings, Exchange, Tlsa, Told};
 pub use limit::{Admission, Admitted, Place, SessionLimits};
 pub use listener::{Arrival, Listener};
+pub use outside::{Outside, is_here};
 pub use server_tls::{ServerTls, ServerTlsError};
 pub use shutdown::Shutdown;
 pub use stream::Stream;

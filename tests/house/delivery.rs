@@ -1,7 +1,8 @@
 //! Delivery against peers that refuse, lie, stall and die.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use rustls::RootCertStore;
 use sealgate::delivery::{
     Blame, Bounds, Contents, Destination, Dispatch, Handover, InMemory, Internet, NextHop, Octets, Outcome, Passage,
-    Patience, Relay, Settings, SystemResolver, Transport, Unreadable,
+    Patience, Relay, Resolver, Settings, SystemResolver, Transport, Trust, Unreadable,
 };
 use sealgate::mail::{Address, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
 use sealgate::net::{ClientTls, DnsSettings};
+use tokio::net::TcpListener;
 
 use crate::scripted_peer::{Act, Peer, certificate, hello, outer_ip, say, takes_message};
 
@@ -27,13 +29,21 @@ pub fn settings(hop: &str) -> Settings {
         mail_server: hop.parse().unwrap(),
         inner_plaintext: false,
         dns: DnsSettings::default(),
+        private_networks: vec!["192.0.2.0/24".parse().unwrap()],
         ca_file: None,
         bounds: Bounds::default(),
     }
 }
 
 fn relay_with(settings: Settings, roots: RootCertStore, patience: Patience) -> Relay {
-    Relay::with(settings, ClientTls::with_roots(roots).unwrap(), None, None, Arc::new(SystemResolver), patience)
+    Relay::with(
+        settings,
+        Trust::from(ClientTls::with_roots(roots).unwrap()),
+        None,
+        None,
+        Arc::new(SystemResolver),
+        patience,
+    )
 }
 
 pub fn relay(settings: Settings) -> Relay {
@@ -243,6 +253,80 @@ async fn a_silent_peer_is_left_when_its_time_is_up() {
         let relay = relay_with(settings(&format!("smtp://{}", peer.address)), RootCertStore::empty(), patience);
         assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, ["eva: 4.4.2 Peer"]);
         peer.hears("gone").await;
+    }
+}
+
+/// All steps together have a bound, but for the answer to the final dot: whoever hangs up there sends the message again.
+#[tokio::test]
+async fn an_attempt_has_its_time_but_for_the_final_dot() {
+    let short = Duration::from_millis(200);
+    let told = async |acts: Vec<Act>, patience: Patience, contents: Vec<u8>| {
+        let peer = Peer::plays(vec![script(&[hello(&[]), acts])]).await;
+        let settings = settings(&format!("smtp://{}", peer.address));
+        let contents = InMemory::contents(contents);
+        let relay = relay_with(settings, RootCertStore::empty(), patience);
+        let outcomes = relay.deliver(&Dispatch { contents, ..mail(&["eva@live.example"]) }).await;
+        outcomes[0].1.diagnosis().unwrap().to_string()
+    };
+    let until_the_dot = |after: Act| {
+        let mut acts = takes_message(1);
+        acts.pop();
+        acts.push(after);
+        acts
+    };
+    let (attempt, message) =
+        (Patience { attempt: short, ..Patience::STANDARD }, Patience { message: short, ..Patience::STANDARD });
+    let silent_at_rcpt = vec![Act::Hear("MAIL"), say("250 ok"), Act::Stall];
+    assert_eq!(
+        told(silent_at_rcpt, attempt, MESSAGE.into()).await,
+        "4.4.2 the attempt took too long, and was given up at RCPT"
+    );
+    let mut takes_nothing = takes_message(1);
+    takes_nothing.truncate(6);
+    takes_nothing.push(Act::Freeze);
+    assert_eq!(
+        told(takes_nothing, message, b"0123456789abcde\r\n".repeat(1 << 20)).await,
+        "4.4.2 the attempt took too long, and was given up at the message"
+    );
+    let dot = Patience { attempt: short * 2, message: short, final_dot: short * 4, ..Patience::STANDARD };
+    let begun = std::time::Instant::now();
+    assert_eq!(
+        told(until_the_dot(Act::Stall), dot, MESSAGE.into()).await,
+        "4.4.2 the peer was silent for too long at the final dot"
+    );
+    assert!(begun.elapsed() >= dot.final_dot, "it had its time");
+}
+
+/// Addresses that a name has, whatever they are.
+struct Addresses(Vec<SocketAddr>);
+
+#[async_trait]
+impl Resolver for Addresses {
+    async fn addresses(&self, _: &NextHop) -> std::io::Result<Vec<SocketAddr>> {
+        Ok(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_calls_each_address_once_and_only_a_few() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let called = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&called);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    for (last_octets, calls) in [(vec![2, 2, 2], 1), (vec![2, 3, 2, 3], 2), ((2..20).collect(), 5)] {
+        let addresses = last_octets.iter().map(|octet| SocketAddr::from(([127, 0, 0, *octet], port))).collect();
+        let trust = Trust::from(ClientTls::with_roots(RootCertStore::empty()).unwrap());
+        let (settings, resolver) = (settings("smtp://smart.example"), Arc::new(Addresses(addresses)));
+        let relay = Relay::with(settings, trust, None, None, resolver, Patience::STANDARD);
+        let outcomes = relay.deliver(&mail(&["eva@live.example"])).await;
+        assert!(matches!(outcomes[0].1, Outcome::Deferred(_)));
+        assert_eq!(called.swap(0, Ordering::SeqCst), calls, "{last_octets:?}");
     }
 }
 

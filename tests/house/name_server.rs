@@ -16,7 +16,8 @@ const HEAD: &str = "$TTL 300\n@ SOA ns.nic. hostmaster.nic. 1 3600 600 86400 300
 
 /// Runs an ignored test on a network of its own, without a way out, where 192.0.2.0/24 is this machine.
 pub fn on_a_network_of_its_own(test: &str) {
-    let inside = "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && exec \"$@\"";
+    let inside =
+        "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && ip addr add 10.0.0.1/24 dev lo && exec \"$@\"";
     let run = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", inside, "sh"])
         .arg(std::env::current_exe().unwrap())

@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use sealgate::delivery::{
-    Dispatch, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, Transport,
+    Dispatch, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, Transport, Trust,
 };
 use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Time};
 use sealgate::store::{Embedded, Table, decode_row};
@@ -35,6 +35,8 @@ fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
         "who_stands_in_the_way_gains_a_delay_and_nothing_else",
         "a_policy_outlives_its_host_and_a_restart",
         "a_slow_domain_keeps_nobody_waiting",
+        "who_vouches_inside_does_not_vouch_for_strangers",
+        "a_host_with_many_names_is_called_once",
         "who_is_served_is_settled_while_another_domain_says_nothing",
         "the_daemon_delivers_to_the_open_internet",
     ] {
@@ -45,17 +47,20 @@ fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
 /// A mail exchanger at port 25 of its address. It takes everything, and tells how.
 struct Host {
     taken: Arc<Mutex<Vec<&'static str>>>,
+    /// The names it was called by in TLS.
+    called: Arc<Mutex<Vec<String>>>,
 }
 
 impl Host {
     async fn start(address: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind((address, 25)).await.unwrap();
         let taken: Arc<Mutex<Vec<&'static str>>> = Arc::default();
-        let told = Arc::clone(&taken);
+        let called: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (told, names) = (Arc::clone(&taken), Arc::clone(&called));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (tls, told) = (tls.clone(), Arc::clone(&told));
+                let (tls, told, names) = (tls.clone(), Arc::clone(&told), Arc::clone(&names));
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     stream.write_all(b"220 host.example\r\n").await.unwrap_or_default();
@@ -63,12 +68,13 @@ impl Host {
                         && let Some(tls) = tls
                         && let Ok(stream) = tls.accept(stream.into_inner()).await
                     {
+                        names.lock().unwrap().extend(stream.get_ref().1.server_name().map(str::to_owned));
                         converse(&mut BufReader::new(stream), false, "by TLS", &told).await;
                     }
                 });
             }
         });
-        Self { taken }
+        Self { taken, called }
     }
 
     fn take(&self) -> Vec<&'static str> {
@@ -172,7 +178,7 @@ const fn row(domain: &'static str, what: &'static str, any: &'static str, verifi
     Expected { domain, what, any, verified }
 }
 
-const TABLE: [Expected; 28] = [
+const TABLE: [Expected; 33] = [
     row("clear.unsigned", "no DNSSEC, no TLS", "in the clear", "waits 4.7.10"),
     row("tls.unsigned", "no DNSSEC, TLS", "by TLS", "waits 4.7.10"),
     row("signed.example", "DNSSEC without TLSA, TLS", "by TLS", "waits 4.7.10"),
@@ -180,6 +186,8 @@ const TABLE: [Expected; 28] = [
     row("anchor.example", "TLSA 2 0 1 of the issuer", "by TLS", "by TLS"),
     row("alias.example", "TLSA where the host's alias points", "by TLS", "by TLS"),
     row("aliased.example", "TLSA behind an alias of their own", "by TLS", "by TLS"),
+    row("leaving.example", "TLSA at the host's alias, which leads out of DNSSEC", "by TLS", "by TLS"),
+    row("lost.example", "the same, of another certificate", "waits 4.7.5", "waits 4.7.5"),
     row("whole.example", "the domain an alias, no MX", "in the clear", "waits 4.7.10"),
     row("wrong.example", "TLSA of another certificate", "waits 4.7.5", "waits 4.7.5"),
     row("stripped.example", "TLSA, STARTTLS not offered", "waits 4.7.5", "waits 4.7.5"),
@@ -201,6 +209,9 @@ const TABLE: [Expected; 28] = [
     row("nobody.example", "no such domain", "comes back 5.1.2", "comes back 5.1.2"),
     row("loop.example", "MX to loopback", "comes back 5.4.6", "comes back 5.4.6"),
     row("circle.example", "MX to ourselves", "comes back 5.4.6", "comes back 5.4.6"),
+    row("inside.example", "MX to a private address", "comes back 5.4.4", "comes back 5.4.4"),
+    row("partly.example", "MX to a private address and another", "by TLS", "by TLS"),
+    row("fetch.unsigned", "MTA-STS policy at a private address", "by TLS", "waits 4.7.10"),
 ];
 
 /// The table as the page shows it.
@@ -226,6 +237,7 @@ async fn the_table_holds() {
         "mta-sts.other.unsigned",
         "mta-sts.testing.unsigned",
         "mta-sts.both.example",
+        "mta-sts.fetch.unsigned",
     ]);
     let clear = Host::start("192.0.2.10", None).await;
     let tls = Host::start("192.0.2.11", Some(own.acceptor())).await;
@@ -248,6 +260,8 @@ async fn the_table_holds() {
         ("forged.example", "192.0.2.77", None),
         ("both.example", anchored_at, Some(wrong.as_str())),
         ("loop.example", "127.0.0.1", None),
+        ("inside.example", "10.0.0.1", None),
+        ("partly.example", "10.0.0.1", Some(fits.as_str())),
     ] {
         writeln!(root, "{domain}. MX 10 mx.{domain}.\nmx.{domain}. A {address}").unwrap();
         if let Some(tlsa) = tlsa {
@@ -257,7 +271,12 @@ async fn the_table_holds() {
     writeln!(root, "alias.example. MX 10 mx.alias.example.\nmx.alias.example. CNAME mx.dane.example.").unwrap();
     writeln!(root, "aliased.example. MX 10 mx.aliased.example.\nmx.aliased.example. A {tls_at}").unwrap();
     writeln!(root, "_25._tcp.mx.aliased.example. CNAME _25._tcp.mx.dane.example.").unwrap();
+    for (domain, tlsa) in [("leaving.example", &fits), ("lost.example", &wrong)] {
+        writeln!(root, "{domain}. MX 10 mx.{domain}.\nmx.{domain}. CNAME mx.tls.unsigned.").unwrap();
+        writeln!(root, "_25._tcp.mx.{domain}. TLSA {tlsa}").unwrap();
+    }
     writeln!(root, "whole.example. CNAME target.example.\ntarget.example. A {clear_at}").unwrap();
+    writeln!(root, "mx.partly.example. A {tls_at}").unwrap();
     writeln!(root, "mixed.example. MX 10 mx.tls.unsigned.").unwrap();
     writeln!(root, "second.example. MX 20 mx.dane.example.\nsecond.example. MX 10 gone.second.example.").unwrap();
     writeln!(root, "gone.second.example. A {nobody_at}").unwrap();
@@ -283,11 +302,17 @@ async fn the_table_holds() {
         writeln!(unsigned, "mta-sts.{name} AAAA 2001:db8::30").unwrap();
         policies.insert(format!("{name}.unsigned"), policy(mode, host));
     }
+    // Who lives inside would take the mail, and say what goes.
+    let inside = Host::start("10.0.0.1", None).await;
+    writeln!(unsigned, "fetch MX 10 mx.fetch\nmx.fetch A {tls_at}").unwrap();
+    writeln!(unsigned, "_mta-sts.fetch TXT \"v=STSv1; id=1;\"\nmta-sts.fetch A 10.0.0.1").unwrap();
+    let said = HashMap::from([("fetch.unsigned".to_owned(), policy("enforce", "mx.fetch.unsigned"))]);
+    serve_policies("10.0.0.1", issued.acceptor(), said).await;
     serve_policies(policies_at, issued.acceptor(), policies).await;
     let servers = NameServers::start(&root, &unsigned, ("192.0.2.77", tls_at), &["_tcp.mx.refused.example."]);
     let dns = Dns::new(&DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) });
     let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
-    let trust = ClientTls::with_roots(issuer.roots()).unwrap();
+    let trust = Trust::from(ClientTls::with_roots(issuer.roots()).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let keeping = keeping(folder.path());
     let resolver = Arc::new(SystemResolver);
@@ -318,6 +343,13 @@ async fn the_table_holds() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(inside.take().is_empty());
+    // The TLSA base domain is what a host is called by (RFC 7672 §8.1).
+    let mut called = std::mem::take(&mut *tls.called.lock().unwrap());
+    called.sort();
+    called.dedup();
+    assert!(called.contains(&"mx.leaving.example".to_owned()) && called.contains(&"mx.dane.example".to_owned()));
+    assert!(!called.contains(&"mx.alias.example".to_owned()), "{called:?}");
 }
 
 /// A name server on the way to the real one: it adds to what is said, takes things out, and denies what is there, always
@@ -405,7 +437,7 @@ async fn who_stands_in_the_way_gains_a_delay_and_nothing_else() {
     let dns =
         DnsSettings { servers: vec!["192.0.2.55:53".parse().unwrap()], trust_anchor: Some(servers.trust_anchor()) };
     let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
-    let trust = ClientTls::with_roots(evil.roots()).unwrap();
+    let trust = Trust::from(ClientTls::with_roots(evil.roots()).unwrap());
     let (dns, resolver) = (Dns::new(&dns).unwrap(), Arc::new(SystemResolver));
     let relay = Relay::with(settings, trust, Some(dns), None, resolver, Patience::STANDARD);
     let mut faults = Vec::new();
@@ -445,7 +477,7 @@ async fn a_policy_outlives_its_host_and_a_restart() {
     let relay = |servers: &NameServers| {
         let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
         let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
-        let trust = ClientTls::with_roots(issuer.roots()).unwrap();
+        let trust = Trust::from(ClientTls::with_roots(issuer.roots()).unwrap());
         let (dns, resolver) = (Dns::new(&dns).unwrap(), Arc::new(SystemResolver));
         Relay::with(settings, trust, Some(dns), Some(kept.clone()), resolver, Patience::STANDARD)
     };
@@ -528,13 +560,63 @@ async fn who_is_served_is_settled_while_another_domain_says_nothing() {
     assert!(quick.take().is_empty(), "and nobody got it twice");
 }
 
+/// Roots of `ca_file` are believed about hosts that the operator named, and about nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn who_vouches_inside_does_not_vouch_for_strangers() {
+    let (issuer, issued) = Certificate::issued_for_names(&["mx.sts.unsigned", "mta-sts.sts.unsigned"]);
+    let host = Host::start("192.0.2.12", Some(issued.acceptor())).await;
+    let policies = HashMap::from([("sts.unsigned".to_owned(), policy("enforce", "mx.sts.unsigned"))]);
+    serve_policies("192.0.2.30", issued.acceptor(), policies).await;
+    let zone = "sts MX 10 mx.sts\nmx.sts A 192.0.2.12\n_mta-sts.sts TXT \"v=STSv1; id=1;\"\nmta-sts.sts A 192.0.2.30\n";
+    let servers = NameServers::start("", zone, ("", ""), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, issuer.der());
+    std::fs::write(&ca_file, format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")).unwrap();
+    let settings = sealgate::delivery::Settings {
+        internet: Internet::Mx,
+        dns: DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) },
+        ca_file: Some(ca_file),
+        ..settings("smtp://127.0.0.1:9")
+    };
+    let relay = Relay::new(settings, Some(keeping(folder.path()))).unwrap();
+    let send = async |passage| relay.deliver(&Dispatch { passage, ..mail(&["eva@sts.unsigned"]) }).await[0].1.clone();
+    let waits = send(Passage::VerifiedTls).await;
+    assert!(matches!(&waits, Outcome::Deferred(why) if why.status.to_string() == "4.7.10"), "{waits:?}");
+    assert!(matches!(send(Passage::Any).await, Outcome::Delivered(_)));
+    assert_eq!(host.take(), ["by TLS"]);
+}
+
+/// Two names for one address, one of them twice: whoever answers there is called once in an attempt.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn a_host_with_many_names_is_called_once() {
+    let listener = TcpListener::bind(("192.0.2.13", 25)).await.unwrap();
+    let called = Arc::new(AtomicI64::new(0));
+    let counted = Arc::clone(&called);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    let zone = "many MX 10 a.many\nmany MX 20 a.many\nmany MX 30 b.many\na.many A 192.0.2.13\nb.many A 192.0.2.13\n";
+    let servers = NameServers::start("", zone, ("", ""), &[]);
+    let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+    let settings = sealgate::delivery::Settings { internet: Internet::Mx, dns, ..settings("smtp://127.0.0.1:9") };
+    let outcome = Relay::new(settings, None).unwrap().deliver(&mail(&["eva@many.unsigned"])).await[0].1.clone();
+    assert!(matches!(&outcome, Outcome::Deferred(why) if why.status.to_string() == "4.4.2"), "{outcome:?}");
+    assert_eq!(called.load(Ordering::SeqCst), 1);
+}
+
 /// A gateway that delivers to the open internet.
 fn gateway(folder: &Path, servers: &NameServers, rules: &str) -> Gateway {
     let mut gateway = Gateway::found(folder, free(), "127.0.0.1:25".parse().unwrap(), "http://127.0.0.1:9");
     let config = std::fs::read_to_string(gateway.config()).unwrap();
     let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
     let mx = format!(
-        "internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
+        "internet = \"mx\"\nprivate_networks = [\"192.0.2.0/24\"]\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
         servers.address(),
         servers.trust_anchor().display()
     );

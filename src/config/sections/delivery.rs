@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::delivery::{Bounds, Internet, NextHop};
-use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, TextSetting, Value, settings};
+use crate::fault::{At, FilePath, Key, Keys, Network, Place, Reader, Section, Setting, TextSetting, Value, settings};
 use crate::mail::Domain;
 use crate::net::DnsSettings;
 
@@ -24,7 +24,9 @@ settings! {
         dns: Vec<SocketAddr> = [],
         /// A file with DNSKEY records to trust instead of the internet's root.
         dns_trust_anchor: Option<FilePath>,
-        /// Certificates in PEM to believe besides the system's, for `mail_server` and a smarthost.
+        /// Networks that mail to a domain's own hosts may go to although they are not of the open internet: private, shared, link-local or set apart for documentation. Where the DNS leads to others, nobody is called.
+        private_networks: Vec<Network> = [],
+        /// Certificates in PEM to believe besides the system's, for `mail_server` and a smarthost. They say nothing of hosts that the DNS names.
         ca_file: Option<FilePath>,
         /// Connections to one destination at the same time.
         max_connections: NonZeroU32 = 20,
@@ -55,6 +57,7 @@ impl Delivery {
                 servers: self.dns.clone(),
                 trust_anchor: self.dns_trust_anchor.as_ref().map(|file| file.path.clone()),
             },
+            private_networks: self.private_networks.clone(),
             ca_file: self.ca_file.as_ref().map(|file| file.path.clone()),
             bounds: Bounds {
                 connections: usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX),

@@ -6,19 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use async_trait::async_trait;
 use bytes::BufMut;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::delivery::config::{NextHop, Protocol};
 use crate::delivery::error::{SessionError, Step};
 use crate::delivery::route::{Kind, Route};
+use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::tls_policy::{Demand, demand};
 use crate::delivery::smtp::wire::{Patience, Wire};
 use crate::mail::Domain;
-use crate::net::{ClientTls, Dns, Proof, is_callable};
+use crate::net::{ClientTls, Dns, Outside, Proof};
 use crate::smtp::{Answer, Offers};
-
-/// Addresses of one host that are tried before the attempt is given up.
-const ADDRESSES: usize = 8;
 
 /// Finds the addresses of a host that the operator named, best first. Those of mail exchangers are asked of the DNS.
 #[async_trait]
@@ -34,12 +32,23 @@ pub trait Resolver: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemResolver;
 
+/// Whom we believe about the certificates of others.
+#[derive(Clone)]
+pub struct Trust {
+    /// About hosts that the operator named: `ca_file` counts.
+    pub named: ClientTls,
+    /// About those that the DNS names: the system's roots alone. Who vouches inside does not vouch for strangers.
+    pub open: ClientTls,
+}
+
 /// What every session of ours begins with.
 pub struct Caller {
     /// What we call ourselves.
     pub hostname: Domain,
-    /// Our trust in others.
-    pub tls: ClientTls,
+    /// Whom we believe about others.
+    pub trust: Trust,
+    /// Where those may live that the DNS names.
+    pub outside: Outside,
     /// How long we wait for them.
     pub patience: Patience,
     /// Who knows where mail exchangers are; `None` where all mail goes to a host the operator named.
@@ -69,6 +78,13 @@ struct Hello {
     is_by_ourselves: bool,
 }
 
+impl From<ClientTls> for Trust {
+    /// The same about everybody.
+    fn from(tls: ClientTls) -> Self {
+        Self { named: tls.clone(), open: tls }
+    }
+}
+
 #[async_trait]
 impl Resolver for SystemResolver {
     async fn addresses(&self, hop: &NextHop) -> io::Result<Vec<SocketAddr>> {
@@ -80,19 +96,33 @@ impl Resolver for SystemResolver {
 }
 
 impl Caller {
-    /// Opens a session with the route's hop, by the first of its addresses that has one.
+    /// Opens a session with the route's hop, by the first of its addresses that has one. An address that was called in
+    /// vain in this attempt is not called again.
     ///
     /// # Errors
     /// None has; the error is the last one's.
-    pub async fn call(&self, route: &Route, resolver: &dyn Resolver) -> Result<Session, SessionError> {
+    pub async fn call(
+        &self,
+        route: &Route,
+        resolver: &dyn Resolver,
+        allowance: &mut Allowance,
+    ) -> Result<Session, SessionError> {
         let addresses = timeout(self.patience.connect, self.addresses(route, resolver))
             .await
             .map_err(|_| SessionError::HostUnreachable("the look-up of its name took too long".to_owned()))??;
-        let mut last = SessionError::HostUnreachable("its name has no address".to_owned());
-        for address in addresses.into_iter().take(ADDRESSES) {
-            match self.call_address(route, address).await {
-                Ok(session) => return Ok(session),
-                Err(error) => last = error,
+        let mut last = SessionError::HostUnreachable(
+            if addresses.is_empty() { "its name has no address" } else { "its addresses have been called already" }
+                .to_owned(),
+        );
+        for address in addresses {
+            if allowance.may_call(address) {
+                match self.call_address(route, address, allowance.until()).await {
+                    Ok(session) => return Ok(session),
+                    Err(error) => {
+                        allowance.note(address, &error);
+                        last = error;
+                    }
+                }
             }
         }
         Err(last)
@@ -103,44 +133,52 @@ impl Caller {
         match (&self.dns, route.hop.host.parse()) {
             (Some(dns), Ok(host)) if route.kind == Kind::Exchanger => {
                 let told = dns.addresses(&host).await.map_err(|fault| unreachable(fault.to_string()))?;
-                let callable = told.records.into_iter().filter(|address| is_callable(*address));
+                let callable = told.records.into_iter().filter(|address| self.outside.has(*address));
                 Ok(callable.map(|address| SocketAddr::new(address, route.hop.port)).collect())
             }
             _ => resolver.addresses(&route.hop).await.map_err(|fault| unreachable(fault.to_string())),
         }
     }
 
-    async fn call_address(&self, route: &Route, address: SocketAddr) -> Result<Session, SessionError> {
+    fn tls(&self, route: &Route) -> &ClientTls {
+        match route.kind {
+            Kind::MailServer | Kind::Smarthost => &self.trust.named,
+            Kind::Exchanger => &self.trust.open,
+        }
+    }
+
+    async fn call_address(&self, route: &Route, address: SocketAddr, until: Instant) -> Result<Session, SessionError> {
         let demand = demand(&route.tls, route.hop.protocol, address.ip());
-        let wire = self.connect(address).await?;
+        let wire = self.connect(address, until).await?;
         match self.open(route, wire, &demand).await {
             // A channel nobody verifies is worth no lost mail: RFC 7435 §3 wants it in the clear rather than not at all.
             Err(SessionError::TlsFailed(why)) if demand == Demand::IfOffered => {
                 tracing::info!(remote = %route.hop.host, why, "STARTTLS failed, going on in the clear");
-                self.open(route, self.connect(address).await?, &Demand::Nothing).await
+                self.open(route, self.connect(address, until).await?, &Demand::Nothing).await
             }
             opened => opened,
         }
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<Wire, SessionError> {
+    async fn connect(&self, address: SocketAddr, until: Instant) -> Result<Wire, SessionError> {
         let unreachable = |fault: io::Error| SessionError::HostUnreachable(fault.to_string());
-        let stream = timeout(self.patience.connect, TcpStream::connect(address))
+        let patience = until.min(Instant::now() + self.patience.connect);
+        let stream = timeout_at(patience, TcpStream::connect(address))
             .await
             .map_err(|_| SessionError::HostUnreachable("no answer to the connection".to_owned()))?
             .map_err(unreachable)?;
         // Every write is a whole group of commands or a block: nothing is won by holding it back.
         stream.set_nodelay(true).map_err(unreachable)?;
-        Ok(Wire::new(stream, self.patience))
+        Ok(Wire::new(stream, self.patience, until))
     }
 
     async fn open(&self, route: &Route, wire: Wire, demand: &Demand) -> Result<Session, SessionError> {
         let mut wire = match (route.hop.protocol, demand) {
             (Protocol::Smtps, Demand::Required(proof)) => {
-                wire.into_tls(&self.tls, &route.hop.host, proof.clone()).await?
+                wire.into_tls(self.tls(route), &route.hop.host, proof.clone()).await?
             }
             (Protocol::Smtps, Demand::Nothing | Demand::IfOffered) => {
-                wire.into_tls(&self.tls, &route.hop.host, Proof::Any).await?
+                wire.into_tls(self.tls(route), &route.hop.host, Proof::Any).await?
             }
             (Protocol::Smtp | Protocol::Lmtp, _) => wire,
         };
@@ -215,7 +253,7 @@ impl Caller {
         if wire.has_unread() {
             return Err(SessionError::PeerInjectedBehindStartTls);
         }
-        let mut wire = wire.into_tls(&self.tls, &route.hop.host, proof).await?;
+        let mut wire = wire.into_tls(self.tls(route), &route.hop.host, proof).await?;
         let hello = self.hello(&mut wire, route).await?;
         Ok((wire, hello))
     }
@@ -231,6 +269,7 @@ impl Session {
     pub async fn quit(mut self) {
         self.wire.unsent().put_slice(b"QUIT\r\n");
         let patience = self.wire.patience().quit;
+        self.wire.serve_until(Instant::now() + patience);
         _ = timeout(patience, self.wire.answer(Step::Hello)).await;
     }
 }

@@ -4,6 +4,7 @@ mod sts_policy;
 mod sts;
 mod mx;
 mod tls_policy;
+mod allowance;
 mod wire;
 mod connect;
 mod transaction;
@@ -11,7 +12,7 @@ mod pool;
 mod crowd;
 mod relay;
 
-pub use connect::{Resolver, SystemResolver};
+pub use connect::{Resolver, SystemResolver, Trust};
 pub use relay::{Relay, RelayFault};
 pub use sts::{Sts, StsKeeping};
 pub use sts_policy::{Mode, StsFault, StsPolicy};

@@ -1,5 +1,6 @@
 //! Where mail for a domain goes (RFC 5321 §5.1), and what each host there has to prove (RFC 7672).
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::delivery::config::{NextHop, Protocol};
@@ -8,7 +9,7 @@ use crate::delivery::smtp::sts::Sts;
 use crate::delivery::smtp::sts_policy::{Mode, StsPolicy};
 use crate::delivery::trouble::NoWay;
 use crate::mail::Domain;
-use crate::net::{Dane, Dns, DnsFault, Exchange, Told, is_callable};
+use crate::net::{Dane, Dns, DnsFault, Exchange, Outside, Told, is_here};
 use crate::vault::random_octets;
 
 /// The port of mail exchangers (RFC 5321 §4.5.4.2).
@@ -25,6 +26,8 @@ pub struct Exchangers {
     pub sts: Option<Sts>,
     /// What we call ourselves: mail that would come back to us goes in a circle.
     pub hostname: Domain,
+    /// Where its hosts may live.
+    pub outside: Outside,
 }
 
 /// The hosts of a domain, best first.
@@ -86,8 +89,11 @@ impl Exchangers {
         if addresses.records.is_empty() {
             return Err(NoWay::NoAddress);
         }
-        if addresses.records.iter().all(|address| !is_callable(*address)) {
+        if addresses.records.iter().all(|address| is_here(*address)) {
             return Err(NoWay::Ourselves);
+        }
+        if !addresses.records.iter().any(|address| self.outside.has(*address)) {
+            return Err(NoWay::Inside);
         }
         // DANE stands before MTA-STS, which says nothing against it (RFC 8461 §2).
         let tls = match (self.tls(domain, &host, host_is_proven, &addresses).await?, enforced, passage) {
@@ -109,11 +115,12 @@ impl Exchangers {
         host_is_proven: bool,
         addresses: &Told<IpAddr>,
     ) -> Result<TlsPolicy, NoWay> {
-        if !host_is_proven || !addresses.is_proven {
+        if !host_is_proven || !(addresses.is_proven || addresses.alias_is_proven) {
             return Ok(TlsPolicy::Opportunistic);
         }
-        // Behind an alias the name it stands for is asked first (RFC 7672 §2.2.2).
-        for base in addresses.canonical.iter().chain([host]) {
+        // Behind an alias the name it stands for is asked first; where it leads out of the signed zones, the name itself
+        // may still say something (RFC 7672 §2.2.2).
+        for base in addresses.canonical.iter().filter(|_| addresses.is_proven).chain([host]) {
             // A look-up that fails is no word that there is nothing: somebody may be in the way (RFC 7672 §2.1.2).
             let told = self.dns.tlsa(base, PORT).await.map_err(|fault| NoWay::NameServers(fault.to_string()))?;
             if !told.is_proven {
@@ -149,6 +156,9 @@ fn choose(told: Told<Exchange>, ourselves: &Domain, chance: &mut dyn FnMut(usize
         hosts.swap(end - 1, chance(end).min(end - 1));
     }
     hosts.sort_by_key(|(preference, _)| *preference);
+    // A name that stands there twice counts by its better preference.
+    let mut known = HashSet::new();
+    hosts.retain(|(_, host)| known.insert(host.clone()));
     if hosts.is_empty() {
         return Err(NoWay::Ourselves);
     }
@@ -171,7 +181,7 @@ mod tests {
             host: (!matches!(*host, "." | "-")).then(|| host.parse().unwrap()),
             is_null: *host == ".",
         });
-        Told { records: records.collect(), is_proven: true, canonical: None }
+        Told { records: records.collect(), is_proven: true, alias_is_proven: false, canonical: None }
     }
 
     fn chosen(records: &[(u16, &str)]) -> Result<Vec<String>, NoWay> {
@@ -189,6 +199,20 @@ mod tests {
             firsts.insert(hosts[0].clone());
         }
         assert_eq!(firsts.into_iter().collect::<Vec<_>>(), ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn a_host_that_stands_there_twice_is_called_once() {
+        let records = [(20, "a.example"), (10, "b.example"), (10, "A.example."), (10, "a.example")];
+        for _ in 0..20 {
+            let mut hosts = chosen(&records).unwrap();
+            hosts.sort();
+            assert_eq!(hosts, ["a.example", "b.example"]);
+        }
+        assert_eq!(
+            chosen(&[(20, "a.example"), (10, "b.example"), (5, "a.example")]).unwrap(),
+            ["a.example", "b.example"]
+        );
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::delivery::config::Bounds;
 use crate::delivery::error::SessionError;
 use crate::delivery::route::Route;
+use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::connect::{Caller, Resolver, Session};
 
 /// Routes that are remembered before those in no use are forgotten: mail to the open internet meets ever new ones.
@@ -62,21 +63,22 @@ impl Pool {
     /// A session on this route: a resting one, or a new one once a slot is free.
     ///
     /// # Errors
-    /// There was none resting and the hop could not be called.
-    pub async fn lend(&self, route: &Route) -> Result<Lent, SessionError> {
+    /// There was none resting and the hop could not be called, or no slot became free in the attempt's time.
+    pub async fn lend(&self, route: &Route, allowance: &mut Allowance) -> Result<Lent, SessionError> {
         let lane = self.lane(route);
-        let slot = Arc::clone(&lane.slots)
-            .acquire_owned()
+        let slot = timeout_at(allowance.until(), Arc::clone(&lane.slots).acquire_owned())
             .await
+            .map_err(|_| SessionError::NoConnectionFree)?
             .map_err(|_| SessionError::HostUnreachable("delivery has ended".to_owned()))?;
         while let Some(Resting { mut session, carried, until }) = lane.wake_youngest() {
             if until <= Instant::now() {
                 tokio::spawn(session.quit());
             } else if session.is_alive() {
+                session.wire.serve_until(allowance.until());
                 return Ok(Lent { session, is_reused: true, carried, lane, slot });
             }
         }
-        let session = self.caller.call(route, self.resolver.as_ref()).await?;
+        let session = self.caller.call(route, self.resolver.as_ref(), allowance).await?;
         Ok(Lent { session, is_reused: false, carried: 0, lane, slot })
     }
 
@@ -84,10 +86,10 @@ impl Pool {
     ///
     /// # Errors
     /// The hop could not be called.
-    pub async fn replace(&self, dead: Lent, route: &Route) -> Result<Lent, SessionError> {
+    pub async fn replace(&self, dead: Lent, route: &Route, allowance: &mut Allowance) -> Result<Lent, SessionError> {
         let Lent { session, lane, slot, .. } = dead;
         drop(session);
-        let session = self.caller.call(route, self.resolver.as_ref()).await?;
+        let session = self.caller.call(route, self.resolver.as_ref(), allowance).await?;
         Ok(Lent { session, is_reused: false, carried: 0, lane, slot })
     }
 

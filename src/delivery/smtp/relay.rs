@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout_at;
 
 use crate::delivery::config::{Internet, Settings};
-use crate::delivery::error::SessionError;
+use crate::delivery::error::{SessionError, Step};
 use crate::delivery::outcome::{Diagnosis, Outcome};
 use crate::delivery::route::{Route, Router, Way};
-use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver};
+use crate::delivery::smtp::allowance::Allowance;
+use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver, Trust};
 use crate::delivery::smtp::crowd::Crowd;
 use crate::delivery::smtp::mx::Exchangers;
 use crate::delivery::smtp::pool::{Lent, Pool};
@@ -21,7 +24,7 @@ use crate::delivery::smtp::wire::Patience;
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble::{self, NoWay};
 use crate::mail::{Address, Domain, Envelope, Recipient};
-use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault};
+use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault, Outside};
 
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
 const RECIPIENTS: usize = 100;
@@ -38,6 +41,8 @@ pub struct Relay {
     pool: Pool,
     exchangers: Option<Exchangers>,
     crowd: Crowd,
+    /// How long an attempt may last before a peer is given the message.
+    patience: Duration,
 }
 
 /// Why no relay could be made.
@@ -65,19 +70,19 @@ impl Relay {
     /// # Errors
     /// `ca_file` is unreadable or has no root; with `internet = "mx"`, there are no name servers.
     pub fn new(settings: Settings, keeping: Option<StsKeeping>) -> Result<Self, RelayFault> {
-        let tls = ClientTls::new(settings.ca_file.as_deref())?;
+        let trust = Trust { named: ClientTls::new(settings.ca_file.as_deref())?, open: ClientTls::new(None)? };
         let dns = match settings.internet {
             Internet::Mx => Some(Dns::new(&settings.dns)?),
             Internet::Smarthost(_) => None,
         };
-        Ok(Self::with(settings, tls, dns, keeping, Arc::new(SystemResolver), Patience::STANDARD))
+        Ok(Self::with(settings, trust, dns, keeping, Arc::new(SystemResolver), Patience::STANDARD))
     }
 
     /// A relay whose trust, resolvers and patience are given; `settings.ca_file` and `settings.dns` are not read.
     #[must_use]
     pub fn with(
         settings: Settings,
-        tls: ClientTls,
+        trust: Trust,
         dns: Option<Dns>,
         keeping: Option<StsKeeping>,
         resolver: Arc<dyn Resolver>,
@@ -85,11 +90,13 @@ impl Relay {
     ) -> Self {
         let hostname = settings.hostname.clone();
         let crowd = Crowd::new(settings.bounds.connections.saturating_mul(SHARE));
-        let sts = dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, tls.clone(), keeping));
-        let caller = Caller { hostname: hostname.clone(), tls, patience, dns: dns.clone() };
+        let outside = Outside::and(&settings.private_networks);
+        let sts =
+            dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, trust.open.clone(), outside.clone(), keeping));
+        let caller = Caller { hostname: hostname.clone(), trust, outside: outside.clone(), patience, dns: dns.clone() };
         let pool = Pool::new(caller, resolver, settings.bounds);
-        let exchangers = dns.map(|dns| Exchangers { dns, sts, hostname });
-        Self { router: Router::new(settings), pool, exchangers, crowd }
+        let exchangers = dns.map(|dns| Exchangers { dns, sts, hostname, outside });
+        Self { router: Router::new(settings), pool, exchangers, crowd, patience: patience.attempt }
     }
 
     /// Whether the name servers serve mail to the open internet; `true` where they are not needed.
@@ -112,13 +119,13 @@ impl Relay {
     }
 
     /// All recipients, by as many transactions as it takes. The first that ends its session settles those behind it.
-    async fn carry(&self, mail: &Dispatch, route: &Route) -> Carried {
+    async fn carry(&self, mail: &Dispatch, route: &Route, allowance: &mut Allowance) -> Carried {
         let mut outcomes = Vec::with_capacity(mail.envelope.recipients.len());
         let mut found_nobody = false;
         let mut due: VecDeque<&Recipient> = mail.envelope.recipients.iter().collect();
         while !due.is_empty() {
             let mut group: Vec<Party<'_>> = due.drain(..due.len().min(RECIPIENTS)).map(Party::new).collect();
-            let ended = match self.transact(mail, route, &mut group).await {
+            let ended = match self.transact(mail, route, &mut group, allowance).await {
                 Ok(()) => None,
                 Err(Stop::Before(diagnosis)) => {
                     found_nobody = outcomes.is_empty();
@@ -171,8 +178,11 @@ impl Relay {
     /// host knows better is no reason to give it the same message (RFC 5321 §5.1).
     async fn carry_to_domain(&self, domain: Domain, mail: Dispatch) -> Vec<(Address, Outcome)> {
         let Some(_place) = self.crowd.place(&domain) else { return unserved(&mail, &trouble::no_way(&NoWay::Crowded)) };
+        let mut allowance = Allowance::new(self.patience);
         let routes = match &self.exchangers {
-            Some(exchangers) => exchangers.routes(&domain, mail.passage).await,
+            Some(exchangers) => timeout_at(allowance.until(), exchangers.routes(&domain, mail.passage))
+                .await
+                .unwrap_or_else(|_| Err(NoWay::NameServers("the look-ups took too long".to_owned()))),
             None => Err(NoWay::NameServers("no name server is configured".to_owned())),
         };
         let routes = match routes {
@@ -181,7 +191,7 @@ impl Relay {
         };
         let mut best: Option<Vec<(Address, Outcome)>> = None;
         for route in routes {
-            let carried = self.carry(&mail, &route).await;
+            let carried = self.carry(&mail, &route, &mut allowance).await;
             if !carried.found_nobody {
                 return carried.outcomes;
             }
@@ -190,17 +200,29 @@ impl Relay {
                 outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Deferred(_)))
             };
             best = best.filter(is_deferred).or(Some(carried.outcomes));
+            if allowance.is_spent() {
+                break;
+            }
         }
         best.unwrap_or_default()
     }
 
     /// One transaction. A session that had died while it rested is replaced, once, by a fresh one.
-    async fn transact(&self, mail: &Dispatch, route: &Route, group: &mut [Party<'_>]) -> Result<(), Stop> {
+    async fn transact(
+        &self,
+        mail: &Dispatch,
+        route: &Route,
+        group: &mut [Party<'_>],
+        allowance: &mut Allowance,
+    ) -> Result<(), Stop> {
         let diagnose = |error: SessionError| trouble::session(&error, &route.hop.host);
-        let mut lent = self.pool.lend(route).await.map_err(|error| Stop::Before(diagnose(error)))?;
+        if allowance.is_spent() {
+            return Err(Stop::Before(diagnose(SessionError::AttemptTooLong(Step::Connect))));
+        }
+        let mut lent = self.pool.lend(route, allowance).await.map_err(|error| Stop::Before(diagnose(error)))?;
         let mut fate = attempt(&mut lent.session, mail, group).await;
         if lent.is_reused && matches!(fate, Fate::DiedUnused(_)) {
-            lent = self.pool.replace(lent, route).await.map_err(|error| Stop::Before(diagnose(error)))?;
+            lent = self.pool.replace(lent, route, allowance).await.map_err(|error| Stop::Before(diagnose(error)))?;
             fate = attempt(&mut lent.session, mail, group).await;
         }
         self.part(lent, fate).map_err(|error| Stop::Within(diagnose(error)))
@@ -228,7 +250,7 @@ enum Stop {
 impl Transport for Relay {
     async fn deliver(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
         match self.router.way(mail.destination, mail.passage) {
-            Ok(Way::Hop(route)) => self.carry(mail, &route).await.outcomes,
+            Ok(Way::Hop(route)) => self.carry(mail, &route, &mut Allowance::new(self.patience)).await.outcomes,
             Ok(Way::Mx) => self.carry_by_mx(mail).await,
             Err(why) => unserved(mail, &trouble::no_way(&why)),
         }

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::delivery::smtp::sts_policy::{StsPolicy, record_id};
 use crate::mail::Domain;
-use crate::net::{ClientTls, Clock, Dns, Proof, Shutdown, Time, is_callable};
+use crate::net::{ClientTls, Clock, Dns, Outside, Proof, Shutdown, Time};
 use crate::store::{
     RowsHandle, StoreError, Table, Transaction, decode_row, encode_row, lock_value, pages, unlock_value,
 };
@@ -50,6 +50,7 @@ pub struct Sts(Arc<Inside>);
 struct Inside {
     dns: Dns,
     tls: ClientTls,
+    outside: Outside,
     keeping: StsKeeping,
     asked: Mutex<HashMap<Domain, Instant>>,
     /// Who asks for a domain; whoever comes meanwhile waits for the answer.
@@ -107,11 +108,19 @@ impl Known {
 }
 
 impl Sts {
-    /// Policies asked of this DNS, fetched under this trust, remembered there.
+    /// Policies asked of this DNS, fetched from there under this trust, remembered.
     #[must_use]
-    pub fn new(dns: Dns, tls: ClientTls, keeping: StsKeeping) -> Self {
+    pub fn new(dns: Dns, tls: ClientTls, outside: Outside, keeping: StsKeeping) -> Self {
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self(Arc::new(Inside { dns, tls, keeping, asked: Mutex::default(), turns, shares: RandomState::new() }))
+        Self(Arc::new(Inside {
+            dns,
+            tls,
+            outside,
+            keeping,
+            asked: Mutex::default(),
+            turns,
+            shares: RandomState::new(),
+        }))
     }
 
     /// The policy of a domain. One that is known counts until its end, whatever can be looked up meanwhile: who can
@@ -273,7 +282,7 @@ impl Sts {
         let host: Domain = name.parse().map_err(|_| FetchFault::Name("its name is too long".to_owned()))?;
         let told = self.0.dns.addresses(&host).await.map_err(|fault| FetchFault::Name(fault.to_string()))?;
         let unreachable = |fault: String| FetchFault::Connection(fault);
-        let stream = connect(told.records.into_iter().filter(|address| is_callable(*address))).await?;
+        let stream = connect(told.records.into_iter().filter(|address| self.0.outside.has(*address))).await?;
         let stream = self.0.tls.connect(stream, &name, Proof::Verified).await;
         let stream = stream.map_err(|fault| unreachable(fault.to_string()))?;
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;

@@ -70,6 +70,8 @@ fn means_died_unused(error: &SessionError) -> bool {
         SessionError::PeerRefusedSession(_, answer) => answer.code() == 421,
         SessionError::HostUnreachable(_)
         | SessionError::PeerSilent(_)
+        | SessionError::AttemptTooLong(_)
+        | SessionError::NoConnectionFree
         | SessionError::PeerSpeaksNoSmtp(..)
         | SessionError::PeerIsOutOfStep
         | SessionError::PeerIsOurselves
@@ -200,6 +202,7 @@ impl Transaction<'_, '_> {
 
     /// The message, block by block, and the final dot. Whatever goes wrong before the dot, the dot is not sent.
     async fn give_message(&mut self, first: Option<Bytes>, mut octets: Box<dyn Octets>) -> Result<Fate, SessionError> {
+        self.session.wire.begin_message();
         let mut stuffer = Stuffer::default();
         let mut chunk = first;
         while let Some(whole) = chunk {

@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 use tokio_util::io::poll_read_buf;
 
@@ -42,6 +42,10 @@ pub struct Patience {
     pub final_dot: Duration,
     /// The answer to QUIT, which nobody needs.
     pub quit: Duration,
+    /// All of an attempt until the peer is given the message. Not of the standard, which sums up to hours.
+    pub attempt: Duration,
+    /// All blocks of the message. A peer that has not seen the end of it will not deliver it.
+    pub message: Duration,
 }
 
 /// A connection, in the clear or inside TLS. Its buffers hold mail: it has no `Debug`.
@@ -50,6 +54,8 @@ pub struct Wire {
     unsent: BytesMut,
     unread: BytesMut,
     patience: Patience,
+    /// When the peer is left, unless it has the whole message.
+    until: Instant,
 }
 
 enum Stream {
@@ -67,6 +73,8 @@ impl Patience {
         block: Duration::from_secs(3 * 60),
         final_dot: Duration::from_secs(10 * 60),
         quit: Duration::from_secs(5),
+        attempt: Duration::from_secs(30 * 60),
+        message: Duration::from_secs(60 * 60),
     };
 
     fn at(&self, step: Step) -> Duration {
@@ -83,9 +91,30 @@ impl Patience {
 
 impl Wire {
     /// A connection just made.
-    pub fn new(stream: TcpStream, patience: Patience) -> Self {
+    pub fn new(stream: TcpStream, patience: Patience, until: Instant) -> Self {
         let unsent = BytesMut::with_capacity(UNSENT_OCTETS);
-        Self { stream: Stream::Clear(stream), unsent, unread: BytesMut::new(), patience }
+        Self { stream: Stream::Clear(stream), unsent, unread: BytesMut::new(), patience, until }
+    }
+
+    /// The attempt that this connection serves now may last so long. Once the peer has the whole message it has the
+    /// standard's time for its answer: whoever hangs up then sends the message again.
+    pub fn serve_until(&mut self, until: Instant) {
+        self.until = until;
+    }
+
+    /// The time of the message begins.
+    pub fn begin_message(&mut self) {
+        self.until = Instant::now() + self.patience.message;
+    }
+
+    /// When this step is given up, and what that is called.
+    fn limit(&self, step: Step) -> (Instant, SessionError) {
+        let until = Instant::now() + self.patience.at(step);
+        if self.until < until && step < Step::FinalDot {
+            (self.until, SessionError::AttemptTooLong(step))
+        } else {
+            (until, SessionError::PeerSilent(step))
+        }
     }
 
     /// How long this connection waits.
@@ -105,10 +134,11 @@ impl Wire {
 
     /// Shakes hands, and goes on inside TLS.
     pub async fn into_tls(self, tls: &ClientTls, name: &str, proof: Proof) -> Result<Self, SessionError> {
+        let (until, too_late) = self.limit(Step::StartTls);
         let Stream::Clear(stream) = self.stream else { return Ok(self) };
-        let stream = timeout(self.patience.command, tls.connect(stream, name, proof))
+        let stream = timeout_at(until, tls.connect(stream, name, proof))
             .await
-            .map_err(|_| SessionError::PeerSilent(Step::StartTls))?
+            .map_err(|_| too_late)?
             .map_err(|fault| SessionError::TlsFailed(fault.to_string()))?;
         Ok(Self { stream: Stream::Tls(Box::new(stream)), ..self })
     }
@@ -124,16 +154,18 @@ impl Wire {
         }
         sent?;
         // One limit for the whole reply: a peer that sends an octet a minute gains nothing.
-        timeout(self.patience.at(step), self.read_answer(step)).await.map_err(|_| SessionError::PeerSilent(step))?
+        let (until, too_late) = self.limit(step);
+        timeout_at(until, self.read_answer(step)).await.map_err(|_| too_late)?
     }
 
     /// Sends what is unsent. Reads meanwhile, so that a peer which has to be rid of its replies first does not
     /// wait for us while we wait for it (RFC 2920 §3.1). While the message itself is sent, it returns early, with some
     /// unsent, where a stuck peer has said something.
     pub async fn flush(&mut self, step: Step) -> Result<(), SessionError> {
-        timeout(self.patience.at(step), poll_fn(|cx| self.poll_flush(cx, step)))
+        let (until, too_late) = self.limit(step);
+        timeout_at(until, poll_fn(|cx| self.poll_flush(cx, step)))
             .await
-            .map_err(|_| SessionError::PeerSilent(step))?
+            .map_err(|_| too_late)?
             .map_err(|fault| ended(step, &fault))
     }
 
