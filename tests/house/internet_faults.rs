@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
-use sealgate::delivery::{Dispatch, Internet, Outcome, Passage, Patience, Relay, Settings, SystemResolver, Transport};
+use sealgate::delivery::{
+    Dispatch, Internet, Outcome, Passage, Patience, Relay, Settings, SystemResolver, Transport, Trust,
+};
 use sealgate::net::{ClientTls, Dns, DnsSettings};
 
 use crate::delivery::{mail, settings, told};
@@ -38,7 +40,7 @@ async fn a_peer_that_answers_one_octet_a_minute_is_left_when_its_time_is_up() {
             Patience { greeting: limit, command: limit, data: limit, final_dot: limit, ..Patience::STANDARD };
         let tls = ClientTls::with_roots(RootCertStore::empty()).unwrap();
         let hop = settings(&format!("smtp://{}", peer.address));
-        let relay = Relay::with(hop, tls, None, None, Arc::new(SystemResolver), patience);
+        let relay = Relay::with(hop, Trust::from(tls), None, None, Arc::new(SystemResolver), patience);
         let begun = Instant::now();
         assert_eq!(told(&relay, &mail(&["eva@live.example"])).await, ["eva: 4.4.2 Peer"], "{step}");
         assert!(begun.elapsed() < limit * 4, "{step}: {:?}", begun.elapsed());
@@ -75,7 +77,7 @@ async fn spoofed_names_lead_to_a_host_that_gets_nothing() {
         let mx = Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
         let tls = ClientTls::with_roots(roots.clone()).unwrap();
         let dns = Some(Dns::new(&dns).unwrap());
-        Relay::with(mx, tls, dns, Some(kept.clone()), Arc::new(SystemResolver), Patience::STANDARD)
+        Relay::with(mx, Trust::from(tls), dns, Some(kept.clone()), Arc::new(SystemResolver), Patience::STANDARD)
     };
     let send =
         async |relay: &Relay, to: &str, passage| relay.deliver(&Dispatch { passage, ..mail(&[to]) }).await[0].1.clone();

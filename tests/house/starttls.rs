@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use sealgate::delivery::{
-    Destination, Dispatch, Internet, Outcome, Passage, Patience, Relay, Settings, SystemResolver, Transport,
+    Destination, Dispatch, Internet, Outcome, Passage, Patience, Relay, Settings, SystemResolver, Transport, Trust,
 };
 use sealgate::net::{ClientTls, Dns, DnsSettings};
 
@@ -302,7 +302,7 @@ async fn every_lie_is_told_under_every_policy() {
         let tls = ClientTls::with_roots(roots.clone()).unwrap();
         Relay::with(
             settings.clone(),
-            tls,
+            Trust::from(tls),
             Some(dns.clone()),
             Some(kept.clone()),
             Arc::new(SystemResolver),
