@@ -11,170 +11,22 @@
     missing_docs
 )]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+mod rig;
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use sealgate::daemon::{Foundation, found};
 
-const SESSIONS: u64 = 16;
+use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, listens, memory_mib, send};
+
 const REPEATS: usize = 3;
 const IDLE_SESSIONS: usize = 1_000;
 const LOADS: [(&str, usize, u64); 3] = [("4 KiB", 4 << 10, 3_200), ("64 KiB", 64 << 10, 960), ("1 MiB", 1 << 20, 640)];
-
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
-
-/// Takes everything and counts it.
-struct Sink {
-    address: SocketAddr,
-    taken: Arc<AtomicU64>,
-}
-
-impl Sink {
-    fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let taken = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&taken);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let counter = Arc::clone(&counter);
-                std::thread::spawn(move || session(stream, &counter));
-            }
-        });
-        Self { address, taken }
-    }
-
-    fn wait_for(&self, count: u64) {
-        let begun = Instant::now();
-        while self.taken.load(Ordering::SeqCst) < count {
-            assert!(
-                begun.elapsed() < Duration::from_secs(300),
-                "{} of {count} arrived",
-                self.taken.load(Ordering::SeqCst)
-            );
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-    }
-}
-
-fn session(stream: TcpStream, taken: &AtomicU64) {
-    stream.set_nodelay(true).unwrap();
-    let mut reader = BufReader::with_capacity(64 * 1024, stream);
-    let say = |reader: &mut BufReader<TcpStream>, text: &str| reader.get_mut().write_all(text.as_bytes()).is_ok();
-    if !say(&mut reader, "220 sink ESMTP\r\n") {
-        return;
-    }
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        let going = match line.get(..4).map(<[u8]>::to_ascii_uppercase).as_deref() {
-            Some(b"EHLO") => say(&mut reader, "250-sink\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250 8BITMIME\r\n"),
-            Some(b"DATA") => {
-                if !say(&mut reader, "354 go\r\n") {
-                    return;
-                }
-                if !pass_over_message(&mut reader) {
-                    return;
-                }
-                taken.fetch_add(1, Ordering::SeqCst);
-                say(&mut reader, "250 ok\r\n")
-            }
-            Some(b"QUIT") => {
-                say(&mut reader, "221 bye\r\n");
-                return;
-            }
-            _ => say(&mut reader, "250 ok\r\n"),
-        };
-        if !going {
-            return;
-        }
-    }
-}
-
-/// Reads up to the final dot, block by block: the sink must not cost what the systems under test could use.
-fn pass_over_message(reader: &mut BufReader<TcpStream>) -> bool {
-    const END: &[u8] = b"\r\n.\r\n";
-    // The last octets of the block before; at the start, the line end of DATA.
-    let mut seam = b"\r\n".to_vec();
-    loop {
-        let Ok(block) = reader.fill_buf() else { return false };
-        if block.is_empty() {
-            return false;
-        }
-        let before = seam.len();
-        seam.extend_from_slice(&block[..block.len().min(END.len() - 1)]);
-        let end = match memchr::memmem::find(&seam, END) {
-            Some(at) => Some(at + END.len() - before),
-            None => memchr::memmem::find(block, END).map(|at| at + END.len()),
-        };
-        if let Some(end) = end {
-            reader.consume(end);
-            return true;
-        }
-        // A short block is in the seam already.
-        if block.len() >= END.len() - 1 {
-            seam = block[block.len() - (END.len() - 1)..].to_vec();
-        } else {
-            seam.drain(..seam.len().saturating_sub(END.len() - 1));
-        }
-        let length = block.len();
-        reader.consume(length);
-    }
-}
-
-/// Sends the load; how long each final dot's answer took.
-fn send(address: SocketAddr, subject: &str, size: usize, messages: u64) -> Vec<Duration> {
-    let filler = "0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ......\r\n".repeat(size / 72);
-    let one = |session: u64| {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        let mut expect = |reader: &mut BufReader<TcpStream>, code: &str| loop {
-            line.clear();
-            reader.read_line(&mut line).unwrap();
-            assert!(line.starts_with(code), "{line}");
-            if line.as_bytes().get(3) == Some(&b' ') {
-                return;
-            }
-        };
-        expect(&mut reader, "220");
-        reader.get_mut().write_all(b"EHLO client.example\r\n").unwrap();
-        expect(&mut reader, "250");
-        let mut answers = Vec::new();
-        for number in 0..messages / SESSIONS {
-            let envelope =
-                format!("MAIL FROM:<anna@sundby.example>\r\nRCPT TO:<r{session}-{number}@live.example>\r\nDATA\r\n");
-            reader.get_mut().write_all(envelope.as_bytes()).unwrap();
-            expect(&mut reader, "250");
-            expect(&mut reader, "250");
-            expect(&mut reader, "354");
-            let text = format!(
-                "From: anna@sundby.example\r\nTo: r@live.example\r\nSubject: {subject} {number}\r\nMessage-ID: <{session}.{number}.{size}@bench.example>\r\n\r\n{filler}.\r\n"
-            );
-            reader.get_mut().write_all(text.as_bytes()).unwrap();
-            let begun = Instant::now();
-            expect(&mut reader, "250");
-            answers.push(begun.elapsed());
-        }
-        reader.get_mut().write_all(b"QUIT\r\n").unwrap();
-        answers
-    };
-    std::thread::scope(|scope| {
-        let sessions: Vec<_> = (0..SESSIONS).map(|session| scope.spawn(move || one(session))).collect();
-        sessions.into_iter().flat_map(|session| session.join().unwrap()).collect()
-    })
-}
 
 /// Postfix's load generator sends the load: messages a second until the last one leaves.
 fn by_smtp_source(address: SocketAddr, subject: &str, leave: u64, sink: &Sink, size: usize, messages: u64) -> f64 {
@@ -190,6 +42,10 @@ fn by_smtp_source(address: SocketAddr, subject: &str, leave: u64, sink: &Sink, s
     messages as f64 / begun.elapsed().as_secs_f64()
 }
 
+fn recipient(session: u64, number: u64) -> String {
+    format!("r{session}-{number}@live.example")
+}
+
 /// Who is measured.
 struct System {
     name: &'static str,
@@ -200,20 +56,6 @@ struct System {
     pids: Box<dyn Fn() -> Vec<u32>>,
     _folder: tempfile::TempDir,
     _stop: Stop,
-}
-
-struct Stop(Option<Child>, Option<u32>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        if let Some(pid) = self.1 {
-            let _ = Command::new("kill").arg(pid.to_string()).status();
-        }
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -300,57 +142,11 @@ fn postfix(sink: SocketAddr) -> System {
     }
 }
 
-fn listens(address: SocketAddr) {
-    let begun = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{address} does not listen");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-}
-
-/// A process and its children.
-fn family(parent: u32) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    all.filter(|pid| *pid == parent || stat(*pid).is_some_and(|fields| fields[1] == parent.to_string())).collect()
-}
-
-/// The fields of /proc/PID/stat behind the name.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(text.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
-}
-
-/// Milliseconds of CPU, those of children that ended included.
-fn cpu_ms(pids: &[u32]) -> f64 {
-    let ticks = |pid: &u32| -> f64 {
-        stat(*pid).map_or(0.0, |fields| fields[11..15].iter().map(|field| field.parse::<f64>().unwrap()).sum())
-    };
-    pids.iter().map(ticks).sum::<f64>() * 10.0
-}
-
-/// Peak memory: what one process had at most, or what several have together, shared pages split among them.
-fn memory_mib(pids: &[u32]) -> f64 {
-    let field = |path: String, name: &str| -> f64 {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines()
-            .find_map(|line| line.strip_prefix(name))
-            .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
-            .unwrap_or(0.0)
-    };
-    match pids {
-        [one] => field(format!("/proc/{one}/status"), "VmHWM:") / 1024.0,
-        several => several.iter().map(|pid| field(format!("/proc/{pid}/smaps_rollup"), "Pss:")).sum::<f64>() / 1024.0,
-    }
-}
-
 fn measure(system: &System, sink: &Sink, size: usize, messages: u64) -> Figures {
     let before = sink.taken.load(Ordering::SeqCst);
     let cpu = cpu_ms(&(system.pids)());
     let begun = Instant::now();
-    let mut answers = send(system.address, system.subject, size, messages);
+    let mut answers = send(system.address, system.subject, size, messages, recipient);
     sink.wait_for(before + messages * system.leave);
     let seconds = begun.elapsed().as_secs_f64();
     let pids = (system.pids)();
@@ -421,7 +217,7 @@ fn main() {
             // Each system alone, one after the other, fresh each time.
             let before = sink.taken.load(Ordering::SeqCst);
             let begun = Instant::now();
-            let mut answers = send(sink.address, "bench", size, messages);
+            let mut answers = send(sink.address, "bench", size, messages, recipient);
             sink.wait_for(before + messages);
             answers.sort();
             let per_second = messages as f64 / begun.elapsed().as_secs_f64();

@@ -80,13 +80,17 @@ impl Postfix {
             SERVICES.lines().filter(|line| !is_replaced(line)).map(|line| format!("{line}\n")).collect();
         let master = format!("127.0.0.1:{} inet n - n - - smtpd\n{usual}{services}", address.port());
         std::fs::write(path("etc/master.cf"), master).unwrap();
-        let main = format!(
+        let usual = format!(
             "compatibility_level = 3.6\nqueue_directory = {0}/spool\ndata_directory = {0}/data\nmaillog_file = {0}/mail.log\nmaillog_file_prefixes = {0}\n\
              myhostname = mail.sundby.example\nmydestination =\ninet_interfaces = loopback-only\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
              relay_domains = sundby.example\nparent_domain_matches_subdomains =\n\
-             smtp_dns_support_level = disabled\nsmtp_host_lookup = native\nalias_maps =\nalias_database =\nmessage_size_limit = 209715200\n{settings}",
+             smtp_dns_support_level = disabled\nsmtp_host_lookup = native\nalias_maps =\nalias_database =\nmessage_size_limit = 209715200\n",
             folder.path().display(),
         );
+        let name_of = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+        let is_own = |line: &&str| settings.lines().any(|own| name_of(own) == name_of(line));
+        let usual: String = usual.lines().filter(|line| !is_own(line)).map(|line| format!("{line}\n")).collect();
+        let main = usual + &settings;
         std::fs::write(path("etc/main.cf"), main).unwrap();
         let postfix = Self { address, folder };
         postfix.shell("postfix check && postfix start");
@@ -109,6 +113,11 @@ impl Postfix {
         std::fs::read_to_string(self.folder.path().join("mail.log")).unwrap_or_default()
     }
 
+    /// The id of its first process.
+    pub fn master(&self) -> u32 {
+        std::fs::read_to_string(self.pid_file()).unwrap().trim().parse().unwrap()
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.folder.path().join("spool/pid/master.pid")
     }
@@ -116,8 +125,8 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        if let Ok(pid) = std::fs::read_to_string(self.pid_file()) {
-            let _ = Command::new("kill").arg(pid.trim()).status();
+        if self.pid_file().exists() {
+            let _ = Command::new("kill").arg(self.master().to_string()).status();
         }
     }
 }

@@ -1,0 +1,181 @@
+//! Mail to a thousand domains, each with a host of its own, by Postfix and by sealgate in one run: messages a second from first
+//! connection to last delivery, and CPU a message. Both ask the same name servers (Knot behind Unbound, started anew for each)
+//! and deliver to one sink that listens at every address. `benches/run mx` runs it, as root: names and ports below 1024 are on
+//! a network of its own. `benches/run mx 100 2` takes 100 domains and two messages for each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    dead_code,
+    missing_docs
+)]
+
+#[path = "../tests/house/name_server.rs"]
+mod name_server;
+#[path = "../tests/house/postfix.rs"]
+mod postfix;
+mod rig;
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use sealgate::daemon::{Foundation, found};
+
+use crate::name_server::NameServers;
+use crate::postfix::Postfix;
+use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, listens, send};
+
+/// What the peers of the tests ask for.
+mod running {
+    pub use crate::rig::free;
+
+    /// Waits until a condition holds.
+    pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = std::time::Instant::now();
+        while !holds() {
+            assert!(begun.elapsed().as_secs() < 30, "{what} did not come about");
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+const REPEATS: usize = 3;
+const SIZE: usize = 4 << 10;
+/// Set inside the network of its own.
+const INSIDE: &str = "SEALGATE_BENCH_INSIDE";
+
+struct Load {
+    domains: u64,
+    messages: u64,
+}
+
+impl Load {
+    /// What the command line says: how many domains, and how many messages for each.
+    fn asked() -> Self {
+        let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
+        let domains = numbers.first().copied().unwrap_or(1_000);
+        let each = numbers.get(1).copied().unwrap_or(5);
+        // Every session sends as many.
+        Self { domains, messages: (domains * each).div_ceil(SESSIONS) * SESSIONS }
+    }
+
+    /// The zone: each domain has a host, each host an address.
+    fn zone(&self) -> String {
+        let mut zone = String::new();
+        for number in 0..self.domains {
+            let (high, low) = (number / 250, number % 250 + 1);
+            writeln!(zone, "d{number} MX 10 mx.d{number}\nmx.d{number} A 11.7.{high}.{low}").unwrap();
+        }
+        zone
+    }
+
+    /// One after the other, as mail comes: neighbours in time go to different domains.
+    fn recipient(&self, session: u64, number: u64) -> String {
+        format!("r{session}-{number}@d{}.unsigned", (number * SESSIONS + session) % self.domains)
+    }
+}
+
+/// Messages a second, and milliseconds of CPU a message.
+fn measure(load: &Load, sink: &Sink, door: SocketAddr, pids: impl Fn() -> Vec<u32>) -> (f64, f64) {
+    let (before, cpu, begun) = (sink.taken.load(Ordering::SeqCst), cpu_ms(&pids()), Instant::now());
+    send(door, "bench", SIZE, load.messages, |session, number| load.recipient(session, number));
+    sink.wait_for(before + load.messages);
+    let messages = load.messages as f64;
+    (messages / begun.elapsed().as_secs_f64(), (cpu_ms(&pids()) - cpu) / messages)
+}
+
+fn by_postfix(load: &Load, sink: &Sink) -> (f64, f64) {
+    let _servers = name_servers(load);
+    let postfix = Postfix::with(|_| {
+        (
+            String::new(),
+            "smtp_dns_support_level = enabled\nsmtp_host_lookup = dns\nsmtp_tls_security_level = may\n".to_owned(),
+        )
+    });
+    let master = postfix.master();
+    measure(load, sink, postfix.address, || family(master))
+}
+
+fn by_sealgate(load: &Load, sink: &Sink) -> (f64, f64) {
+    let servers = name_servers(load);
+    let folder = tempfile::tempdir().unwrap();
+    let foundation = Foundation {
+        outbound: free(),
+        inbound: free(),
+        portal: free(),
+        control: free(),
+        internet: free(),
+        mail_server: free(),
+        ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
+    };
+    found(folder.path(), &foundation).unwrap();
+    let file = folder.path().join("sealgate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let smarthost = text.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
+    let anchor = servers.trust_anchor();
+    let mx =
+        format!("internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"", servers.address(), anchor.display());
+    std::fs::write(&file, text.replace(&smarthost, &mx)).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_sealgate"))
+        .args(["run", "--config"])
+        .arg(&file)
+        .env("SEALGATE_LOG", "warn")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let _stop = Stop(Some(child), None);
+    listens(foundation.outbound);
+    measure(load, sink, foundation.outbound, || vec![pid])
+}
+
+fn name_servers(load: &Load) -> NameServers {
+    let servers = NameServers::start("", &load.zone(), ("", ""), &[]);
+    // For Postfix, which asks those of the system. Nobody outside sees this file.
+    std::fs::write("/etc/resolv.conf", format!("nameserver {}\n", servers.address().ip())).unwrap();
+    servers
+}
+
+fn median(figures: &mut [(f64, f64)], by: impl Fn(&(f64, f64)) -> f64) -> f64 {
+    figures.sort_by(|a, b| by(a).total_cmp(&by(b)));
+    by(&figures[figures.len() / 2])
+}
+
+/// Runs this program again where all addresses are its own, and with a file for its name servers.
+fn go_inside() -> std::process::ExitStatus {
+    let inside = "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && ip addr add 11.7.0.1/16 dev lo \
+                  && own=$(mktemp) && chmod 644 \"$own\" && mount --bind \"$own\" /etc/resolv.conf && rm \"$own\" && exec \"$@\"";
+    Command::new("unshare")
+        .args(["--net", "--mount", "sh", "-ec", inside, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(std::env::args().skip(1))
+        .env(INSIDE, "1")
+        .status()
+        .expect("PEER MISSING: unshare (util-linux)")
+}
+
+fn main() {
+    if std::env::var_os(INSIDE).is_none() {
+        assert!(go_inside().success(), "a network of its own needs root");
+        return;
+    }
+    let load = Load::asked();
+    let sink = Sink::at("0.0.0.0:25".parse().unwrap());
+    let (mut postfix, mut sealgate) = (Vec::new(), Vec::new());
+    for _ in 0..REPEATS {
+        postfix.push(by_postfix(&load, &sink));
+        sealgate.push(by_sealgate(&load, &sink));
+    }
+    println!("{} messages of 4 KiB to {} domains, median of {REPEATS}", load.messages, load.domains);
+    println!("{:<16} {:>7} {:>11}   against Postfix: rate, CPU", "system", "msg/s", "CPU ms/msg");
+    let (rate, cpu) = (median(&mut postfix, |it| it.0), median(&mut postfix, |it| it.1));
+    for (name, figures) in [("Postfix", &mut postfix), ("sealgate", &mut sealgate)] {
+        let (own_rate, own_cpu) = (median(figures, |it| it.0), median(figures, |it| it.1));
+        println!("{name:<16} {own_rate:>7.0} {own_cpu:>11.2}   {:>6.2} x, {:>5.2} x", own_rate / rate, own_cpu / cpu);
+    }
+}
