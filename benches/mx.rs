@@ -28,7 +28,7 @@ use sealgate::daemon::{Foundation, found};
 
 use crate::name_server::NameServers;
 use crate::postfix::Postfix;
-use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, listens, send};
+use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, letters, listens, send};
 
 /// What the peers of the tests ask for.
 mod running {
@@ -83,7 +83,7 @@ impl Load {
 /// Messages a second, and milliseconds of CPU a message.
 fn measure(load: &Load, sink: &Sink, door: SocketAddr, pids: impl Fn() -> Vec<u32>) -> (f64, f64) {
     let (before, cpu, begun) = (sink.taken.load(Ordering::SeqCst), cpu_ms(&pids()), Instant::now());
-    send(door, "bench", SIZE, load.messages, |session, number| load.recipient(session, number));
+    send(door, load.messages, letters("bench", SIZE, |session, number| load.recipient(session, number)));
     sink.wait_for(before + load.messages);
     let messages = load.messages as f64;
     (messages / begun.elapsed().as_secs_f64(), (cpu_ms(&pids()) - cpu) / messages)
@@ -146,23 +146,9 @@ fn median(figures: &mut [(f64, f64)], by: impl Fn(&(f64, f64)) -> f64) -> f64 {
     by(&figures[figures.len() / 2])
 }
 
-/// Runs this program again where all addresses are its own, and with a file for its name servers.
-fn go_inside() -> std::process::ExitStatus {
-    let inside = "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && ip addr add 11.7.0.1/16 dev lo \
-                  && own=$(mktemp) && chmod 644 \"$own\" && mount --bind \"$own\" /etc/resolv.conf && rm \"$own\" && exec \"$@\"";
-    Command::new("unshare")
-        .args(["--net", "--mount", "sh", "-ec", inside, "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(std::env::args().skip(1))
-        .env(INSIDE, "1")
-        .status()
-        .expect("PEER MISSING: unshare (util-linux)")
-}
-
 fn main() {
     if std::env::var_os(INSIDE).is_none() {
-        assert!(go_inside().success(), "a network of its own needs root");
-        return;
+        return rig::go_inside(INSIDE);
     }
     let load = Load::asked();
     let sink = Sink::at("0.0.0.0:25".parse().unwrap());

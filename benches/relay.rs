@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use sealgate::daemon::{Foundation, found};
 
-use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, listens, memory_mib, send};
+use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, letters, listens, memory_mib, send};
 
 const REPEATS: usize = 3;
 const IDLE_SESSIONS: usize = 1_000;
@@ -146,7 +146,7 @@ fn measure(system: &System, sink: &Sink, size: usize, messages: u64) -> Figures 
     let before = sink.taken.load(Ordering::SeqCst);
     let cpu = cpu_ms(&(system.pids)());
     let begun = Instant::now();
-    let mut answers = send(system.address, system.subject, size, messages, recipient);
+    let mut answers = send(system.address, messages, letters(system.subject, size, recipient));
     sink.wait_for(before + messages * system.leave);
     let seconds = begun.elapsed().as_secs_f64();
     let pids = (system.pids)();
@@ -217,7 +217,7 @@ fn main() {
             // Each system alone, one after the other, fresh each time.
             let before = sink.taken.load(Ordering::SeqCst);
             let begun = Instant::now();
-            let mut answers = send(sink.address, "bench", size, messages, recipient);
+            let mut answers = send(sink.address, messages, letters("bench", size, recipient));
             sink.wait_for(before + messages);
             answers.sort();
             let per_second = messages as f64 / begun.elapsed().as_secs_f64();

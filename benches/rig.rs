@@ -1,10 +1,12 @@
 //! What the benchmarks share: a sink that takes everything, a client that hands over a load, and what a process costs.
+// Each benchmark uses its part.
+#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub const SESSIONS: u64 = 16;
@@ -17,6 +19,8 @@ pub fn free() -> SocketAddr {
 pub struct Sink {
     pub address: SocketAddr,
     pub taken: Arc<AtomicU64>,
+    /// The first octets of the newest message.
+    newest: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Sink {
@@ -28,14 +32,20 @@ impl Sink {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&taken);
+        let newest = Arc::default();
+        let (counter, seen) = (Arc::clone(&taken), Arc::clone(&newest));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let counter = Arc::clone(&counter);
-                std::thread::spawn(move || session(stream, &counter));
+                let (counter, seen) = (Arc::clone(&counter), Arc::clone(&seen));
+                std::thread::spawn(move || session(stream, &counter, &seen));
             }
         });
-        Self { address, taken }
+        Self { address, taken, newest }
+    }
+
+    /// The beginning of the newest message, as far as it came at once.
+    pub fn newest(&self) -> String {
+        String::from_utf8_lossy(&self.newest.lock().unwrap()).into_owned()
     }
 
     pub fn wait_for(&self, count: u64) {
@@ -51,7 +61,7 @@ impl Sink {
     }
 }
 
-fn session(stream: TcpStream, taken: &AtomicU64) {
+fn session(stream: TcpStream, taken: &AtomicU64, newest: &Mutex<Vec<u8>>) {
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::with_capacity(64 * 1024, stream);
     let say = |reader: &mut BufReader<TcpStream>, text: &str| reader.get_mut().write_all(text.as_bytes()).is_ok();
@@ -70,7 +80,7 @@ fn session(stream: TcpStream, taken: &AtomicU64) {
                 if !say(&mut reader, "354 go\r\n") {
                     return;
                 }
-                if !pass_over_message(&mut reader) {
+                if !pass_over_message(&mut reader, newest) {
                     return;
                 }
                 taken.fetch_add(1, Ordering::SeqCst);
@@ -89,10 +99,15 @@ fn session(stream: TcpStream, taken: &AtomicU64) {
 }
 
 /// Reads up to the final dot, block by block: the sink must not cost what the systems under test could use.
-fn pass_over_message(reader: &mut BufReader<TcpStream>) -> bool {
+fn pass_over_message(reader: &mut BufReader<TcpStream>, newest: &Mutex<Vec<u8>>) -> bool {
     const END: &[u8] = b"\r\n.\r\n";
     // The last octets of the block before; at the start, the line end of DATA.
     let mut seam = b"\r\n".to_vec();
+    if let Ok(block) = reader.fill_buf() {
+        let mut newest = newest.lock().unwrap();
+        newest.clear();
+        newest.extend_from_slice(&block[..block.len().min(8 << 10)]);
+    }
     loop {
         let Ok(block) = reader.fill_buf() else { return false };
         if block.is_empty() {
@@ -119,16 +134,33 @@ fn pass_over_message(reader: &mut BufReader<TcpStream>) -> bool {
     }
 }
 
-/// Sends the load; how long each final dot's answer took. `recipient` names one for a session and its message.
-pub fn send(
-    address: SocketAddr,
+/// One message to hand over.
+pub struct Mail {
+    pub sender: String,
+    pub recipient: String,
+    /// Header and body, dot-stuffed, without the final dot.
+    pub text: String,
+}
+
+/// Makes messages of about this size; `recipient` names one for a session and its message.
+pub fn letters(
     subject: &str,
     size: usize,
-    messages: u64,
     recipient: impl Fn(u64, u64) -> String + Sync,
-) -> Vec<Duration> {
+) -> impl Fn(u64, u64) -> Mail + Sync {
     let filler = "0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ......\r\n".repeat(size / 72);
-    let recipient = &recipient;
+    move |session, number| Mail {
+        sender: "anna@sundby.example".to_owned(),
+        recipient: recipient(session, number),
+        text: format!(
+            "From: anna@sundby.example\r\nTo: r@live.example\r\nSubject: {subject} {number}\r\nMessage-ID: <{session}.{number}.{size}@bench.example>\r\n\r\n{filler}"
+        ),
+    }
+}
+
+/// Sends the load; how long each final dot's answer took. `compose` makes a session's message.
+pub fn send(address: SocketAddr, messages: u64, compose: impl Fn(u64, u64) -> Mail + Sync) -> Vec<Duration> {
+    let compose = &compose;
     let one = &|session: u64| {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -147,16 +179,14 @@ pub fn send(
         expect(&mut reader, "250");
         let mut answers = Vec::new();
         for number in 0..messages / SESSIONS {
-            let to = recipient(session, number);
-            let envelope = format!("MAIL FROM:<anna@sundby.example>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
+            let Mail { sender, recipient, text } = compose(session, number);
+            let envelope = format!("MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
             reader.get_mut().write_all(envelope.as_bytes()).unwrap();
             expect(&mut reader, "250");
             expect(&mut reader, "250");
             expect(&mut reader, "354");
-            let text = format!(
-                "From: anna@sundby.example\r\nTo: r@live.example\r\nSubject: {subject} {number}\r\nMessage-ID: <{session}.{number}.{size}@bench.example>\r\n\r\n{filler}.\r\n"
-            );
             reader.get_mut().write_all(text.as_bytes()).unwrap();
+            reader.get_mut().write_all(b".\r\n").unwrap();
             let begun = Instant::now();
             expect(&mut reader, "250");
             answers.push(begun.elapsed());
@@ -230,4 +260,18 @@ pub fn memory_mib(pids: &[u32]) -> f64 {
         [one] => field(format!("/proc/{one}/status"), "VmHWM:") / 1024.0,
         several => several.iter().map(|pid| field(format!("/proc/{pid}/smaps_rollup"), "Pss:")).sum::<f64>() / 1024.0,
     }
+}
+
+/// Runs this program again where all addresses are its own, and with a file for its name servers; `mark`, in the environment, tells it so.
+pub fn go_inside(mark: &str) {
+    let inside = "ip link set lo up && ip addr add 192.0.2.1/24 dev lo && ip addr add 11.7.0.1/16 dev lo \
+                  && own=$(mktemp) && chmod 644 \"$own\" && mount --bind \"$own\" /etc/resolv.conf && rm \"$own\" && exec \"$@\"";
+    let ran = Command::new("unshare")
+        .args(["--net", "--mount", "sh", "-ec", inside, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(std::env::args().skip(1))
+        .env(mark, "1")
+        .status()
+        .expect("PEER MISSING: unshare (util-linux)");
+    assert!(ran.success(), "a network of its own needs root");
 }
