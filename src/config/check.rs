@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use crate::config::sections::{ChoosableBy, Department, Portal, ProtectionName, Provider};
+use crate::config::sections::{ChoosableBy, Department, Inbound, Portal, ProtectionName, Provider};
 use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop};
 use crate::fault::Reader;
+
+/// How long a client may be let wait for the greeting; many give up after five minutes (RFC 5321 §4.5.3.2.1).
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Reports what does not fit together.
 pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
@@ -82,6 +86,9 @@ fn check_doors(settings: &Settings, reader: &mut Reader) {
     if settings.smtpd.outbound.is_none() && settings.smtpd.inbound.is_none() && !reader.is_faulty("smtpd") {
         reader.warning("smtpd", "no SMTP door is open", "write [smtpd.outbound] with `listen`");
     }
+    if let Some(inbound) = &settings.smtpd.inbound {
+        check_inbound(inbound, reader);
+    }
     if settings.tls.is_some() || reader.is_faulty("tls") {
         return;
     }
@@ -100,6 +107,23 @@ fn check_doors(settings: &Settings, reader: &mut Reader) {
             &outbound.place.of("listen"),
             "the outbound door is off loopback and has no certificate",
             "write [tls], or `inner_plaintext = true` in [delivery] if that network is safe by other means",
+        );
+    }
+}
+
+fn check_inbound(inbound: &Inbound, reader: &mut Reader) {
+    if inbound.proxy_protocol && inbound.trusted_peers.is_empty() {
+        reader.fault(
+            &inbound.place.of("proxy_protocol"),
+            "nobody is trusted with it",
+            "name the proxy in `trusted_peers`: a header of anybody else is not believed",
+        );
+    }
+    if inbound.greeting_pause > LONGEST_PAUSE {
+        reader.fault(
+            &inbound.place.of("greeting_pause"),
+            "longer than a minute",
+            "write a few seconds: honest mail servers wait for it too, each in a place of its own",
         );
     }
 }

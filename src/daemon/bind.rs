@@ -16,7 +16,7 @@ use crate::fault::Secret;
 use crate::flow;
 use crate::identity::{self, ClaimNames, Oidc};
 use crate::mail::Address;
-use crate::net::Clock;
+use crate::net::{Clock, Rate};
 use crate::notify;
 use crate::policy::{
     Channel, Chooser, Condition, Departments, Grant, Pattern, Protection, Rule, Rules, RulesBuilder, Search,
@@ -320,6 +320,12 @@ pub fn inbound(settings: &Settings, door: &Inbound) -> DoorSettings {
         max_sessions_per_client: count(door.max_sessions_per_client.get()),
         idle_timeout: door.idle_timeout,
         session_timeout: door.session_timeout,
+        trusted_peers: door.trusted_peers.clone(),
+        proxy_protocol: door.proxy_protocol,
+        greeting_pause: door.greeting_pause,
+        connections: Rate::per_minute(door.max_connections_per_minute),
+        messages: Rate::per_hour(door.max_messages_per_hour),
+        refusals: Rate::per_hour(door.max_refusals_per_hour),
         ..DoorSettings::inbound(settings.hostname.clone(), door.listen)
     }
 }

@@ -98,6 +98,28 @@ impl Setting for NonZeroU32 {
     }
 }
 
+impl Setting for u32 {
+    fn form() -> String {
+        "a whole number from 0".to_owned()
+    }
+
+    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
+        let DeValue::Integer(number) = value else {
+            at.wrong_kind(value, &Self::form());
+            return None;
+        };
+        let read = Self::from_str_radix(number.as_str(), number.radix()).ok();
+        if read.is_none() {
+            at.fault(format!("the number is too small or too large: {number}"), "write a whole number from 0");
+        }
+        read
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::Integer(i64::from(*self)))
+    }
+}
+
 impl Setting for Duration {
     fn form() -> String {
         "a time such as \"90s\", \"5m\", \"2h\", \"30d\" or \"1h 30m\"".to_owned()

@@ -46,7 +46,9 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Admitted {
     _place: Place,
-    client: IpAddr,
+    /// Whose share it is of; of nobody's for a peer that is trusted.
+    client: Option<IpAddr>,
+    per_client: usize,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -82,7 +84,22 @@ impl SessionLimits {
         }
         *own += 1;
         counts.admitted += 1;
-        Admission::Admitted(Admitted { _place: place, client, counts: Arc::clone(&self.counts) })
+        Admission::Admitted(self.admitted_as(place, Some(client)))
+    }
+
+    /// Gives the place to a peer that speaks for many, if there is room for anybody.
+    #[must_use]
+    pub fn admit_trusted(&self, place: Place) -> Admission {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.admitted >= self.in_all {
+            return Admission::Full(place);
+        }
+        counts.admitted += 1;
+        Admission::Admitted(self.admitted_as(place, None))
+    }
+
+    fn admitted_as(&self, place: Place, client: Option<IpAddr>) -> Admitted {
+        Admitted { _place: place, client, per_client: self.per_client, counts: Arc::clone(&self.counts) }
     }
 
     /// Sessions that count now.
@@ -92,21 +109,51 @@ impl SessionLimits {
     }
 }
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
+impl Admitted {
+    /// Counts the session as this client's from now on; as nobody's, if there is none. `false`, and nothing is changed,
+    /// if the client has its share.
+    #[must_use]
+    pub fn count_for(&mut self, ip: Option<IpAddr>) -> bool {
+        let client = ip.map(client_of);
+        if client == self.client {
+            return true;
+        }
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.admitted = counts.admitted.saturating_sub(1);
-        if let Some(own) = counts.clients.get_mut(&self.client) {
+        if let Some(client) = client {
+            let own = counts.clients.entry(client).or_insert(0);
+            if *own >= self.per_client {
+                return false;
+            }
+            *own += 1;
+        }
+        counts.give_back(self.client);
+        self.client = client;
+        true
+    }
+}
+
+impl Counts {
+    fn give_back(&mut self, client: Option<IpAddr>) {
+        let Some(client) = client else { return };
+        if let Some(own) = self.clients.get_mut(&client) {
             *own = own.saturating_sub(1);
             if *own == 0 {
-                counts.clients.remove(&self.client);
+                self.clients.remove(&client);
             }
         }
     }
 }
 
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.admitted = counts.admitted.saturating_sub(1);
+        counts.give_back(self.client);
+    }
+}
+
 /// Whom an address belongs to: with IPv6 a client has a /64 of them (RFC 6177 §2).
-fn client_of(ip: IpAddr) -> IpAddr {
+pub(crate) fn client_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
@@ -134,6 +181,25 @@ mod tests {
         drop(first);
         assert!(matches!(admit(&limits, "2001:db8::2").await, Admission::Admitted(_)));
         assert_eq!(limits.admitted(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_session_counts_for_whom_its_peer_speaks() {
+        let limits = SessionLimits::new(4, 1);
+        let trusted = async || match limits.admit_trusted(limits.place().await) {
+            Admission::Admitted(admitted) => admitted,
+            other => panic!("{other:?}"),
+        };
+        let ip = |text: &str| Some(text.parse().unwrap());
+        let (mut first, mut second) = (trusted().await, trusted().await);
+        assert!(first.count_for(ip("192.0.2.1")) && first.count_for(ip("::ffff:192.0.2.1")));
+        assert!(!second.count_for(ip("192.0.2.1")));
+        assert!(matches!(admit(&limits, "192.0.2.1").await, Admission::ClientFull(_)));
+        assert!(first.count_for(ip("192.0.2.2")) && second.count_for(ip("192.0.2.1")) && first.count_for(None));
+        drop((first, second));
+        assert!(limits.counts.lock().unwrap().clients.is_empty());
+        let _four = [trusted().await, trusted().await, trusted().await, trusted().await];
+        assert!(matches!(limits.admit_trusted(limits.place().await), Admission::Full(_)));
     }
 
     #[tokio::test]

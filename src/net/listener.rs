@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::net::limit::{Admission, SessionLimits};
+use crate::net::limit::{Place, SessionLimits};
 
 /// The first pause after the system refused to accept (out of file descriptors, say); doubled up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -26,8 +26,8 @@ pub struct Arrival {
     pub socket: TcpStream,
     /// Where it comes from; IPv4 in IPv6 is told as IPv4.
     pub ip: IpAddr,
-    /// Whether there is room.
-    pub admission: Admission,
+    /// Its place; whether there is room for whoever it speaks for, [`SessionLimits::admit`] says.
+    pub place: Place,
 }
 
 impl Listener {
@@ -61,7 +61,7 @@ impl Listener {
             match self.socket.accept().await {
                 Ok((socket, from)) => {
                     let ip = from.ip().to_canonical();
-                    return Arrival { socket, ip, admission: self.limits.admit(place, ip) };
+                    return Arrival { socket, ip, place };
                 }
                 Err(fault) if is_of_one_connection(&fault) => {}
                 Err(fault) => {

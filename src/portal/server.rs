@@ -82,8 +82,8 @@ impl Server {
                 () = shutdown.begun() => return,
                 arrival = self.listener.accept() => arrival,
             };
-            let Arrival { socket, ip, admission } = arrival;
-            let Admission::Admitted(place) = admission else {
+            let Arrival { socket, ip, place } = arrival;
+            let Admission::Admitted(place) = self.listener.limits().admit(place, ip) else {
                 tracing::info!(door = "portal", "turned away: no place for one more connection");
                 continue;
             };

@@ -13,6 +13,7 @@ use smtp_proto::{
 
 use crate::mail::{Address, BodyType, DsnNotify, DsnReturn, ReversePath};
 use crate::smtp::path::{decode_xtext, split_path};
+use crate::smtp::xclient::{Xclient, is_hello_name, parse_xclient};
 
 /// Octets of a command line without CRLF. RFC 5321 §4.5.3.1.4 asks for 512, the extensions for some 1,000 more, and
 /// SMTPUTF8 addresses for up to four times their letters.
@@ -51,6 +52,8 @@ pub enum Command {
     Help,
     /// `STARTTLS`, RFC 3207.
     StartTls,
+    /// `XCLIENT`, Postfix's own.
+    Xclient(Xclient),
     /// A verb that is known and not served: `AUTH`, `EXPN`, `ETRN`, `ATRN`, `BURL`, `LHLO`.
     Unserved,
 }
@@ -156,6 +159,10 @@ impl Command {
             "MAIL" => mail(rest).map(Self::Mail),
             "RCPT" => rcpt(rest).map(Self::Rcpt),
             "BDAT" => bdat(rest).map(Self::Bdat),
+            "XCLIENT" => {
+                let form = CommandFault::Form("XCLIENT attribute=value ...");
+                parse_xclient(rest).map(Self::Xclient).ok_or(form)
+            }
             _ => plain(verb, rest),
         }
     }
@@ -280,9 +287,7 @@ fn bdat(rest: &str) -> Result<Bdat, CommandFault> {
 }
 
 fn greeting(name: &str) -> Result<String, CommandFault> {
-    let fits =
-        (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && !b"()<>\\\"".contains(&b));
-    if fits { Ok(name.to_owned()) } else { Err(CommandFault::Form("EHLO name")) }
+    if is_hello_name(name) { Ok(name.to_owned()) } else { Err(CommandFault::Form("EHLO name")) }
 }
 
 fn is_size(text: &str) -> bool {
@@ -440,6 +445,8 @@ mod tests {
     fn what_the_grammar_would_let_pass_is_refused() {
         for line in [
             "DATA now",
+            "XCLIENT",
+            "XCLIENT ADDR=mx.live.example",
             "RSET x",
             "QUIT x",
             "STARTTLS x",

@@ -26,7 +26,7 @@ pub(crate) async fn swallow(scene: &Scene, wire: &mut Wire, bdat: Bdat) -> Resul
         return Err(Parting::TooMuch);
     }
     while left > 0 {
-        let there = fitting(wire.block(scene.settings().data_timeout).await?.len(), left);
+        let there = fitting(wire.block(scene.settings().data_timeout, scene.settings().data_rate).await?.len(), left);
         wire.consume(there);
         left = left.saturating_sub(u64::try_from(there).unwrap_or(u64::MAX));
     }
@@ -64,7 +64,7 @@ pub(crate) async fn proceed(
 async fn take_chunk(scene: &Scene, wire: &mut Wire, chunks: &mut Chunks, octets: u64) -> Result<(), Parting> {
     let mut left = octets;
     while left > 0 {
-        let there = fitting(wire.block(scene.settings().data_timeout).await?.len(), left);
+        let there = fitting(wire.block(scene.settings().data_timeout, scene.settings().data_rate).await?.len(), left);
         let octets = wire.waiting().get(..there).unwrap_or_default();
         chunks.check.look(octets);
         if let Some(fault) = chunks.check.fault() {

@@ -1,13 +1,14 @@
 //! What an SMTP door is told: `[smtpd.outbound]` and `[smtpd.inbound]`.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::fault::Network;
 use crate::mail::{Domain, limits};
+use crate::net::Rate;
 use crate::queue::Origin;
 
 /// The settings of one door, with everything a default but name and address.
@@ -23,6 +24,18 @@ pub struct DoorSettings {
     pub allow: Vec<Network>,
     /// What a client must bring besides.
     pub require: Requirement,
+    /// Who is believed about the client it speaks for. They are served without pause or limit of their own.
+    pub trusted_peers: Vec<Network>,
+    /// They send a PROXY protocol header, version 2, before anything else; who does not is turned away.
+    pub proxy_protocol: bool,
+    /// How long we let a client wait for the greeting; who speaks meanwhile is turned away. Default: none.
+    pub greeting_pause: Duration,
+    /// How often one client may connect. Counted for an IPv4 address, an IPv6 /64. Default: no limit, as for the others.
+    pub connections: Rate,
+    /// How many messages one client may begin.
+    pub messages: Rate,
+    /// How often one client may be refused for good.
+    pub refusals: Rate,
     /// Octets of a message, said in SIZE (RFC 1870). Default 100 MiB.
     pub max_message_size: u64,
     /// Recipients of a message, said in LIMITS (RFC 9422). Default: outbound [`limits::RECIPIENTS`], inbound 100.
@@ -35,6 +48,9 @@ pub struct DoorSettings {
     pub idle_timeout: Duration,
     /// How long the next octets of a message may take to come. Default 3 minutes (RFC 5321 §4.5.3.2.5).
     pub data_timeout: Duration,
+    /// How many octets of a message must come in each second of waiting, when the first `data_timeout` is used up.
+    /// Default 100: who sends an octet a minute would otherwise hold its place as long as a session may take.
+    pub data_rate: u64,
     /// How long a session may take in all. Default: outbound 1 hour, inbound 30 minutes.
     pub session_timeout: Duration,
 }
@@ -65,12 +81,19 @@ impl DoorSettings {
             listen,
             allow,
             require: Requirement::default(),
+            trusted_peers: Vec::new(),
+            proxy_protocol: false,
+            greeting_pause: Duration::ZERO,
+            connections: Rate::per_minute(0),
+            messages: Rate::per_minute(0),
+            refusals: Rate::per_hour(0),
             max_message_size: 100 << 20,
             max_recipients: limits::RECIPIENTS,
             max_sessions: 1_000,
             max_sessions_per_client: 100,
             idle_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(180),
+            data_rate: 100,
             session_timeout: Duration::from_secs(3_600),
         }
     }
@@ -85,6 +108,12 @@ impl DoorSettings {
             session_timeout: Duration::from_secs(1_800),
             ..Self::outbound(hostname, listen, Vec::new())
         }
+    }
+
+    /// Whether a peer is believed about the client it speaks for.
+    #[must_use]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        self.trusted_peers.iter().any(|network| network.contains(ip))
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn proceed(scene: &Scene, wire: &mut Wire, state: State) -> Res
     wire.say(&texts::START_DATA);
     let mut unstuffer = Unstuffer::new(limits::TEXT_LINE_OCTETS);
     loop {
-        let step = unstuffer.unstuff(wire.block(scene.settings().data_timeout).await?);
+        let step = unstuffer.unstuff(wire.block(scene.settings().data_timeout, scene.settings().data_rate).await?);
         if let Some(fault) = unstuffer.fault() {
             intake.refuse(scene, texts::of_text(fault));
         }

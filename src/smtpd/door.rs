@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::net::{ServerTls, Shutdown, Stream};
+use crate::net::{Admitted, RateLimit, ServerTls, Shutdown, Stream};
 use crate::queue::{Origin, Peer, Reception, ReceptionError};
 use crate::smtp::Reply;
 use crate::smtpd::config::DoorSettings;
@@ -19,12 +19,33 @@ pub(crate) struct Door {
     pub(crate) tls: Option<ServerTls>,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
+    pub(crate) rates: Rates,
+}
+
+/// What clients have done lately. Clones count together.
+#[derive(Clone, Default)]
+pub(crate) struct Rates {
+    connections: RateLimit,
+    messages: RateLimit,
+    refusals: RateLimit,
+}
+
+/// The client that a session serves, as far as its peer is believed.
+pub(crate) struct Client {
+    /// Where the connection comes from, as the socket or the PROXY protocol says.
+    pub(crate) ip: IpAddr,
+    /// XCLIENT is believed.
+    pub(crate) is_trusted: bool,
+    pub(crate) place: Admitted,
+    /// What XCLIENT told.
+    pub(crate) told_address: Option<IpAddr>,
+    pub(crate) told_helo: Option<String>,
 }
 
 /// What one session knows of its peer, and the door it came through.
 pub(crate) struct Scene {
     pub(crate) door: Door,
-    pub(crate) ip: IpAddr,
+    pub(crate) client: Client,
     /// Version and cipher, behind TLS.
     pub(crate) tls: Option<String>,
     pub(crate) has_certificate: bool,
@@ -37,6 +58,12 @@ impl Door {
             Origin::Outbound => "outbound",
             Origin::Inbound => "inbound",
         }
+    }
+
+    /// Counts a connection of this client, and tells whether it may have it.
+    pub(crate) fn may_connect(&self, ip: IpAddr) -> bool {
+        self.rates.refusals.has_left(ip, self.settings.refusals)
+            && self.rates.connections.take(ip, self.settings.connections)
     }
 
     /// Turns a no of the house into what the peer hears; what only the operator may know goes to the log.
@@ -61,10 +88,46 @@ impl Door {
     }
 }
 
+impl Client {
+    /// One of whom nothing is known but where its connection comes from.
+    pub(crate) fn new(ip: IpAddr, is_trusted: bool, place: Admitted) -> Self {
+        Self { ip, is_trusted, place, told_address: None, told_helo: None }
+    }
+
+    /// The client's address.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.told_address.unwrap_or(self.ip)
+    }
+
+    /// Whether its doings are counted: not those of a peer that is trusted and tells nothing.
+    fn is_counted(&self) -> bool {
+        self.told_address.is_some() || !self.is_trusted
+    }
+
+    /// Forgets what was told.
+    pub(crate) fn stand_for_itself(&mut self) {
+        (self.told_address, self.told_helo) = (None, None);
+        // It had its own share all the time, or needs none.
+        _ = self.place.count_for((!self.is_trusted).then_some(self.ip));
+    }
+}
+
 impl Scene {
     /// What is known before the first word.
-    pub(crate) fn of(door: Door, ip: IpAddr, stream: &Stream) -> Self {
-        Self { door, ip, tls: stream.tls_words(), has_certificate: stream.has_client_certificate() }
+    pub(crate) fn of(door: Door, client: Client, stream: &Stream) -> Self {
+        Self { door, client, tls: stream.tls_words(), has_certificate: stream.has_client_certificate() }
+    }
+
+    /// Counts a message that begins, and tells whether the client may have one more.
+    pub(crate) fn may_begin_message(&self) -> bool {
+        let (client, door) = (&self.client, &self.door);
+        !client.is_counted() || door.rates.messages.take(client.address(), door.settings.messages)
+    }
+
+    /// Counts a refusal, and tells whether the client may have one more.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        let (client, door) = (&self.client, &self.door);
+        !client.is_counted() || door.rates.refusals.take(client.address(), door.settings.refusals)
     }
 
     /// The settings of the door.
@@ -81,6 +144,7 @@ impl Scene {
             (true, true, false) => "UTF8SMTP",
             (true, true, true) => "UTF8SMTPS",
         };
-        Peer { ip: self.ip, helo: greeting.helo.clone(), protocol, tls: self.tls.clone() }
+        let helo = self.client.told_helo.as_ref().unwrap_or(&greeting.helo).clone();
+        Peer { ip: self.client.address(), helo, protocol, tls: self.tls.clone() }
     }
 }

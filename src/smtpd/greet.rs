@@ -4,6 +4,7 @@ use crate::smtp::Reply;
 use crate::smtpd::door::Scene;
 use crate::smtpd::state::State;
 use crate::smtpd::transaction::Greeting;
+use crate::smtpd::xclient;
 
 /// `220`: who we are.
 pub(crate) fn greeting(scene: &Scene) -> Reply {
@@ -26,6 +27,9 @@ fn extensions(scene: &Scene) -> Vec<String> {
     offered.push(format!("LIMITS RCPTMAX={}", settings.max_recipients));
     if scene.door.tls.is_some() && scene.tls.is_none() {
         offered.push("STARTTLS".to_owned());
+    }
+    if scene.client.is_trusted {
+        offered.push(xclient::offer());
     }
     offered
 }

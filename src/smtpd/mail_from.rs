@@ -3,6 +3,7 @@
 use crate::mail::ReversePath;
 use crate::smtp::{MailFrom, Reply};
 use crate::smtpd::door::Scene;
+use crate::smtpd::parting::Parting;
 use crate::smtpd::state::State;
 use crate::smtpd::texts;
 
@@ -31,10 +32,13 @@ pub(crate) fn check(scene: &Scene, state: &State, mail: &MailFrom) -> Result<(),
 }
 
 /// Asks the house about the sender.
-pub(crate) async fn proceed(scene: &Scene, state: State, mail: MailFrom) -> (State, Reply) {
-    let State::Greeted(greeting) = state else { return (state, texts::MAIL_GIVEN) };
-    match scene.door.reception.admit_sender(scene.settings().origin, &mail.path).await {
+pub(crate) async fn proceed(scene: &Scene, state: State, mail: MailFrom) -> Result<(State, Reply), Parting> {
+    let State::Greeted(greeting) = state else { return Ok((state, texts::MAIL_GIVEN)) };
+    if !scene.may_begin_message() {
+        return Err(Parting::TooOften);
+    }
+    Ok(match scene.door.reception.admit_sender(scene.settings().origin, &mail.path).await {
         Ok(()) => (State::MailGiven(greeting, mail), texts::SENDER_OK),
         Err(error) => (State::Greeted(greeting), scene.door.explain("sender", &error)),
-    }
+    })
 }

@@ -15,6 +15,15 @@ pub(crate) enum Parting {
     /// The TLS handshake failed; there is nobody to talk to.
     #[error("the handshake failed")]
     HandshakeFailed,
+    /// It spoke before the greeting.
+    #[error("the peer spoke before the greeting")]
+    SpokeTooSoon,
+    /// The client it speaks for has its share of sessions.
+    #[error("the client has its share of sessions")]
+    ClientFull,
+    /// The client comes, sends or is refused too often.
+    #[error("the client comes or errs too often")]
+    TooOften,
     /// Nothing came in time, or nothing was read.
     #[error("the peer took too long")]
     Idle,
@@ -53,6 +62,9 @@ impl Parting {
         match self {
             Self::PeerGone | Self::HandshakeFailed => None,
             Self::Quit => Some(texts::BYE),
+            Self::SpokeTooSoon => Some(texts::SPOKE_TOO_SOON),
+            Self::ClientFull => Some(texts::CLIENT_FULL),
+            Self::TooOften => Some(texts::TOO_OFTEN),
             Self::Idle => Some(texts::IDLE),
             Self::SessionTooLong => Some(texts::SESSION_TOO_LONG),
             Self::Stopping => Some(texts::STOPPING),
@@ -75,10 +87,13 @@ impl Parting {
             | Self::BehindStartTls
             | Self::ChunkSizeUnreadable
             | Self::TooMuch
-            | Self::TooManyFaults => true,
+            | Self::TooManyFaults
+            | Self::SpokeTooSoon
+            | Self::TooOften => true,
             Self::Quit
             | Self::PeerGone
             | Self::HandshakeFailed
+            | Self::ClientFull
             | Self::Idle
             | Self::SessionTooLong
             | Self::Stopping => false,

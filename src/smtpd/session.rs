@@ -1,12 +1,10 @@
 //! One session: read a command, let its verb answer, write the reply.
 
-use std::net::IpAddr;
-
 use crate::net::{ServerTls, Stream};
-use crate::smtp::{Command, CommandFault, Reply};
+use crate::smtp::{Command, CommandFault, Reply, Xclient};
 use crate::smtpd::bdat;
 use crate::smtpd::data;
-use crate::smtpd::door::{Door, Scene};
+use crate::smtpd::door::{Client, Door, Scene};
 use crate::smtpd::greet;
 use crate::smtpd::mail_from;
 use crate::smtpd::parting::Parting;
@@ -15,6 +13,7 @@ use crate::smtpd::starttls;
 use crate::smtpd::state::State;
 use crate::smtpd::texts;
 use crate::smtpd::wire::{Wait, Wire};
+use crate::smtpd::xclient;
 
 /// Lines that are no command we know, before the session ends.
 const UNKNOWN_COMMANDS: u32 = 10;
@@ -31,24 +30,46 @@ struct Faults {
     refusals: u32,
 }
 
-/// Runs a session from the greeting to the last word.
-pub(crate) async fn run(door: Door, stream: Stream, ip: IpAddr) {
-    let name = door.name();
-    let mut scene = Scene::of(door, ip, &stream);
+/// What makes a conversation begin anew.
+enum Anew {
+    /// A handshake is to come.
+    BehindTls(ServerTls),
+    /// The peer tells for whom it speaks from now on.
+    ForClient(Xclient),
+}
+
+/// Runs a session from the greeting to the last word; its client's place is held until then.
+pub(crate) async fn run(door: Door, stream: Stream, client: Client) {
+    let (name, ip) = (door.name(), client.ip);
+    let mut scene = Scene::of(door, client, &stream);
     let mut wire = Wire::new(stream, scene.door.shutdown.clone(), scene.settings().session_timeout);
-    wire.say(&greet::greeting(&scene));
+    let mut begun = greet(&scene, &mut wire).await;
     let parting = loop {
-        match converse(&scene, &mut wire).await {
-            Ok(tls) => match wire.start_tls(&tls).await {
-                Ok(behind_tls) => wire = behind_tls,
+        let anew = match begun {
+            Ok(()) => converse(&scene, &mut wire).await,
+            Err(parting) => Err(parting),
+        };
+        match anew {
+            Ok(Anew::BehindTls(tls)) => match wire.start_tls(&tls).await {
+                Ok(behind_tls) => {
+                    wire = behind_tls;
+                    // What came in the clear, anybody may have said (RFC 3207 §4.2).
+                    scene.client.stand_for_itself();
+                    scene = Scene::of(scene.door, scene.client, wire.stream());
+                }
                 Err(parting) => break parting,
             },
+            Ok(Anew::ForClient(told)) => {
+                begun = xclient::proceed(&mut scene, told);
+                if begun.is_ok() {
+                    wire.say(&greet::greeting(&scene));
+                }
+            }
             Err(parting) => {
                 wire.part(parting).await;
                 break parting;
             }
         }
-        scene = Scene::of(scene.door, ip, wire.stream());
     };
     if parting.is_suspicious() {
         tracing::warn!(door = name, peer = %ip, reason = %parting, "session ended");
@@ -57,8 +78,18 @@ pub(crate) async fn run(door: Door, stream: Stream, ip: IpAddr) {
     }
 }
 
-/// Talks until the end, or until a handshake is to begin.
-async fn converse(scene: &Scene, wire: &mut Wire) -> Result<ServerTls, Parting> {
+/// Says the greeting, to strangers after a pause.
+async fn greet(scene: &Scene, wire: &mut Wire) -> Result<(), Parting> {
+    let pause = scene.settings().greeting_pause;
+    if !pause.is_zero() && !scene.client.is_trusted {
+        wire.expect_silence(pause).await?;
+    }
+    wire.say(&greet::greeting(scene));
+    Ok(())
+}
+
+/// Talks until the end, or until the conversation begins anew.
+async fn converse(scene: &Scene, wire: &mut Wire) -> Result<Anew, Parting> {
     let mut state = State::Connected;
     let mut faults = Faults::default();
     loop {
@@ -72,7 +103,11 @@ async fn converse(scene: &Scene, wire: &mut Wire) -> Result<ServerTls, Parting> 
             Err(fault) => texts::of_command(fault),
             Ok(Command::Quit) => return Err(Parting::Quit),
             Ok(Command::StartTls) => match starttls::check(scene) {
-                Ok(tls) => return starttls::proceed(wire).await.map(|()| tls),
+                Ok(tls) => return starttls::proceed(wire).await.map(|()| Anew::BehindTls(tls)),
+                Err(reply) => reply,
+            },
+            Ok(Command::Xclient(told)) => match xclient::check(scene, &state) {
+                Ok(()) => return Ok(Anew::ForClient(told)),
                 Err(reply) => reply,
             },
             Ok(command) => {
@@ -87,7 +122,7 @@ async fn converse(scene: &Scene, wire: &mut Wire) -> Result<ServerTls, Parting> 
             }
         };
         wire.say(&reply);
-        faults.count(&reply)?;
+        faults.count(scene, &reply)?;
     }
 }
 
@@ -97,7 +132,7 @@ async fn obey(scene: &Scene, wire: &mut Wire, state: State, command: Command) ->
         Command::Ehlo(name) => greet::proceed(scene, name, true),
         Command::Helo(name) => greet::proceed(scene, name, false),
         Command::Mail(mail) => match mail_from::check(scene, &state, &mail) {
-            Ok(()) => mail_from::proceed(scene, state, mail).await,
+            Ok(()) => mail_from::proceed(scene, state, mail).await?,
             Err(reply) => (state, reply),
         },
         Command::Rcpt(to) => match rcpt_to::check(scene, &state, &to) {
@@ -119,20 +154,25 @@ async fn obey(scene: &Scene, wire: &mut Wire, state: State, command: Command) ->
         Command::Noop => (state, texts::OK),
         Command::Vrfy => (state, texts::CANNOT_VERIFY),
         Command::Help => (state, texts::HELP),
-        // QUIT and STARTTLS end the conversation before they come here.
-        Command::Unserved | Command::Quit | Command::StartTls => (state, texts::NOT_SERVED),
+        // QUIT, STARTTLS and XCLIENT end the conversation before they come here.
+        Command::Unserved | Command::Quit | Command::StartTls | Command::Xclient(_) => (state, texts::NOT_SERVED),
     })
 }
 
 impl Faults {
     /// Counts what a reply tells of.
-    fn count(&mut self, reply: &Reply) -> Result<(), Parting> {
+    fn count(&mut self, scene: &Scene, reply: &Reply) -> Result<(), Parting> {
         match reply.code() {
             500 | 502 => self.unknown += 1,
             501 | 503 | 555 => self.protocol += 1,
             550 if *reply == texts::BARE_LINE_END => self.protocol += 1,
             // What is put off does not count: 452 to the recipients beyond the limit is the usual course of a long list.
-            500.. => self.refusals += 1,
+            500.. => {
+                self.refusals += 1;
+                if !scene.may_be_refused() {
+                    return Err(Parting::TooOften);
+                }
+            }
             _ => {}
         }
         let too_many =

@@ -7,6 +7,9 @@ use crate::smtp::{CommandFault, EnhancedStatus, Reply, TextFault};
 pub(crate) const NOT_ALLOWED: Reply = Reply::fixed(554, 7, 1, "no service for you here");
 pub(crate) const FULL: Reply = Reply::fixed(421, 4, 5, "too many sessions, come again later");
 pub(crate) const CLIENT_FULL: Reply = Reply::fixed(421, 7, 0, "too many sessions from you, come again later");
+pub(crate) const TOO_OFTEN: Reply = Reply::fixed(421, 7, 0, "too often, come again later");
+pub(crate) const SPOKE_TOO_SOON: Reply = Reply::fixed(554, 5, 1, "the greeting comes first");
+pub(crate) const PROXY_WANTED: Reply = Reply::fixed(421, 3, 5, "a PROXY protocol header, version 2, comes first");
 pub(crate) const BYE: Reply = Reply::fixed(221, 0, 0, "bye");
 pub(crate) const STOPPING: Reply = Reply::fixed(421, 3, 2, "closing for now, come again later");
 pub(crate) const IDLE: Reply = Reply::fixed(421, 4, 2, "you took too long");
@@ -38,6 +41,8 @@ pub(crate) const MAIL_GIVEN: Reply = Reply::fixed(503, 5, 1, "MAIL FROM was give
 pub(crate) const NO_RECIPIENTS: Reply = Reply::fixed(554, 5, 1, "no valid recipients");
 pub(crate) const CHUNKS_BEGUN: Reply = Reply::fixed(503, 5, 1, "BDAT has begun, only BDAT or RSET can follow");
 pub(crate) const TLS_ALREADY: Reply = Reply::fixed(503, 5, 1, "TLS is there already");
+pub(crate) const TRANSACTION_BEGUN: Reply = Reply::fixed(503, 5, 1, "a transaction has begun, RSET ends it");
+pub(crate) const NOT_TRUSTED: Reply = Reply::fixed(550, 7, 0, "you are not trusted with this");
 pub(crate) const NOT_SERVED: Reply = Reply::fixed(502, 5, 1, "not served here");
 
 // Refusals of senders, recipients, messages.

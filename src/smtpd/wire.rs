@@ -33,6 +33,9 @@ pub(crate) struct Wire {
     deadline: Instant,
     /// When it ends because the program stops.
     stop_by: Option<Instant>,
+    /// How long we waited for the octets of the message that comes, and how many came.
+    waited: Duration,
+    came: u64,
 }
 
 /// What the session would lose if it ended while it waits.
@@ -47,7 +50,26 @@ pub(crate) enum Wait {
 impl Wire {
     pub(crate) fn new(stream: Stream, shutdown: Shutdown, session_timeout: Duration) -> Self {
         let deadline = Instant::now() + session_timeout;
-        Self { stream, lines: LineBuffer::new(), out: Vec::new(), shutdown, deadline, stop_by: None }
+        Self {
+            stream,
+            lines: LineBuffer::new(),
+            out: Vec::new(),
+            shutdown,
+            deadline,
+            stop_by: None,
+            waited: Duration::ZERO,
+            came: 0,
+        }
+    }
+
+    /// Waits before the first word is said. A mail server waits for it too (RFC 5321 §3.1); a program that only sends,
+    /// whatever is answered, does not.
+    pub(crate) async fn expect_silence(&mut self, pause: Duration) -> Result<(), Parting> {
+        match self.fill(COMMAND_ROOM, Instant::now() + pause, Wait::Idle).await {
+            Ok(()) => Err(Parting::SpokeTooSoon),
+            Err(Parting::Idle) => Ok(()),
+            Err(parting) => Err(parting),
+        }
     }
 
     /// The connection itself.
@@ -76,10 +98,16 @@ impl Wire {
         }
     }
 
-    /// What has come of a message and not been used; waits until there is something.
-    pub(crate) async fn block(&mut self, patience: Duration) -> Result<&mut [u8], Parting> {
-        if self.lines.waiting().is_empty() {
-            self.fill(MESSAGE_ROOM, Instant::now() + patience, Wait::InTransaction).await?;
+    /// What has come of a message and not been used; waits until there is something. All waits for one message, or one
+    /// chunk, are `patience` and a second more for each `rate` octets that came.
+    pub(crate) async fn block(&mut self, patience: Duration, rate: u64) -> Result<&mut [u8], Parting> {
+        while self.lines.waiting().is_empty() {
+            let earned = Duration::from_secs(self.came.checked_div(rate).unwrap_or(u64::MAX));
+            let left = patience.saturating_add(earned).saturating_sub(self.waited).min(patience);
+            let begun = Instant::now();
+            self.fill(MESSAGE_ROOM, begun + left, Wait::InTransaction).await?;
+            self.waited += begun.elapsed();
+            self.came = self.came.saturating_add(u64::try_from(self.lines.waiting().len()).unwrap_or(u64::MAX));
         }
         Ok(self.lines.waiting_mut())
     }
@@ -94,8 +122,9 @@ impl Wire {
         self.lines.consume(count);
     }
 
-    /// Gives back the room a message needed.
+    /// The message, or the chunk, is over: gives back the room it needed.
     pub(crate) fn shrink(&mut self) {
+        (self.waited, self.came) = (Duration::ZERO, 0);
         self.lines.shrink(2 * COMMAND_ROOM);
     }
 

@@ -74,6 +74,10 @@ impl Gateway {
             ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
         };
         found(folder, &foundation).unwrap();
+        let config = folder.join("sealgate.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let door = format!("listen = \"{inbound}\"\n");
+        std::fs::write(&config, text.replacen(&door, &format!("{door}greeting_pause = \"1ms\"\n"), 1)).unwrap();
         Self {
             folder: folder.to_owned(),
             outbound: foundation.outbound,

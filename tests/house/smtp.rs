@@ -5,7 +5,7 @@
 //! `C: ` sends a line; `X: ` sends octets (`\r \n \0 \xNN \\`) as they stand; `T:` shakes hands;
 //! `S: ` expects a line that begins so, or matches /regex/; `S+: ` reads a whole reply and expects that of its last line;
 //! `E:` expects the end; `K: n` so many messages were promised; `B: ` the last one's octets, escaped;
-//! `P: ` the last one's protocol name.
+//! `P: ` the last one's protocol name; `I: ` its client's address and name.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use sealgate::net::{ClientTls, Proof, ServerTls, Shutdown};
+use sealgate::net::{ClientTls, Proof, Rate, ServerTls, Shutdown};
 use sealgate::smtpd::{DoorSettings, RequiredHeader, Server, SettingsHandle};
 use sealgate::telemetry::{Labels, Metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -165,6 +165,10 @@ async fn play(name: &str, text: &str) {
                 assert_eq!(kept.escape_ascii().to_string(), unescape(rest).escape_ascii().to_string(), "{place}");
             }
             "P" => assert_eq!(door.house.kept().last().unwrap().peer.protocol, rest, "{place}"),
+            "I" => {
+                let peer = door.house.kept().last().unwrap().peer.clone();
+                assert_eq!(format!("{} {}", peer.ip, peer.helo), rest, "{place}");
+            }
             _ => panic!("{place}: no such step"),
         }
     }
@@ -191,6 +195,9 @@ fn door(words: &str) -> (DoorSettings, Option<ServerTls>) {
             "recipients" => settings.max_recipients = value.parse().unwrap(),
             "idle_ms" => settings.idle_timeout = Duration::from_millis(value.parse().unwrap()),
             "data_ms" => settings.data_timeout = Duration::from_millis(value.parse().unwrap()),
+            "trusted" => settings.trusted_peers = vec![value.parse().unwrap()],
+            "proxy" => settings.proxy_protocol = true,
+            "pause_ms" => settings.greeting_pause = Duration::from_millis(value.parse().unwrap()),
             "session_ms" => settings.session_timeout = Duration::from_millis(value.parse().unwrap()),
             "header" => {
                 let (name, secret) = value.split_once(':').unwrap();
@@ -511,6 +518,203 @@ async fn who_tries_names_does_not_try_many() {
     }
     assert!(client.reply().await.starts_with("421 4.7.0"));
     assert_eq!(client.line().await, None);
+}
+
+fn inbound() -> DoorSettings {
+    DoorSettings::inbound("gw.sundby.example".parse().unwrap(), "127.0.0.1:0".parse().unwrap())
+}
+
+/// Calls, and gives what is said first.
+async fn greeted(address: SocketAddr) -> (Client, String) {
+    let mut client = Client::call(address).await;
+    let reply = client.reply().await;
+    (client, reply)
+}
+
+#[tokio::test]
+async fn a_client_that_comes_sends_or_errs_too_often_is_put_off() {
+    let settings = DoorSettings { connections: Rate::per_hour(2), ..inbound() };
+    let door = open(settings, House::default(), None).await;
+    for wanted in ["220", "220", "421 4.7.0"] {
+        let (_, reply) = greeted(door.address).await;
+        assert!(reply.starts_with(wanted), "{reply}");
+    }
+
+    let door = open(DoorSettings { messages: Rate::per_hour(2), ..inbound() }, House::default(), None).await;
+    let (mut client, _) = greeted(door.address).await;
+    client.says("EHLO mx", "250").await;
+    for wanted in ["250", "250", "421 4.7.0"] {
+        client.says("MAIL FROM:<eva@live.example>", wanted).await;
+        client.says("RSET", if wanted == "250" { "250" } else { "the end" }).await;
+    }
+
+    let door = open(DoorSettings { refusals: Rate::per_hour(3), ..inbound() }, House::default(), None).await;
+    let (mut client, _) = greeted(door.address).await;
+    client.says("EHLO mx\r\nMAIL FROM:<eva@live.example>", "250").await;
+    assert!(client.reply().await.starts_with("250"));
+    for wanted in ["550 5.1.1", "550 5.1.1", "550 5.1.1", "550 5.1.1"] {
+        client.says("RCPT TO:<nobody@sundby.example>", wanted).await;
+    }
+    assert!(client.reply().await.starts_with("421 4.7.0"));
+    let (_, reply) = greeted(door.address).await;
+    assert!(reply.starts_with("421 4.7.0"), "{reply}");
+}
+
+#[tokio::test]
+async fn a_trusted_peer_is_counted_as_those_it_speaks_for() {
+    let settings = DoorSettings {
+        trusted_peers: vec!["127.0.0.1".parse().unwrap()],
+        connections: Rate::per_hour(3),
+        max_sessions_per_client: 1,
+        greeting_pause: PATIENCE * 2,
+        ..inbound()
+    };
+    let door = open(settings, House::default(), None).await;
+    let mut filters = Vec::new();
+    for _ in 0..5 {
+        let (mut filter, reply) = greeted(door.address).await;
+        assert!(reply.starts_with("220"), "{reply}");
+        filter.says("EHLO filter", "250").await;
+        filters.push(filter);
+    }
+    let mut filters = filters.into_iter();
+    let (mut first, mut second) = (filters.next().unwrap(), filters.next().unwrap());
+    // One client has one session: the second telling of it is one too many, until the first peer speaks for another.
+    first.says("XCLIENT ADDR=192.0.2.7", "220").await;
+    second.says("XCLIENT ADDR=192.0.2.7", "421 4.7.0").await;
+    first.says("XCLIENT ADDR=192.0.2.8", "220").await;
+    // Told again, it is no new connection; told anew, it is.
+    let mut third = filters.next().unwrap();
+    for wanted in ["220", "220", "220"] {
+        third.says("XCLIENT ADDR=192.0.2.7", wanted).await;
+    }
+    third.says("XCLIENT ADDR=[UNAVAILABLE]", "220").await;
+    third.says("XCLIENT ADDR=192.0.2.7", "220").await;
+    third.says("XCLIENT ADDR=[UNAVAILABLE]", "220").await;
+    third.says("XCLIENT ADDR=192.0.2.7", "421 4.7.0").await;
+}
+
+/// Sends an octet, and one more whenever nothing was answered for a while, until something is.
+async fn dribbles(client: &mut Client, octets: &[u8]) -> String {
+    for octet in octets.iter().cycle() {
+        client.send(&[*octet]).await;
+        if let Ok(line) = tokio::time::timeout(Duration::from_millis(20), client.line()).await {
+            return line.unwrap_or_else(|| "the end".to_owned());
+        }
+    }
+    "nothing".to_owned()
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_an_octet_a_minute_does_not_keep_its_place() {
+    // The minute is 20 ms here, and all else in proportion.
+    let settings = || DoorSettings {
+        idle_timeout: Duration::from_millis(300),
+        data_timeout: Duration::from_millis(300),
+        session_timeout: PATIENCE,
+        ..inbound()
+    };
+    let begun = std::time::Instant::now();
+    let door = open(settings(), House::default(), None).await;
+    let (mut client, _) = greeted(door.address).await;
+    assert!(dribbles(&mut client, b"x").await.starts_with("421 4.4.2"), "in a command");
+    let mut client = Client::ready_for_data(door.address).await;
+    client.says("DATA", "354").await;
+    assert!(dribbles(&mut client, b"x\r\n").await.starts_with("421 4.4.2"), "in a message");
+    let mut client = Client::ready_for_data(door.address).await;
+    client.send(b"BDAT 100000\r\n").await;
+    assert!(dribbles(&mut client, b"x\r\n").await.starts_with("421 4.4.2"), "in a chunk");
+    // In a whole session of small commands.
+    let short = DoorSettings { session_timeout: Duration::from_millis(600), ..settings() };
+    let slow = open(short, House::default(), None).await;
+    let (mut client, _) = greeted(slow.address).await;
+    let last = loop {
+        let reply = dribbles(&mut client, b"NOOP\r\n").await;
+        if !reply.starts_with("250") {
+            break reply;
+        }
+    };
+    assert!(last.starts_with("421 4.4.2"), "{last}");
+    assert!(begun.elapsed() < PATIENCE, "the session's own end was what ended it");
+    assert!(door.house.kept().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_comes_slowly_but_comes_is_taken() {
+    // A twentieth of a second, and a second more for each octet: never less than what has come.
+    let settings = DoorSettings { data_timeout: Duration::from_millis(500), data_rate: 1, ..inbound() };
+    let door = open(settings, House::default(), None).await;
+    let mut client = Client::ready_for_data(door.address).await;
+    client.says("DATA", "354").await;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(700) {
+        client.send(b"x\r\n").await;
+        assert!(tokio::time::timeout(Duration::from_millis(50), client.line()).await.is_err(), "it is cut off");
+    }
+    client.says(".", "250 2.0.0 queued").await;
+}
+
+/// haproxy, running until dropped.
+struct Haproxy(std::process::Child);
+
+impl Haproxy {
+    /// In front of `door`, telling for whom it speaks.
+    fn start(folder: &Path, listen: SocketAddr, door: SocketAddr) -> Self {
+        let config = folder.join("haproxy.cfg");
+        let text = format!(
+            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
+             listen smtp\n bind {listen}\n server gw {door} send-proxy-v2\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = std::process::Command::new("haproxy")
+            .args(["-db", "-f"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("PEER MISSING: haproxy; tests/run installs it");
+        crate::running::wait_until("haproxy", || std::net::TcpStream::connect(listen).is_ok());
+        Self(child)
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_proxy_and_a_real_filter_tell_who_their_client_is() {
+    let settings =
+        DoorSettings { trusted_peers: vec!["127.0.0.1".parse().unwrap()], proxy_protocol: true, ..inbound() };
+    let door = open(settings.clone(), House::default(), None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let front = crate::running::free();
+    let haproxy = Haproxy::start(folder.path(), front, door.address);
+    let swaks = |server: SocketAddr, more: &[&str]| {
+        let mut swaks = std::process::Command::new("swaks");
+        swaks
+            .args(["--server", &server.ip().to_string(), "--port", &server.port().to_string()])
+            .args(["--helo", "filter.sundby.example", "--from", "eva@live.example", "--to", "anna@sundby.example"])
+            .args(more)
+            .stdin(Stdio::null());
+        let run = swaks.output().expect("PEER MISSING: swaks; tests/run installs it");
+        String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr)
+    };
+    let talk = swaks(front, &["--local-interface", "127.0.0.5"]);
+    let kept = door.house.kept().pop().unwrap_or_else(|| panic!("nothing came:\n{talk}"));
+    assert_eq!(kept.peer.ip.to_string(), "127.0.0.5", "{talk}");
+    drop(haproxy);
+
+    let door = open(DoorSettings { proxy_protocol: false, ..settings }, House::default(), None).await;
+    let talk = swaks(door.address, &["--xclient-addr", "192.0.2.7", "--xclient-helo", "mx.live.example"]);
+    let kept = door.house.kept().pop().unwrap_or_else(|| panic!("nothing came:\n{talk}"));
+    assert_eq!(
+        (kept.peer.ip.to_string().as_str(), kept.peer.helo.as_str()),
+        ("192.0.2.7", "mx.live.example"),
+        "{talk}"
+    );
 }
 
 #[tokio::test]

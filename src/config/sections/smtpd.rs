@@ -47,6 +47,16 @@ settings! {
         listen: SocketAddr,
         /// Peers whose PROXY v2 header or XCLIENT we believe.
         trusted_peers: Vec<Network>,
+        /// They all begin with a PROXY protocol header, version 2 (`send-proxy-v2` of haproxy); who does not is turned away.
+        proxy_protocol: bool = false,
+        /// How long a client waits for the greeting; who speaks meanwhile is no mail server and is turned away. Not for trusted peers. `1ms` is as good as none.
+        greeting_pause: Duration = "2s",
+        /// New sessions of one client in a minute, a client being an IPv4 address or an IPv6 /64; then it hears 421. 0 is no limit. Trusted peers are counted as the client they speak for, or not at all.
+        max_connections_per_minute: u32 = 60,
+        /// Messages of one client in an hour, likewise.
+        max_messages_per_hour: u32 = 0,
+        /// Recipients and messages refused for good to one client in an hour, likewise.
+        max_refusals_per_hour: u32 = 300,
         /// The largest message, announced with SIZE (RFC 1870).
         max_message_size: Size = "100 MiB",
         /// Recipients of one message; the rest is answered with 452 and tried again by the peer.
