@@ -235,24 +235,29 @@ fn unescape(text: &str) -> Vec<u8> {
     octets
 }
 
-/// Everything that some server somewhere takes for the end of a message (CVE-2023-51764, -51765, -51766).
-const FALSE_ENDS: [&str; 16] = [
-    "\n.\n",
-    "\n.\r\n",
-    "\r\n.\n",
-    "\r.\r",
-    "\r.\r\n",
-    "\r\n.\r",
-    "\n.\r",
-    "\r.\n",
-    "\n\n.\r\n",
-    "\r\r\n.\r\r\n",
-    "\r\n\0.\r\n",
-    "\r\n.\0\r\n",
-    "\r\n.\r\0\n",
-    "\r\n. \r\n",
-    "\n.\n\r\n",
-    "\r\0\n.\r\n",
+/// Everything that some server somewhere takes for the end of a message (CVE-2023-51764, -51765, -51766): smtpsmug's
+/// cases under its own names, then what SMTP-Smuggling-Tools and we add.
+const FALSE_ENDS: [(&str, &str); 20] = [
+    ("lflf", "\n.\n"),
+    ("crcr", "\r.\r"),
+    ("crlf", "\r.\n"),
+    ("lfcr", "\n.\r"),
+    ("lfcrlf", "\n.\r\n"),
+    ("crlflf", "\r\n.\n"),
+    ("crcrlf", "\r.\r\n"),
+    ("crlfcr", "\r\n.\r"),
+    ("nullbefore", "\r\n\0.\r\n"),
+    ("nullafter", "\r\n.\0\r\n"),
+    ("lflfcrlf", "\n\n.\r\n"),
+    ("crcrlfcrcrlf", "\r\r\n.\r\r\n"),
+    ("crlfcrcrlf", "\r\n.\r\r\n"),
+    ("crlflfcrlf", "\r\n\n.\r\n"),
+    ("lflfcrlf behind the dot", "\n.\n\r\n"),
+    ("null within the second crlf", "\r\n.\r\0\n"),
+    ("null within the first crlf", "\r\0\n.\r\n"),
+    ("blank behind the dot", "\r\n. \r\n"),
+    ("two dots", "\r\n..\r\n"),
+    ("a line end of Unicode", "\r\n.\u{85}\u{2028}"),
 ];
 
 /// What would be read as commands if the false end were believed.
@@ -260,7 +265,7 @@ const SMUGGLED: &str = "MAIL FROM:<mallory@sundby.example>\r\nRCPT TO:<victim@li
 
 #[tokio::test]
 async fn nothing_is_smuggled_behind_data() {
-    for end in FALSE_ENDS {
+    for (name, end) in FALSE_ENDS {
         for parted in [false, true] {
             let door = open(outbound(), House::default(), None).await;
             let mut client = Client::ready_for_data(door.address).await;
@@ -276,17 +281,17 @@ async fn nothing_is_smuggled_behind_data() {
             let reply = client.reply().await;
             // What holds no line end that stands alone is text, and taken as one message; all else is refused.
             let is_text = !end.replace("\r\n", "").contains(['\r', '\n']);
-            assert!(reply.starts_with(if is_text { "250 2.0.0 queued" } else { "550 5.6.11" }), "{end:?}: {reply}");
+            assert!(reply.starts_with(if is_text { "250 2.0.0 queued" } else { "550 5.6.11" }), "{name}: {reply}");
             client.says("NOOP", "250").await;
-            assert_eq!(door.house.kept().len(), usize::from(is_text), "{end:?}");
-            assert_eq!(*door.house.senders.lock().unwrap(), ["<anna@sundby.example>"], "{end:?}");
+            assert_eq!(door.house.kept().len(), usize::from(is_text), "{name}");
+            assert_eq!(*door.house.senders.lock().unwrap(), ["<anna@sundby.example>"], "{name}");
         }
     }
 }
 
 #[tokio::test]
 async fn nothing_is_smuggled_in_chunks() {
-    for end in FALSE_ENDS {
+    for (name, end) in FALSE_ENDS {
         let door = open(outbound(), House::default(), None).await;
         let mut client = Client::ready_for_data(door.address).await;
         let message = format!("Subject: a\r\n\r\ntext{end}{SMUGGLED}.\r\n");
@@ -296,12 +301,38 @@ async fn nothing_is_smuggled_in_chunks() {
         assert!(client.reply().await.starts_with("250 2.0.0 chunk"));
         let reply = client.reply().await;
         let is_text = !end.replace("\r\n", "").contains(['\r', '\n']);
-        assert!(reply.starts_with(if is_text { "250 2.0.0 queued" } else { "550 5.6.11" }), "{end:?}: {reply}");
+        assert!(reply.starts_with(if is_text { "250 2.0.0 queued" } else { "550 5.6.11" }), "{name}: {reply}");
         client.says("NOOP", "250").await;
-        assert_eq!(*door.house.senders.lock().unwrap(), ["<anna@sundby.example>"], "{end:?}");
+        assert_eq!(*door.house.senders.lock().unwrap(), ["<anna@sundby.example>"], "{name}");
         if is_text {
             assert_eq!(door.house.kept()[0].octets, message.as_bytes());
         }
+    }
+}
+
+/// smtpsmug's `pipelining`, and the true end wherever the network cuts it: one message, and one more behind it.
+#[tokio::test]
+async fn the_true_end_ends_one_message_however_it_comes() {
+    let message = "Subject: a\r\n\r\ntext\r\n.\r\n";
+    let whole = format!("{message}MAIL FROM:<berit@sundby.example>\r\nRCPT TO:<eva@live.example>\r\nDATA\r\n");
+    for cut in message.len() - 6..message.len() + 2 {
+        let door = open(outbound(), House::default(), None).await;
+        let mut client = Client::ready_for_data(door.address).await;
+        client.says("DATA", "354").await;
+        let (front, back) = whole.as_bytes().split_at(cut);
+        client.send(front).await;
+        // Until these octets are read, the next ones may come with them.
+        while door.house.octets.load(Ordering::SeqCst) + 6 < front.len().min(message.len()) as u64 {
+            tokio::task::yield_now().await;
+        }
+        client.send(back).await;
+        for wanted in ["250 2.0.0 queued", "250 2.1.0", "250 2.1.5", "354"] {
+            let reply = client.reply().await;
+            assert!(reply.starts_with(wanted), "cut at {cut}: {reply}");
+        }
+        client.says("second\r\n.", "250 2.0.0 queued").await;
+        let texts: Vec<_> = door.house.kept().into_iter().map(|kept| String::from_utf8(kept.octets).unwrap()).collect();
+        assert_eq!(texts, ["Subject: a\r\n\r\ntext\r\n", "second\r\n"], "cut at {cut}");
     }
 }
 
