@@ -74,5 +74,7 @@ mod reception;
 mod smtp;
 #[path = "house/portal.rs"]
 mod portal;
+#[path = "house/scan.rs"]
+mod scan;
 #[path = "house/pdf.rs"]
 mod pdf;

@@ -8,6 +8,7 @@ use crate::config::sections::{ChoosableBy, Department, Inbound, Portal, Protecti
 use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop};
 use crate::fault::Reader;
+use crate::scan::Clamd;
 
 /// How long a client may be let wait for the greeting; many give up after five minutes (RFC 5321 §4.5.3.2.1).
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -16,6 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
     check_names(settings, reader);
     check_doors(settings, reader);
+    check_scan(settings, reader);
     check_delivery(settings, reader);
     check_queue(settings, reader);
     if let Some(portal) = &settings.portal {
@@ -107,6 +109,20 @@ fn check_doors(settings: &Settings, reader: &mut Reader) {
             &outbound.place.of("listen"),
             "the outbound door is off loopback and has no certificate",
             "write [tls], or `inner_plaintext = true` in [delivery] if that network is safe by other means",
+        );
+    }
+}
+
+fn check_scan(settings: &Settings, reader: &mut Reader) {
+    let Some(scan) = &settings.scan else { return };
+    if let Clamd::Tcp(address) = &scan.clamd
+        && !address.ip().to_canonical().is_loopback()
+        && !settings.delivery.inner_plaintext
+    {
+        reader.fault(
+            &scan.place.of("clamd"),
+            "messages would go there in the clear",
+            "run clamd on this machine, or write `inner_plaintext = true` in [delivery] if that network is safe by other means",
         );
     }
 }

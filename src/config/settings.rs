@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::sections::{
     Control, Delivery, Department, Dkim, Expect, Identity, Imapd, Log, Notify, Organisation, OwnCertificate, Policy,
-    Portal, Queue, Rule, Sender, Smtpd, Store, Tls, Trust, Tunnel, Vault,
+    Portal, Queue, Rule, Scan, Sender, Smtpd, Store, Tls, Trust, Tunnel, Vault,
 };
 use crate::fault::{At, FilePath, FolderPath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 use crate::mail::Domain;
@@ -23,6 +23,8 @@ settings! {
         tls: Option<Tls>,
         /// The SMTP doors.
         smtpd: Smtpd = {},
+        /// The malware scanner.
+        scan: Option<Scan>,
         /// Where mail goes from here.
         delivery: Delivery,
         /// How long we try.

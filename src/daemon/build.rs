@@ -6,17 +6,18 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use crate::config::Settings;
+use crate::config::{OnFound, Settings};
 use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
 use crate::delivery::{Internet, Relay, StsKeeping, Worker as DeliveryWorker};
-use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Worker as FlowWorker};
+use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, ServerTls, Shutdown};
 use crate::portal::{Deps, Server as Portal};
 use crate::queue::{Backoff, Reception};
 use crate::records::{Event, EventKind};
+use crate::scan::Scanner;
 use crate::smtpd::{Server as Door, SettingsHandle};
 use crate::telemetry::Metrics;
 
@@ -40,7 +41,7 @@ pub struct Daemon {
 
 /// What only a restart changes: settings, and sections with all below them. `organisation` stands on the portal's pages,
 /// `hostname` is what we call ourselves to other mail servers.
-const FIXED: [&str; 24] = [
+const FIXED: [&str; 25] = [
     "control",
     "data_dir",
     "delivery",
@@ -56,6 +57,7 @@ const FIXED: [&str; 24] = [
     "queue.delay_warning",
     "queue.maximal_backoff",
     "queue.minimal_backoff",
+    "scan",
     "smtpd.inbound.listen",
     "smtpd.inbound.max_sessions",
     "smtpd.inbound.max_sessions_per_client",
@@ -109,7 +111,12 @@ impl Daemon {
         };
         let carrier = carrier(&kept, backoff, &metrics);
         let tls = settings.tls.as_ref().map(read_tls).transpose()?;
-        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics));
+        let scanning = settings.scan.as_ref().map(|scan| Scanning {
+            scanner: Scanner::new(scan.for_scanner(), metrics.clone()),
+            refuses: scan.on_found == OnFound::Refuse,
+        });
+        let scanner = scanning.as_ref().map(|scanning| scanning.scanner.clone());
+        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning));
         let mut doors = Vec::new();
         let (mut outbound_handle, mut inbound_handle) = (None, None);
         if let Some(door) = &settings.smtpd.outbound {
@@ -125,7 +132,7 @@ impl Daemon {
             doors.push(("inbound", server));
         }
         let portal = match &settings.portal {
-            Some(door) => Some(open_portal(settings, door, &kept, tls.clone(), &metrics, &clock).await?),
+            Some(door) => Some(open_portal(settings, door, &kept, tls.clone(), scanner).await?),
             None => None,
         };
         let socket = settings.control_socket();
@@ -276,7 +283,7 @@ impl Reload {
     }
 }
 
-fn reception(kept: &Kept, metrics: &Metrics) -> House {
+fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>) -> House {
     House {
         settings: kept.settings.clone(),
         rows: Arc::clone(&kept.rows),
@@ -289,6 +296,7 @@ fn reception(kept: &Kept, metrics: &Metrics) -> House {
         clock: kept.clock.clone(),
         metrics: metrics.clone(),
         large_headers: LargeHeaders::default(),
+        scanning,
     }
 }
 
@@ -323,9 +331,9 @@ async fn open_portal(
     door: &crate::config::Portal,
     kept: &Kept,
     tls: Option<ServerTls>,
-    metrics: &Metrics,
-    clock: &Clock,
+    scanner: Option<Scanner>,
 ) -> anyhow::Result<Portal> {
+    let (metrics, clock) = (&kept.metrics, &kept.clock);
     let told = portal(settings, door);
     let deps = Deps {
         post_box: kept.post_box.clone(),
@@ -333,6 +341,7 @@ async fn open_portal(
         electronic_id: Arc::new(electronic_id(settings, &told.url, clock)?),
         visitors: Arc::new(Sessions::new(door.session_idle, door.session_lifetime, clock.clone())),
         tls,
+        scanner,
         metrics: metrics.clone(),
         clock: clock.clone(),
     };

@@ -11,7 +11,9 @@ use crate::flow::ways::{Leaving, leaving};
 use crate::mail::{Address, ReversePath};
 use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
 use crate::net::Clock;
-use crate::notify::{About, Failure, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, notice, receipt};
+use crate::notify::{
+    About, Failure, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, held, notice, receipt,
+};
 use crate::policy::{FixedKind, Means, Place, Reach, Reason, RecipientVerdict, Treatment, serve};
 use crate::queue::{Backoff, Exchange, IncomingLease, Kind, QueueError, RecipientState, Settlement};
 use crate::records::{Event, EventKind, Journal};
@@ -19,6 +21,9 @@ use crate::sealing::Content;
 use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
 use crate::vault::random_octets;
+
+/// How often a day the postmaster hears that something from outside is held.
+const HELD_TOLD: u32 = 20;
 
 /// Serves what was promised: passes, deposits, holds, refuses, tells. Cheap to clone.
 #[derive(Clone)]
@@ -53,6 +58,8 @@ struct Carrying<'c> {
     settings: Arc<Settings>,
     portal: Content,
     receipt: Vec<ReceiptLine>,
+    /// Who is held, and why.
+    held: Vec<(String, String)>,
     refused: Vec<Failure>,
     return_mailbox: Option<String>,
 }
@@ -83,6 +90,7 @@ impl Carrier {
             settings,
             portal,
             receipt: Vec::new(),
+            held: Vec::new(),
             refused: Vec::new(),
             return_mailbox: None,
         };
@@ -261,6 +269,7 @@ impl Carrying<'_> {
         exchange.mark(&[place], &RecipientState::Held { reason: reason.to_string() });
         self.count("hold", 1);
         tracing::info!(item.id = %id, %reason, "a recipient is held");
+        self.held.push((masked(recipient), self.words(reason)));
         self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
         Ok(())
     }
@@ -326,8 +335,9 @@ impl Carrying<'_> {
             reports.into_iter().for_each(|report| exchange.write(report));
             entries.into_iter().for_each(|entry| exchange.record(entry));
         }
-        let ReversePath::Mailbox(sender) = &item.envelope.sender else { return Ok(()) };
-        if self.receipt.is_empty() || !self.settings.is_inside(sender.domain()) {
+        let inside = item.envelope.sender.mailbox().filter(|sender| self.settings.is_inside(sender.domain()));
+        let Some(sender) = inside else { return self.tell_postmaster(exchange).await };
+        if self.receipt.is_empty() {
             return Ok(());
         }
         let mailer: &Mailer = self.carrier.reporter.mailer();
@@ -337,6 +347,25 @@ impl Carrying<'_> {
         let sheet = receipt(&house.head, house.head.language, &about, &self.receipt, self.return_mailbox.as_deref());
         let post = Post { in_reply_to: item.summary.message_id.clone(), ..Post::receipt(sender.clone(), sheet, id) };
         exchange.write(mailer.prepare(post).await?);
+        Ok(())
+    }
+
+    /// What is held and is from nobody inside, the postmaster hears of (RFC 5321 §4.5.1), so many times a day.
+    async fn tell_postmaster(&self, exchange: &mut Exchange) -> Result<(), QueueError> {
+        let domain = self.settings.domains.first();
+        let Some(postmaster) = domain.and_then(|domain| format!("postmaster@{domain}").parse().ok()) else {
+            return Ok(());
+        };
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let Some(counted) = self.carrier.desk.told.once_more("held", b"postmaster", HELD_TOLD)? else { return Ok(()) };
+        let id = exchange.lease().id;
+        let mailer = self.carrier.reporter.mailer();
+        let house = mailer.house();
+        let sheet = held(&house.head, house.head.language, &id.to_string(), &self.held);
+        exchange.write(mailer.prepare(Post::receipt(postmaster, sheet, id)).await?);
+        exchange.also(counted);
         Ok(())
     }
 

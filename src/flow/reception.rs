@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flow::addresses::{ServiceAddress, Tokens};
+use crate::flow::scanning::Scanning;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
 use crate::flow::ways::{Leaving, leaving};
@@ -58,6 +59,8 @@ pub struct House {
     pub metrics: Metrics,
     /// Places for messages with large headers.
     pub large_headers: LargeHeaders,
+    /// Who looks for malware, if anybody does.
+    pub scanning: Option<Scanning>,
 }
 
 /// Places for messages with large headers, at each door. Cheap to clone.
@@ -220,6 +223,13 @@ impl Receiving for Arriving {
         };
         let verdict = apart(large_header.is_some(), || house.judge(&settings, origin, &facts))?;
         let (body, warm) = draft.finish_warm().await?;
+        let verdict = match &house.scanning {
+            Some(scanning) => match scanning.look_at(&body, &house.spool, &house.vault).await? {
+                Some(rule) => verdict.held(&rule),
+                None => verdict,
+            },
+            None => verdict,
+        };
         let now = house.clock.now();
         let id = QueueId::from_parts(
             u64::try_from(now.unix_ms()).unwrap_or(0),

@@ -15,6 +15,9 @@ pub struct Octets {
     unlocking: Option<UnlockingStream>,
 }
 
+/// A file that is kept whole and belongs to nobody until a draft names it. Dropped before, it leaves nothing behind.
+pub type KeptFile = PreparedBody;
+
 /// A file being kept: its octets go through the lock into the store. Dropped, it leaves nothing behind.
 pub struct Upload {
     epoch: Epoch,
@@ -32,6 +35,16 @@ impl PostBox {
         let unlocking = self.vault.unlocking(stored.body.epoch)?;
         let reader = self.bodies.read(&stored.body).await?;
         Ok(Octets { head: stored.head.clone(), skip: stored.skip, reader, unlocking: Some(unlocking) })
+    }
+
+    /// Begins to read a file that no draft names yet.
+    ///
+    /// # Errors
+    /// [`MailboxError`] if the medium fails.
+    pub async fn octets_of(&self, file: &KeptFile) -> Result<Octets, MailboxError> {
+        let unlocking = self.vault.unlocking(file.body_ref().epoch)?;
+        let reader = self.bodies.read_prepared(file).await?;
+        Ok(Octets { head: Vec::new(), skip: 0, reader, unlocking: Some(unlocking) })
     }
 
     /// Begins to keep a file.
@@ -100,7 +113,7 @@ impl Upload {
     ///
     /// # Errors
     /// [`MailboxError`] if the lock or the store fails.
-    pub async fn finish(mut self) -> Result<PreparedBody, MailboxError> {
+    pub async fn finish(mut self) -> Result<KeptFile, MailboxError> {
         let (chunk, digest) = self.lock.finish()?;
         self.writer.write(chunk).await?;
         Ok(self.writer.finish(self.epoch, digest, self.length).await?)

@@ -19,7 +19,7 @@ mod expiry;
 mod erasure;
 
 pub use claim::{Claim, ClaimRefused};
-pub use content::{Octets, Upload};
+pub use content::{KeptFile, Octets, Upload};
 pub use damage::DamagedRow;
 pub use draft::{Draft, DraftFile};
 pub use error::MailboxError;

@@ -182,6 +182,17 @@ impl About<'_> {
     }
 }
 
+/// Tells the postmaster that a message from outside is held: for whom, and why. Whom it is from and what it is about does
+/// not stand there.
+#[must_use]
+pub fn held(head: &Letterhead, language: Language, id: &str, lines: &[(String, String)]) -> Sheet {
+    let told = |(recipient, reason): &(String, String)| {
+        say(language, "held-text", &[("recipient", recipient), ("reason", reason)])
+    };
+    let about = About { subject: "", id, recipient: "" };
+    about.fact(head, language, "held", lines.iter().map(told).collect())
+}
+
 /// Tells the sender that the message was opened.
 #[must_use]
 pub fn opened(head: &Letterhead, language: Language, about: &About<'_>, at: Time) -> Sheet {

@@ -8,7 +8,7 @@ mod reporter;
 pub use by_mail::{House, Mailer, Post, Sender};
 pub use letter::{Block, Letterhead, Sheet};
 pub use letters::{
-    About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, answer_lost, expired, notice, notice_answered,
+    About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, answer_lost, expired, held, notice, notice_answered,
     notice_failed, opened, reason_of, recalled, receipt, report, safe_answer, unopened,
 };
 pub use reporter::{Failure, Reporter};

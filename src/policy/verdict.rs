@@ -157,7 +157,25 @@ impl Verdict {
     pub fn all_plain(&self) -> bool {
         self.recipients
             .iter()
-            .all(|r| r.place == Place::Inside || (r.place == Place::Outside && r.protection == Protection::Plain))
+            .all(|r| matches!(r.place, Place::Inside | Place::Outside) && r.protection == Protection::Plain)
+    }
+}
+
+impl Verdict {
+    /// The same verdict with every recipient held, those inside too, by `rule`. Who was held already waits for the same
+    /// decision; who is refused stays so.
+    #[must_use]
+    pub fn held(mut self, rule: &str) -> Self {
+        for recipient in self.recipients.iter_mut().filter(|recipient| recipient.protection != Protection::Refuse) {
+            if recipient.protection == Protection::Hold {
+                recipient.rule = format!("{rule}; {}", recipient.rule);
+            } else {
+                let below = (recipient.protection, std::mem::replace(&mut recipient.rule, rule.to_owned()));
+                recipient.below_hold = Some(Box::new(below));
+                recipient.protection = Protection::Hold;
+            }
+        }
+        self
     }
 }
 

@@ -9,6 +9,7 @@ use crate::portal::config::PortalSettings;
 use crate::portal::pace::Pace;
 use crate::portal::turns::Turns;
 use crate::queue::AnswerIntake;
+use crate::scan::Scanner;
 use crate::telemetry::{Labels, Metrics};
 
 /// What the portal works with.
@@ -23,6 +24,8 @@ pub struct Deps {
     pub visitors: Arc<dyn Visitors>,
     /// Our certificate; without it only a loopback address is listened at.
     pub tls: Option<ServerTls>,
+    /// Looks for malware in what is uploaded.
+    pub scanner: Option<Scanner>,
     /// Counts logins, refusals, readings and answers.
     pub metrics: Metrics,
     /// What time it is.

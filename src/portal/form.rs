@@ -7,10 +7,12 @@ use axum::extract::multipart::Field;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::mailboxes::{PostBox, Upload};
+use crate::mailboxes::KeptFile;
+use crate::portal::door::Deps;
 use crate::portal::letter::safe_name;
 use crate::portal::refusal::Refusal;
 use crate::portal::visit::Reader;
+use crate::scan::{Finding, Scanner};
 use crate::vault::Token;
 
 /// Octets of the answer's text.
@@ -50,7 +52,7 @@ pub(crate) struct Written {
 pub(crate) struct Uploaded {
     pub(crate) name: String,
     pub(crate) media_type: String,
-    pub(crate) upload: Upload,
+    pub(crate) file: KeptFile,
 }
 
 /// What was not taken, and why.
@@ -62,6 +64,10 @@ pub(crate) enum FormFault {
     TooManyFiles,
     /// The text is longer than an answer may have.
     TextTooLong,
+    /// There is malware in a file.
+    Malware,
+    /// Whether there is malware in a file could not be told.
+    Unscanned,
     /// The answer has no text of its own and no file.
     NothingWritten,
 }
@@ -76,7 +82,7 @@ pub(crate) struct Room {
 pub(crate) async fn read(
     mut form: Multipart,
     reader: Option<&Reader>,
-    post_box: &PostBox,
+    deps: &Deps,
     mut room: Room,
 ) -> Result<Written, Refusal> {
     let mut written = Written::default();
@@ -104,7 +110,7 @@ pub(crate) async fn read(
                     written.had_files |= !octets.is_empty();
                 }
             }
-            "file" => file(field, &mut written, post_box, &mut room).await?,
+            "file" => file(field, &mut written, deps, &mut room).await?,
             _ => drop(text(&mut field, FIELD_OCTETS).await?),
         }
     }
@@ -143,10 +149,10 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// Keeps a file; what does not fit is read to its end and forgotten, so that the rest of the form is not lost.
-async fn file(mut field: Field<'_>, written: &mut Written, post_box: &PostBox, room: &mut Room) -> Result<(), Refusal> {
+async fn file(mut field: Field<'_>, written: &mut Written, deps: &Deps, room: &mut Room) -> Result<(), Refusal> {
     let name = field.file_name().and_then(safe_name);
     let mut start: Vec<u8> = Vec::new();
-    let mut upload = post_box.upload()?;
+    let mut upload = deps.post_box.upload()?;
     let mut fits = true;
     while let Some(chunk) = chunk(&mut field).await? {
         fits = fits && upload.length() + chunk.len() as u64 <= room.octets;
@@ -167,11 +173,43 @@ async fn file(mut field: Field<'_>, written: &mut Written, post_box: &PostBox, r
         written.fault = Some(FormFault::TooManyFiles);
         return Ok(());
     }
+    let length = upload.length();
+    let file = upload.finish().await?;
+    if let Some(scanner) = &deps.scanner {
+        let objection = objection(scanner, deps, &file, length).await?;
+        if objection.is_some() {
+            written.fault = objection;
+            return Ok(());
+        }
+    }
     room.files -= 1;
-    room.octets -= upload.length();
+    room.octets -= length;
     let name = name.unwrap_or_else(|| "1.bin".to_owned());
-    written.files.push(Uploaded { name, media_type: media_type(&start).to_owned(), upload });
+    written.files.push(Uploaded { name, media_type: media_type(&start).to_owned(), file });
     Ok(())
+}
+
+/// What speaks against keeping a file.
+async fn objection(scanner: &Scanner, deps: &Deps, file: &KeptFile, length: u64) -> Result<Option<FormFault>, Refusal> {
+    let mut octets = deps.post_box.octets_of(file).await?;
+    let mut scan = match scanner.begin(length).await {
+        Ok(scan) => scan,
+        Err(_) => return Ok(Some(FormFault::Unscanned)),
+    };
+    while let Some(plain) = octets.next().await? {
+        if scan.write(&zeroize::Zeroizing::new(plain)).await.is_err() {
+            return Ok(Some(FormFault::Unscanned));
+        }
+    }
+    Ok(match scan.finish().await {
+        Ok(Finding::Clean) => None,
+        Ok(Finding::Found(name)) => {
+            tracing::warn!(door = "portal", malware = name, "a file was not taken");
+            Some(FormFault::Malware)
+        }
+        Ok(Finding::TooLarge) => Some(FormFault::FilesTooLarge),
+        Err(_) => Some(FormFault::Unscanned),
+    })
 }
 
 /// A file's type by its content, whatever its name says.

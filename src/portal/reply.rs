@@ -118,7 +118,7 @@ pub(crate) async fn post(
 ) -> Result<Response, Refusal> {
     let stored_id: StoredId = id.parse().map_err(|_| Refusal::NotFound)?;
     let Some(mut reader) = visit.reader() else {
-        let read = form::read(form, None, &portal.deps.post_box, Room { octets: 0, files: 0 });
+        let read = form::read(form, None, &portal.deps, Room { octets: 0, files: 0 });
         let written = timeout(STRANGERS_PATIENCE, read).await;
         let written = written.ok().and_then(Result::ok).unwrap_or_default();
         let login_first = Refusal::LoginFirst { back: format!("/messages/{id}/reply") };
@@ -130,7 +130,7 @@ pub(crate) async fn post(
     let taken: u64 = kept.iter().map(|file| file.body.plain_length).sum();
     let room =
         Room { octets: portal.settings.max_upload.saturating_sub(taken), files: FILES.saturating_sub(kept.len()) };
-    let written = form::read(form, Some(&reader), post_box, room).await?;
+    let written = form::read(form, Some(&reader), &portal.deps, room).await?;
     if !written.is_signed {
         return shown_again(&portal, visit, stored_id, &headers, &written).ok_or(Refusal::FormIsStale);
     }
@@ -245,6 +245,8 @@ fn form_page(portal: &Portal, reader: &Reader, found: &Found, stored: Stored, sh
     let fault = shown.fault.map(|fault| match fault {
         Unsent::Form(FormFault::FilesTooLarge) => (frame.t1("portal-fault-files-large", "size", &max_upload), "file"),
         Unsent::Form(FormFault::TooManyFiles) => (frame.count("portal-fault-files-many", &FILES), "file"),
+        Unsent::Form(FormFault::Malware) => (frame.t("portal-fault-malware"), "file"),
+        Unsent::Form(FormFault::Unscanned) => (frame.t("portal-fault-unscanned"), "file"),
         Unsent::Form(FormFault::TextTooLong) => (frame.t("portal-fault-text-long"), "text"),
         Unsent::Form(FormFault::NothingWritten) => (frame.t("portal-fault-nothing"), "text"),
         Unsent::Changed => (frame.t("portal-fault-changed"), "send"),
@@ -296,9 +298,8 @@ async fn save(
         kept.into_iter().partition(|file| Some(file.body.id) == gone);
     let mut added = Vec::with_capacity(written.files.len());
     for file in written.files {
-        let body = file.upload.finish().await?;
-        files.push(DraftFile { name: file.name, media_type: file.media_type, body: body.body_ref().clone() });
-        added.push(body);
+        files.push(DraftFile { name: file.name, media_type: file.media_type, body: file.file.body_ref().clone() });
+        added.push(file.file);
     }
     let draft = Draft { subject: written.subject, text: written.text, files, saved: 0 };
     if is_untouched(portal, reader.visit.language, found, stored, &draft).await {

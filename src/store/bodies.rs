@@ -147,6 +147,19 @@ impl Bodies {
         Ok(BodyReader { from, sum: digest::Context::new(&digest::SHA256), reference: body.clone(), read: 0 })
     }
 
+    /// Begins to read a body that nothing names yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    pub async fn read_prepared(&self, body: &PreparedBody) -> Result<BodyReader, StoreError> {
+        let from = match &body.inline {
+            Some(octets) => From::Row(octets.clone()),
+            None => From::File(self.blobs.read(&name(body.reference.id)).await?),
+        };
+        let reference = body.reference.clone();
+        Ok(BodyReader { from, sum: digest::Context::new(&digest::SHA256), reference, read: 0 })
+    }
+
     /// A whole body of at most `limit` locked octets.
     ///
     /// # Errors

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub attempts: Family<Labels, Counter>,
     /// Letters sealgate wrote, by kind.
     pub written: Family<Labels, Counter>,
+    /// What the malware scanner said: clean, found, too-large, fault.
+    pub scanned: Family<Labels, Counter>,
     /// Portal events: login, refused, opened, answered.
     pub portal: Family<Labels, Counter>,
     /// Messages in the queue when the page was asked for, by where they stand.
@@ -57,6 +59,7 @@ impl Metrics {
         registry.register("recipients_treated", "Recipients by what was done for them", self.treated.clone());
         registry.register("delivery_attempts", "Delivery attempts by outcome", self.attempts.clone());
         registry.register("letters_written", "Notices, receipts, reports and answers written", self.written.clone());
+        registry.register("scanned", "What the malware scanner said", self.scanned.clone());
         registry.register("portal_events", "What happened in the portal", self.portal.clone());
         registry.register("queue_messages", "Messages in the queue, by stage", self.queue.clone());
         registry.register(

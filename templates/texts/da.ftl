@@ -29,6 +29,9 @@ receipt-refused = { $recipient }: blev ikke sendt. Årsag: { $reason }
 receipt-answers = Svar kommer til { $mailbox }.
 receipt-id = Id til spørgsmål til supporten: { $id }
 
+held-subject-none = En besked holdes tilbage
+held-text = { $recipient }: venter på en beslutning fra driften. Årsag: { $reason }
+
 opened-subject = Læst: { $subject }
 opened-subject-none = Din sikre besked er læst
 opened-text = { $recipient } åbnede beskeden { $time }.
@@ -204,6 +207,8 @@ portal-fault-heading = Svaret er ikke sendt
 portal-fault-kept = Det, du har skrevet, er gemt som kladde.
 portal-fault-files-large = Filerne fylder mere end { $size } tilsammen. Fjern en eller vælg mindre filer.
 portal-fault-files-many = Du kan højst vedhæfte { $count } filer.
+portal-fault-malware = Der blev fundet skadelig kode i en fil. Filen er ikke modtaget.
+portal-fault-unscanned = En fil kunne ikke kontrolleres lige nu og er ikke modtaget. Vedhæft den igen om lidt.
 portal-fault-text-long = Teksten er for lang. Gør den kortere, eller vedhæft den som en fil.
 portal-fault-nothing = Skriv et svar, eller vedhæft en fil.
 portal-fault-changed = Du har allerede sendt et svar fra denne side. Det, du har ændret siden, er ikke sendt. Send det, hvis du vil have, at det når frem som endnu et svar.

@@ -29,6 +29,9 @@ receipt-refused = { $recipient }: not sent. Reason: { $reason }
 receipt-answers = Answers will go to { $mailbox }.
 receipt-id = Id for questions to the help desk: { $id }
 
+held-subject-none = A message is held
+held-text = { $recipient }: waits for a decision by operations. Reason: { $reason }
+
 opened-subject = Read: { $subject }
 opened-subject-none = Your secure message has been read
 opened-text = { $recipient } opened the message { $time }.
@@ -204,6 +207,8 @@ portal-fault-heading = The answer has not been sent
 portal-fault-kept = What you have written is saved as a draft.
 portal-fault-files-large = The files are larger than { $size } together. Remove one or choose smaller files.
 portal-fault-files-many = You can attach at most { $count } files.
+portal-fault-malware = Malicious code was found in a file. The file has not been taken.
+portal-fault-unscanned = A file could not be checked right now and has not been taken. Attach it again in a while.
 portal-fault-text-long = The text is too long. Shorten it, or attach it as a file.
 portal-fault-nothing = Write an answer, or attach a file.
 portal-fault-changed = You have already sent an answer from this page. What you have changed since then has not been sent. Send it if you want it to arrive as one more answer.

@@ -29,6 +29,9 @@ receipt-refused = { $recipient }: skickades inte. Orsak: { $reason }
 receipt-answers = Svar kommer till { $mailbox }.
 receipt-id = Id för frågor till supporten: { $id }
 
+held-subject-none = Ett meddelande hålls kvar
+held-text = { $recipient }: väntar på ett beslut av driften. Orsak: { $reason }
+
 opened-subject = Läst: { $subject }
 opened-subject-none = Ditt säkra meddelande är läst
 opened-text = { $recipient } öppnade meddelandet { $time }.
@@ -204,6 +207,8 @@ portal-fault-heading = Svaret har inte skickats
 portal-fault-kept = Det du har skrivit är sparat som utkast.
 portal-fault-files-large = Filerna är större än { $size } tillsammans. Ta bort någon eller välj mindre filer.
 portal-fault-files-many = Du kan bifoga högst { $count } filer.
+portal-fault-malware = Skadlig kod hittades i en fil. Filen har inte tagits emot.
+portal-fault-unscanned = En fil kunde inte kontrolleras just nu och har inte tagits emot. Bifoga den igen om en stund.
 portal-fault-text-long = Texten är för lång. Korta den eller bifoga den som en fil.
 portal-fault-nothing = Skriv ett svar eller bifoga en fil.
 portal-fault-changed = Du har redan skickat ett svar från den här sidan. Det du har ändrat sedan dess har inte skickats. Skicka det om du vill att det ska komma fram som ett svar till.

@@ -14,6 +14,7 @@ use sealgate::net::{Clock, ServerTls, Shutdown, Time};
 use sealgate::portal::{Deps, Owner, PortalSettings, ProviderName, Server};
 use sealgate::queue::{Answer, AnswerIntake, ReceptionError};
 use sealgate::records::Journal;
+use sealgate::scan::{Clamd, Scanner, ScannerSettings};
 use sealgate::store::{Bodies, Embedded, Files, RowsHandle, Table, Transaction};
 use sealgate::telemetry::Metrics;
 use sealgate::texts::{Language, Zone};
@@ -127,10 +128,10 @@ struct House {
 
 impl House {
     async fn open() -> Self {
-        Self::open_with(None).await
+        Self::open_with(None, None).await
     }
 
-    async fn open_with(tls: Option<ServerTls>) -> Self {
+    async fn open_with(tls: Option<ServerTls>, scanner: Option<Scanner>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rows: RowsHandle = Arc::new(Embedded::open(&folder.path().join("rows.redb")).unwrap());
         let files = Files::open(&folder.path().join("bodies")).unwrap();
@@ -155,6 +156,7 @@ impl House {
             electronic_id: Arc::new(Credulous(Mutex::default())),
             visitors: Arc::new(Remembered(Mutex::default(), clock.clone())),
             tls,
+            scanner,
             metrics: Metrics::default(),
             clock: clock.clone(),
         };
@@ -746,6 +748,38 @@ async fn what_was_typed_is_shown_again_when_the_login_is_over() {
 }
 
 #[tokio::test]
+async fn a_file_with_malware_is_not_kept_and_the_rest_is() {
+    let clamd = crate::scan::Clamd::start();
+    let settings =
+        ScannerSettings { clamd: Clamd::Tcp(clamd.address), max_size: 100_000, timeout: Duration::from_secs(20) };
+    let house = House::open_with(None, Some(Scanner::new(settings, Metrics::default()))).await;
+    let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
+    let mut eva = house.browser();
+    eva.log_in(&format!("?m={token}"), "Eva").await;
+    let path = format!("/messages/{id}/reply");
+    let marked = format!("<p>{}</p>", crate::scan::MARKER);
+    let large = vec![b'x'; 100_001];
+    let mut answer = async |text: &str, name: &str, file: &[u8]| {
+        let fields = [("text", text), ("action", "send")];
+        let page = eva.answer(&path, &fields, &[("first.txt", b"clean"), (name, file)]).await;
+        (page.status(), page.text().await.unwrap())
+    };
+    for (name, file, said) in
+        [("marked.html", marked.as_bytes(), "Skadlig kod hittades"), ("large.bin", &large[..], "Filerna är större än")]
+    {
+        let (status, page) = answer("Hej Anna", name, file).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(page.contains(said) && page.contains(">\nHej Anna</textarea>"), "{page}");
+        assert!(page.contains("first.txt") && !page.contains(name), "{page}");
+    }
+    clamd.stop();
+    let (status, page) = answer("Hej Anna", "second.txt", b"clean").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.contains("kunde inte kontrolleras") && !page.contains("second.txt"), "{page}");
+    assert!(house.taken.0.lock().unwrap().is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
 async fn forms_need_their_token_and_pages_a_login() {
     let house = House::open().await;
     let (token, id) = house.deposit("eva@live.example", None, LETTER.as_bytes()).await;
@@ -819,7 +853,7 @@ async fn every_answer_carries_the_security_headers() {
 async fn behind_tls_both_http_versions_are_spoken_and_the_end_is_orderly() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let tls = ServerTls::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes()).unwrap();
-    let house = House::open_with(Some(tls)).await;
+    let house = House::open_with(Some(tls), None).await;
     let mut browser = house.browser();
     let response = browser.get("/login").await;
     assert_eq!((response.status(), response.version()), (StatusCode::OK, reqwest::Version::HTTP_2));
@@ -836,6 +870,7 @@ async fn behind_tls_both_http_versions_are_spoken_and_the_end_is_orderly() {
         electronic_id: Arc::new(Credulous(Mutex::default())),
         visitors: Arc::new(Remembered(Mutex::default(), house.clock.clone())),
         tls: None,
+        scanner: None,
         metrics: Metrics::default(),
         clock: house.clock.clone(),
     };

@@ -5,6 +5,7 @@ mod organisation;
 mod tls;
 mod log;
 mod smtpd;
+mod scan;
 mod delivery;
 mod store;
 mod queue;
@@ -34,6 +35,7 @@ pub use policy::{
 };
 pub use portal::Portal;
 pub use queue::Queue;
+pub use scan::{OnFound, Scan};
 pub use smime::{OwnCertificate, Trust, Tunnel};
 pub use smtpd::{HeaderField, HeaderFieldFault, Inbound, Outbound, Require, Smtpd};
 pub use store::{BlobStore, RowStore, Store, StoreNameFault};

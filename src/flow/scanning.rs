@@ -1,0 +1,62 @@
+//! What the malware scanner says about a message that is kept and not promised yet.
+
+use zeroize::Zeroizing;
+
+use crate::queue::{QueueError, ReceptionError, Spool};
+use crate::scan::{Finding, Scanner};
+use crate::store::PreparedBody;
+use crate::vault::Vault;
+
+/// clamd knows mail by its first field, and decodes nothing of what it does not take for mail: so no sender has the
+/// choice of that field.
+const MAIL_BEGINS: &[u8] = b"Received: by sealgate\r\n";
+
+/// A scanner, and what is done with what it finds. Cheap to clone.
+#[derive(Clone)]
+pub struct Scanning {
+    /// The scanner.
+    pub scanner: Scanner,
+    /// What it finds something in is refused rather than held.
+    pub refuses: bool,
+}
+
+impl Scanning {
+    /// Shows the message to the scanner, as it was kept: the name of the rule that holds it, if anything was found.
+    ///
+    /// # Errors
+    /// The refusal; or the scanner cannot tell, and the peer is to try again.
+    pub(crate) async fn look_at(
+        &self,
+        body: &PreparedBody,
+        spool: &Spool,
+        vault: &Vault,
+    ) -> Result<Option<String>, ReceptionError> {
+        let rule = match self.finding(body, spool, vault).await? {
+            Finding::Clean => return Ok(None),
+            Finding::Found(name) => format!("scan: {name}"),
+            Finding::TooLarge => "scan: larger than the scanner takes".to_owned(),
+        };
+        tracing::warn!(rule, refused = self.refuses, "the scanner objects to a message");
+        if self.refuses {
+            return Err(ReceptionError::Refused { status: "5.7.1", text: format!("not taken ({rule})") });
+        }
+        Ok(Some(rule))
+    }
+
+    async fn finding(&self, body: &PreparedBody, spool: &Spool, vault: &Vault) -> Result<Finding, ReceptionError> {
+        let untold = |fault: crate::scan::ScanFault| ReceptionError::Unavailable(fault.to_string());
+        let mut scan = self.scanner.begin(body.body_ref().plain_length).await.map_err(untold)?;
+        scan.write(MAIL_BEGINS).await.map_err(untold)?;
+        let mut locked = spool.bodies().read_prepared(body).await.map_err(QueueError::from)?;
+        let mut unlocking = vault.unlocking(body.body_ref().epoch).map_err(QueueError::from)?;
+        let mut plain = Zeroizing::new(Vec::new());
+        while let Some(chunk) = locked.next().await.map_err(QueueError::from)? {
+            unlocking.write(&chunk, &mut plain).map_err(QueueError::from)?;
+            scan.write(&plain).await.map_err(untold)?;
+            plain.clear();
+        }
+        unlocking.finish(&mut plain).map_err(QueueError::from)?;
+        scan.write(&plain).await.map_err(untold)?;
+        scan.finish().await.map_err(untold)
+    }
+}
