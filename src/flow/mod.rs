@@ -5,6 +5,7 @@ mod fault;
 mod addresses;
 mod returns;
 mod told;
+mod passes;
 mod stamp;
 mod ways;
 mod scanning;

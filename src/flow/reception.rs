@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flow::addresses::{ServiceAddress, Tokens};
+use crate::flow::passes::Passes;
 use crate::flow::scanning::Scanning;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
@@ -206,6 +207,19 @@ impl Receiving for Arriving {
         if origin == Origin::Inbound {
             house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
         }
+        let passes = Passes::of(house.vault.index(), &settings.hostname, &read.header);
+        if passes.are_too_many() {
+            tracing::error!(
+                door = door(origin),
+                passes = passes.count(),
+                "a message comes back to us again and again and is refused: whoever we hand mail to hands it back"
+            );
+            house.metrics.refused.get_or_create(&Labels::of("loop")).inc();
+            return Err(ReceptionError::Refused {
+                status: "5.4.6",
+                text: "the mail has been here too often: it goes in a circle".into(),
+            });
+        }
         let facts = Facts {
             sender: envelope.sender.clone(),
             recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
@@ -251,7 +265,8 @@ impl Receiving for Arriving {
         });
         let secret = settings.secret_header.as_deref();
         let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).collect();
-        let on = stamp(&received, &facts.header, read.header_length, verdict.removals(), &taken_off);
+        let traced = format!("{received}{}", passes.next_field(house.vault.index(), &settings.hostname));
+        let on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off);
         let by_number = verdict.recipients().iter().any(|recipient| recipient.place == Place::Number);
         let hidden: Vec<&str> = taken_off
             .iter()

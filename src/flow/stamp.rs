@@ -1,10 +1,11 @@
 //! What the header gets before a message goes on: our trace field, and directives and forged marks off.
 
+use crate::flow::passes::PASSES_FIELD;
 use crate::mail::{Header, HeaderEdit};
 use crate::policy::Removals;
 
 /// Header fields that only sealgate writes: copies from outside are forged.
-pub const OURS: [&str; 2] = ["X-Sealgate-Origin", "X-Sealgate-Message"];
+pub const OURS: [&str; 3] = ["X-Sealgate-Origin", "X-Sealgate-Message", PASSES_FIELD];
 
 /// The new head of a message that goes on, and how many octets of the old one it replaces.
 pub struct Stamped {
