@@ -41,7 +41,7 @@ pub struct Daemon {
 
 /// What only a restart changes: settings, and sections with all below them. `organisation` stands on the portal's pages,
 /// `hostname` is what we call ourselves to other mail servers.
-const FIXED: [&str; 25] = [
+const FIXED: [&str; 26] = [
     "control",
     "data_dir",
     "delivery",
@@ -55,6 +55,7 @@ const FIXED: [&str; 25] = [
     "organisation.website",
     "portal",
     "queue.delay_warning",
+    "queue.max_entries",
     "queue.maximal_backoff",
     "queue.minimal_backoff",
     "scan",
@@ -222,9 +223,12 @@ impl Daemon {
                 tracing::info!(door = "health", %address, "listening");
             }
             let (kept, metrics, end) = (Arc::new(self.kept.clone()), self.metrics.clone(), shutdown.clone());
-            let (inspector, clock) = (self.kept.inspector.clone(), self.kept.clock.clone());
+            let (inspector, clock, marks) =
+                (self.kept.inspector.clone(), self.kept.clock.clone(), self.kept.marks.clone());
             shutdown.spawn(async move {
-                if let Err(fault) = crate::control::serve_health(listener, kept, metrics, inspector, clock, end).await {
+                if let Err(fault) =
+                    crate::control::serve_health(listener, kept, metrics, inspector, marks, clock, end).await
+                {
                     tracing::error!(%fault, "the health page cannot be served");
                 }
             });
@@ -297,6 +301,7 @@ fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>) -> Hous
         metrics: metrics.clone(),
         large_headers: LargeHeaders::default(),
         scanning,
+        marks: kept.marks.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::Clock;
 use crate::notify::{Mailer, Reporter};
-use crate::queue::{Inspector, Schedule, Settlement, Spool};
+use crate::queue::{Inspector, Marks, Schedule, Settlement, Spool};
 use crate::records::{Journal, relied_on};
 use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
 use crate::telemetry::Metrics;
@@ -53,6 +53,8 @@ pub struct Kept {
     pub inspector: Inspector,
     /// Who tells senders.
     pub reporter: Reporter,
+    /// What stops mail before there is trouble.
+    pub marks: Marks,
     /// What operations watch.
     pub metrics: Metrics,
     /// What time it is.
@@ -114,6 +116,13 @@ impl Kept {
                 clock.clone(),
             ),
             reporter: Reporter::new(mailer, journal.clone()),
+            marks: Marks::new(
+                Arc::clone(&rows),
+                folder,
+                settings.queue.max_entries.get().into(),
+                settings.store.min_free.0,
+                metrics.clone(),
+            ),
             settlement,
             spool,
             journal,
@@ -179,6 +188,7 @@ impl Kept {
             tokens: self.tokens.clone(),
             journal: self.journal.clone(),
             schedule: self.schedule.clone(),
+            marks: self.marks.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         }

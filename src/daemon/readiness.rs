@@ -13,6 +13,9 @@ const PROBE: Table = Table("daemon.probe");
 impl Readiness for Kept {
     async fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
+        if let Err(mark) = self.marks.look() {
+            reasons.push(mark.to_string());
+        }
         let now = self.clock.now().unix_ms().to_be_bytes();
         match self.rows.commit(Box::new(move |tx| tx.put(PROBE, b"probe", &now))).await {
             Ok(()) => {}

@@ -11,8 +11,8 @@ use crate::mailboxes::{PostBox, Sent, Stored, StoredId};
 use crate::net::Clock;
 use crate::policy::{FixedKind, Verdict};
 use crate::queue::{
-    Answer, AnswerIntake, Attachment, Draft, Item, Kind, NewItem, Origin, QueueError, ReceptionError, RecipientState,
-    Schedule, Spool, Summary,
+    Answer, AnswerIntake, Attachment, Draft, Item, Kind, Marks, NewItem, Origin, QueueError, ReceptionError,
+    RecipientState, Schedule, Spool, Summary,
 };
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
@@ -42,6 +42,8 @@ pub struct Answers {
     pub journal: Journal,
     /// Who is rung.
     pub schedule: Schedule,
+    /// What stops mail before there is trouble.
+    pub marks: Marks,
     /// What time it is.
     pub clock: Clock,
     /// What operations watch.
@@ -64,6 +66,10 @@ impl Answers {
         let (Some(stored), Some(person)) = (found.stored, found.person) else { return Err(gone()) };
         if let Some(first) = self.sent_before(answered, &answer.form)? {
             return Ok(first);
+        }
+        if let Err(mark) = self.marks.look() {
+            tracing::warn!(reason = %mark, "an answer is not taken now");
+            return Err(StoreError::DiskIsFull.into());
         }
         let now = self.clock.now();
         let id = QueueId::from_parts(u64::try_from(now.unix_ms()).unwrap_or(0), random_octets()?);

@@ -18,8 +18,8 @@ use crate::mailboxes::PostBox;
 use crate::net::Clock;
 use crate::policy::{Facts, Place, Reach, Reader, Verdict, judge, serve};
 use crate::queue::{
-    Draft, Item, Kind, NewItem, Origin, Peer, Receiving, Reception, ReceptionError, RecipientState, Schedule, Spool,
-    Summary,
+    Draft, Item, Kind, Marks, NewItem, Origin, Peer, Receiving, Reception, ReceptionError, RecipientState, Schedule,
+    Spool, Summary,
 };
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
@@ -62,6 +62,8 @@ pub struct House {
     pub large_headers: LargeHeaders,
     /// Who looks for malware, if anybody does.
     pub scanning: Option<Scanning>,
+    /// What stops mail before there is trouble.
+    pub marks: Marks,
 }
 
 /// Places for messages with large headers, at each door. Cheap to clone.
@@ -105,6 +107,7 @@ struct Arriving {
 #[async_trait]
 impl Reception for House {
     async fn admit_sender(&self, origin: Origin, sender: &ReversePath) -> Result<(), ReceptionError> {
+        self.marks.look().map_err(|mark| ReceptionError::PastMark(mark.to_string()))?;
         let settings = self.settings.get();
         match (origin, sender) {
             (Origin::Inbound, _) | (Origin::Outbound, ReversePath::Null) => Ok(()),
@@ -204,9 +207,6 @@ impl Receiving for Arriving {
                 text: "too many hops: the mail goes in a circle".into(),
             });
         }
-        if origin == Origin::Inbound {
-            house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
-        }
         let passes = Passes::of(house.vault.index(), &settings.hostname, &read.header);
         if passes.are_too_many() {
             tracing::error!(
@@ -219,6 +219,9 @@ impl Receiving for Arriving {
                 status: "5.4.6",
                 text: "the mail has been here too often: it goes in a circle".into(),
             });
+        }
+        if origin == Origin::Inbound {
+            house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
         }
         let facts = Facts {
             sender: envelope.sender.clone(),

@@ -51,6 +51,9 @@ pub enum ReceptionError {
     /// No room: `452 4.3.1`.
     #[error("the disk is full")]
     DiskIsFull,
+    /// No room is left beyond a mark of ours, which the text names for the log: `452 4.3.1`.
+    #[error("{0}")]
+    PastMark(String),
     /// Try again later: `451 4.3.0`. The text is for the log alone.
     #[error("not available: {0}")]
     Unavailable(String),

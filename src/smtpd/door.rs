@@ -74,7 +74,9 @@ impl Door {
             ReceptionError::Unavailable(reason) => {
                 tracing::warn!(door = self.name(), step, reason, "cannot take mail");
             }
-            ReceptionError::DiskIsFull => tracing::warn!(door = self.name(), step, "no room to take mail"),
+            ReceptionError::DiskIsFull | ReceptionError::PastMark(_) => {
+                tracing::warn!(door = self.name(), step, reason = %error, "no room to take mail")
+            }
             // What is said about a message may be in its own words; about the envelope it is in ours.
             ReceptionError::Refused { status, text } if step != "message" => {
                 tracing::info!(door = self.name(), step, status, reason = text, "refused");

@@ -88,7 +88,9 @@ pub(crate) fn of_reception(error: &ReceptionError) -> Reply {
         }
         ReceptionError::TooLarge => TOO_LARGE,
         ReceptionError::PassesLimit(_) => Reply::fixed(554, 6, 0, "the message passes a limit of ours"),
-        ReceptionError::DiskIsFull => Reply::fixed(452, 3, 1, "no room now, come again later"),
+        ReceptionError::DiskIsFull | ReceptionError::PastMark(_) => {
+            Reply::fixed(452, 3, 1, "no room now, come again later")
+        }
         ReceptionError::Unavailable(_) => Reply::fixed(451, 3, 0, "not possible now, come again later"),
     }
 }

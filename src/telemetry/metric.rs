@@ -36,6 +36,10 @@ pub struct Metrics {
     pub queue: Family<Labels, Gauge>,
     /// Age in seconds of the oldest that waits for nobody's decision.
     pub queue_oldest: Gauge,
+    /// Whether no mail is taken, by the mark that is passed.
+    pub stopped: Family<Labels, Gauge>,
+    /// Failures that nobody could be told of.
+    pub untold: Counter,
     /// Rows and bodies set aside because they could not be read.
     pub corrupt: Counter,
 }
@@ -67,6 +71,8 @@ impl Metrics {
             "Age of the oldest message in the queue that waits for nobody's decision",
             self.queue_oldest.clone(),
         );
+        registry.register("stopped", "1 while no mail is taken, by the mark that is passed", self.stopped.clone());
+        registry.register("untold_failures", "Failures that nobody could be told of", self.untold.clone());
         registry.register("corrupt", "Rows and bodies set aside because they could not be read", self.corrupt.clone());
         let mut page = String::new();
         // Writing into a string cannot fail.

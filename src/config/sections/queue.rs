@@ -1,5 +1,6 @@
 //! `[queue]`: how long we try.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, Value, settings};
@@ -17,3 +18,5 @@ settings! {
         delay_warning: Duration = "4h",
     }
 }
+        /// Messages in the queue from which on no more are taken: `452`, until a tenth fewer are there.
+        max_entries: NonZeroU32 = 1000000,

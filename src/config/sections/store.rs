@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, TextSetting, Url, UrlFault, Value, settings};
+use crate::fault::{At, Key, Keys, Place, Reader, Section, Setting, Size, TextSetting, Url, UrlFault, Value, settings};
 
 settings! {
     /// Where what we keep is kept. All of it is locked first.
@@ -12,6 +12,8 @@ settings! {
         rows: RowStore = "embedded",
         /// Large bodies: `files` in `data_dir`, or `s3://bucket/prefix?endpoint=…`.
         blobs: BlobStore = "files",
+        /// Room that is left free where `data_dir` lies: with less, no mail is taken, `452`, until there is a quarter more.
+        min_free: Size = "1 GiB",
     }
 }
 
