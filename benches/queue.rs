@@ -167,6 +167,9 @@ fn main() {
     let (door, control) = (foundation.outbound, foundation.control);
     found(folder.path(), &foundation).unwrap();
     let config = folder.path().join("sealgate.toml");
+    // Beyond the mark no mail would be taken.
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}\n[queue]\nmax_entries = {}\n", 2 * entries)).unwrap();
     println!("{entries} entries to {DOMAINS} domains");
     timed("prepared", || {
         fill(&config, entries);

@@ -211,6 +211,9 @@ fn check_queue(settings: &Settings, reader: &mut Reader) {
             "mail would be given up before it is tried again",
         );
     }
+    if queue.maximal_backoff > queue.report_lifetime {
+        reader.fault("queue.maximal_backoff", "longer than queue.report_lifetime", "nothing would be tried twice");
+    }
     if queue.delay_warning >= queue.maximal_lifetime {
         reader.warning(
             "queue.delay_warning",

@@ -211,6 +211,7 @@ pub fn house(settings: &Settings) -> anyhow::Result<notify::House> {
             name: sender.name.unwrap_or_else(|| settings.organisation.name.clone()),
             address: sender.address,
             lifetime: settings.queue.maximal_lifetime,
+            report_lifetime: settings.queue.report_lifetime.min(settings.queue.maximal_lifetime),
         },
         head: notify::Letterhead {
             organisation: settings.organisation.name.clone(),

@@ -115,7 +115,7 @@ impl Kept {
                 journal.clone(),
                 clock.clone(),
             ),
-            reporter: Reporter::new(mailer, journal.clone()),
+            reporter: Reporter::new(mailer, journal.clone(), metrics.clone()),
             marks: Marks::new(
                 Arc::clone(&rows),
                 folder,

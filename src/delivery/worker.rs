@@ -11,7 +11,7 @@ use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome};
 use crate::delivery::route::{Destination, Passage};
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble;
-use crate::mail::{Address, Envelope};
+use crate::mail::{Address, DsnReturn, Envelope, Returned};
 use crate::net::{Clock, Shutdown, Time};
 use crate::notify::{Failure, ReportKind, Reporter};
 use crate::policy::FixedKind;
@@ -23,8 +23,10 @@ use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
 use crate::vault::{Vault, random_octets};
 
-/// Octets of a header that goes back with a report.
+/// Octets of a header that goes back with a report, and of a whole message where `RET=FULL` asks for it. Of a larger one
+/// the header goes back (RFC 3461 §4.3 leaves that to us).
 const HEADER_OCTETS: usize = 32 * 1024;
+const WHOLE_OCTETS: u64 = 64 << 10;
 /// How long to wait before an outcome that could not be settled is settled again.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
 
@@ -251,16 +253,21 @@ impl Worker {
         let warn = !sorted.deferred.is_empty()
             && !lease.consignment.delay_reported
             && now >= lease.created().after(self.delay_warning);
-        let wants_success: Vec<Failure> = self.relayed(lease, sorted);
+        let [stored, relayed] = [Handover::Final, Handover::Relayed].map(|how| succeeded(lease, sorted, how));
         let backoff = if sorted.awaits_turn { self.backoff.for_a_turn() } else { self.backoff };
         let mut again = Some(backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
-        if !sorted.failed.is_empty() || warn || !wants_success.is_empty() {
+        if !sorted.failed.is_empty() || warn || !stored.is_empty() || !relayed.is_empty() {
             let item = self.inspector.item(id)?;
             let header = self.header(content).await;
-            for (kind, about) in [(ReportKind::Failed, &sorted.failed), (ReportKind::Success, &wants_success)] {
+            let kinds =
+                [(ReportKind::Failed, &sorted.failed), (ReportKind::Success, &stored), (ReportKind::Relayed, &relayed)];
+            for (kind, about) in kinds {
                 if !about.is_empty() {
+                    let wants_all = kind == ReportKind::Failed && item.envelope.dsn_return == Some(DsnReturn::Full);
+                    let whole = if wants_all { self.whole(content).await } else { None };
+                    let returned = whole.unwrap_or_else(|| header.clone());
                     let (written, more) =
-                        self.reporter.report(id, &item, lease.created(), kind, about, &header).await?;
+                        self.reporter.report(id, &item, lease.created(), kind, about, returned).await?;
                     reports.extend(written);
                     entries.extend(more);
                 }
@@ -268,7 +275,7 @@ impl Worker {
             if warn {
                 let kind = ReportKind::Delayed(lease.expires());
                 let (written, more) =
-                    self.reporter.report(id, &item, lease.created(), kind, &sorted.deferred, &header).await?;
+                    self.reporter.report(id, &item, lease.created(), kind, &sorted.deferred, header).await?;
                 reports.extend(written);
                 entries.extend(more);
                 lease.consignment.delay_reported = true;
@@ -291,32 +298,6 @@ impl Worker {
             self.schedule.ring();
         }
         Ok(())
-    }
-
-    /// Deliveries whose next hop reports no further, and whose sender wants to know (RFC 3461 §5.2.2).
-    fn relayed(&self, lease: &ConsignmentLease, sorted: &Sorted) -> Vec<Failure> {
-        let wants = |address: &Address| {
-            let recipients = &lease.consignment.outgoing.envelope().recipients;
-            recipients
-                .iter()
-                .find(|r| r.address == *address)
-                .and_then(|r| r.notify)
-                .is_some_and(|notify| notify.success)
-        };
-        let relayed = sorted
-            .delivered
-            .iter()
-            .filter(|(address, delivery)| delivery.handover != Handover::WishesPassedOn && wants(address));
-        relayed
-            .map(|(address, delivery)| Failure {
-                address: address.clone(),
-                status: "2.0.0".to_owned(),
-                diagnostic: Some(delivery.reply.clone()),
-                remote: None,
-                reason: delivery.reply.clone(),
-                note: delivery.reply.clone(),
-            })
-            .collect()
     }
 
     /// One event for each kind of outcome.
@@ -345,21 +326,55 @@ impl Worker {
     }
 
     /// The message's own header, as far as it goes back with a report; nothing if it cannot be read.
-    async fn header(&self, content: &Content) -> Vec<u8> {
-        let Ok(mut octets) = self.kept(content.clone()).open().await else { return Vec::new() };
+    async fn header(&self, content: &Content) -> Returned {
         let mut header = Vec::new();
-        while header.len() < HEADER_OCTETS
-            && let Ok(Some(chunk)) = octets.next().await
-        {
-            header.extend_from_slice(&chunk);
-            if let Some(end) = header.windows(4).position(|four| four == b"\r\n\r\n") {
-                header.truncate(end + 2);
-                return header;
+        if let Ok(mut octets) = self.kept(content.clone()).open().await {
+            while header.len() < HEADER_OCTETS
+                && let Ok(Some(chunk)) = octets.next().await
+            {
+                header.extend_from_slice(&chunk);
+                if let Some(end) = header.windows(4).position(|four| four == b"\r\n\r\n") {
+                    header.truncate(end + 2);
+                    break;
+                }
             }
         }
         header.truncate(HEADER_OCTETS);
-        header
+        Returned { octets: header, is_whole: false }
     }
+
+    /// The whole message, unless it is too large to go back or cannot be read.
+    async fn whole(&self, content: &Content) -> Option<Returned> {
+        if content.length() > WHOLE_OCTETS {
+            return None;
+        }
+        let mut octets = self.kept(content.clone()).open().await.ok()?;
+        let mut whole = Vec::new();
+        while let Some(chunk) = octets.next().await.ok()? {
+            whole.extend_from_slice(&chunk);
+        }
+        Some(Returned { octets: whole, is_whole: true })
+    }
+}
+
+/// Deliveries of this kind whose sender wants to hear of them (RFC 3461 §5.2).
+fn succeeded(lease: &ConsignmentLease, sorted: &Sorted, how: Handover) -> Vec<Failure> {
+    let wants = |address: &Address| {
+        let recipients = &lease.consignment.outgoing.envelope().recipients;
+        let wishes = recipients.iter().find(|r| r.address == *address).and_then(|r| r.notify);
+        wishes.is_some_and(|wishes| wishes.success)
+    };
+    let those = sorted.delivered.iter().filter(|(address, delivery)| delivery.handover == how && wants(address));
+    those
+        .map(|(address, delivery)| Failure {
+            address: address.clone(),
+            status: "2.0.0".to_owned(),
+            diagnostic: Some(delivery.reply.clone()),
+            remote: Some(delivery.remote.clone()),
+            reason: delivery.reply.clone(),
+            note: delivery.reply.clone(),
+        })
+        .collect()
 }
 
 /// One line for each kind of outcome, with the first one's cause. The peer's own words may name people.

@@ -8,7 +8,7 @@ use crate::flow::returns::{RecipientClass, Returns};
 use crate::flow::service::Desk;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::ways::{Leaving, leaving};
-use crate::mail::{Address, ReversePath};
+use crate::mail::{Address, Returned, ReversePath};
 use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
 use crate::net::Clock;
 use crate::notify::{
@@ -61,6 +61,8 @@ struct Carrying<'c> {
     /// Who is held, and why.
     held: Vec<(String, String)>,
     refused: Vec<Failure>,
+    /// Lies in a post box, and its sender asked to hear of it.
+    stored: Vec<Failure>,
     return_mailbox: Option<String>,
 }
 
@@ -92,6 +94,7 @@ impl Carrier {
             receipt: Vec::new(),
             held: Vec::new(),
             refused: Vec::new(),
+            stored: Vec::new(),
             return_mailbox: None,
         };
         let mut exchange = Exchange::of(lease);
@@ -237,6 +240,17 @@ impl Carrying<'_> {
         exchange.mark(&[place], &RecipientState::Deposited);
         self.count("pickup", 1);
         self.return_mailbox = Some(mailbox.address.to_string());
+        let wishes = item.envelope.recipients.get(place).and_then(|recipient| recipient.notify);
+        if wishes.is_some_and(|wishes| wishes.success) {
+            self.stored.push(Failure {
+                address: recipient.address.clone(),
+                status: "2.0.0".into(),
+                diagnostic: None,
+                remote: None,
+                reason: say(self.settings.language, "reason-pickup", &[]),
+                note: String::new(),
+            });
+        }
         let told = shown(&recipient.address, notified);
         self.receipt.push(ReceiptLine::Pickup { recipient: told.clone(), until: expires });
         if item.verdict.sms().is_some() {
@@ -330,8 +344,14 @@ impl Carrying<'_> {
                     .recipient(failure.address.to_string());
                 exchange.record(self.carrier.journal.entry(event.note(failure.note.clone()))?);
             }
-            let (reports, entries) =
-                self.carrier.reporter.report(id, &item, created, ReportKind::Failed, &self.refused, b"").await?;
+        }
+        for (kind, about) in [(ReportKind::Failed, &self.refused), (ReportKind::Success, &self.stored)] {
+            if about.is_empty() {
+                continue;
+            }
+            // Nothing of it goes back: its protection may be why it was refused.
+            let nothing = Returned::default();
+            let (reports, entries) = self.carrier.reporter.report(id, &item, created, kind, about, nothing).await?;
             reports.into_iter().for_each(|report| exchange.write(report));
             entries.into_iter().for_each(|entry| exchange.record(entry));
         }

@@ -37,7 +37,7 @@ pub use field::{Field, Header};
 pub use mime::{PartSink, Splitter, Structure, StructureFault};
 pub use part::{Disposition, PartHead};
 pub use queue_id::QueueId;
-pub use report::{Action, Report, ReportedRecipient};
+pub use report::{Action, Report, ReportedRecipient, Returned};
 pub use trace::{Hop, received};
 pub use transfer::{PartEnd, TransferEncoding};
 pub use write::{mailbox, parameter, structured, unstructured};

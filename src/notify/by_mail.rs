@@ -23,6 +23,8 @@ pub struct Sender {
     pub address: Address,
     /// How long to try.
     pub lifetime: Duration,
+    /// How long to try with what nobody is told of if it comes back.
+    pub report_lifetime: Duration,
 }
 
 /// Puts letters into the queue. Cheap to clone.
@@ -64,8 +66,8 @@ pub struct Post {
     pub return_path: ReversePath,
     /// The `Message-ID` it answers, to stand in the same thread.
     pub in_reply_to: Option<String>,
-    /// The machine-readable half of a delivery report, and the header of the message it reports on.
-    pub report: Option<(Report, Vec<u8>)>,
+    /// The machine-readable half of a delivery report, and what comes back of the message it reports on.
+    pub report: Option<Report>,
 }
 
 impl Post {
@@ -149,6 +151,10 @@ impl Mailer {
             has_utf8_header: false,
         };
         let now = self.clock.now();
+        let lifetime = match post.kind {
+            FixedKind::Receipt | FixedKind::Report | FixedKind::AutoReply => house.sender.report_lifetime,
+            FixedKind::Notice | FixedKind::Answer | FixedKind::Opened => house.sender.lifetime,
+        };
         let item = Item {
             kind: Kind::Written { kind: post.kind, about: post.about, recipient: post.concerns, teller: post.teller },
             origin: Origin::Outbound,
@@ -163,16 +169,8 @@ impl Mailer {
             envelope: envelope.clone(),
         };
         let outgoings = vec![Outgoing::written(post.kind, envelope, content)];
-        NewItem {
-            id,
-            item,
-            body,
-            created: now,
-            expires: now.after(house.sender.lifetime),
-            outgoings,
-            entries: vec![entry],
-        }
-        .prepare(&self.vault)
+        NewItem { id, item, body, created: now, expires: now.after(lifetime), outgoings, entries: vec![entry] }
+            .prepare(&self.vault)
     }
 
     fn compose(&self, house: &House, post: &Post, message_id: &str) -> Vec<u8> {
@@ -195,7 +193,7 @@ impl Mailer {
         };
         match &post.report {
             None => letter.to_bytes(),
-            Some((report, header)) => report.to_bytes(&letter, header),
+            Some(report) => report.to_bytes(&letter),
         }
     }
 }

@@ -58,8 +58,10 @@ pub enum ReportKind {
     Failed,
     /// Still trying until then.
     Delayed(Time),
-    /// Delivered, as was asked for.
+    /// In the mailbox, or where the recipient picks it up: as was asked for.
     Success,
+    /// Handed to somebody who reports no further: as was asked for.
+    Relayed,
 }
 
 /// One recipient of a delivery report.
@@ -300,6 +302,7 @@ pub fn report(
         ReportKind::Failed => ("report-failed", String::new()),
         ReportKind::Delayed(until) => ("report-delayed", head.zone.moment(language, until.unix_ms())),
         ReportKind::Success => ("report-success", String::new()),
+        ReportKind::Relayed => ("report-relayed", String::new()),
     };
     let items = lines
         .iter()
@@ -393,6 +396,7 @@ mod tests {
                     report(&head, language, &about, ReportKind::Failed, &report_lines),
                     report(&head, language, &about, ReportKind::Delayed(at), &report_lines),
                     report(&head, language, &about, ReportKind::Success, &report_lines),
+                    report(&head, language, &about, ReportKind::Relayed, &report_lines),
                 ];
                 for sheet in sheets {
                     for kind in [

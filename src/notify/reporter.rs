@@ -1,12 +1,13 @@
 //! Telling a sender what became of a message: delivery reports (RFC 3461 §5, RFC 3464).
 
-use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, ReversePath};
+use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, Returned, ReversePath};
 use crate::net::Time;
 use crate::notify::by_mail::{Mailer, Post};
 use crate::notify::letters::{About, ReportKind, ReportLine, answer_lost, notice_failed, reason_of, report};
 use crate::policy::FixedKind;
 use crate::queue::{Item, Kind, PreparedItem, QueueError};
 use crate::records::{Entry, Event, EventKind, Journal};
+use crate::telemetry::Metrics;
 
 /// What became of one recipient.
 #[derive(Debug, Clone)]
@@ -30,13 +31,14 @@ pub struct Failure {
 pub struct Reporter {
     mailer: Mailer,
     journal: Journal,
+    metrics: Metrics,
 }
 
 impl Reporter {
     /// A reporter that writes through this mailer.
     #[must_use]
-    pub fn new(mailer: Mailer, journal: Journal) -> Self {
-        Self { mailer, journal }
+    pub fn new(mailer: Mailer, journal: Journal, metrics: Metrics) -> Self {
+        Self { mailer, journal, metrics }
     }
 
     /// The mailer below.
@@ -46,7 +48,7 @@ impl Reporter {
     }
 
     /// What to write when recipients of an item failed, are delayed or delivered: a report to the sender of mail, a word
-    /// to the sender of what a notice was about, nothing for what nobody waits for. `header` is the message's own.
+    /// to the sender of what a notice was about. A failure that nobody can be told of is an alarm. `returned` goes back with the report.
     ///
     /// # Errors
     /// [`QueueError`] if the lock or the store fails.
@@ -57,20 +59,43 @@ impl Reporter {
         created: Time,
         kind: ReportKind,
         about: &[Failure],
-        header: &[u8],
+        returned: Returned,
     ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
         match &item.kind {
+            Kind::Mail { .. } if item.envelope.sender == ReversePath::Null => {
+                // Never to the null path (RFC 5321 §4.5.5): what came back of it is in the events.
+                if kind == ReportKind::Failed {
+                    self.untold(id);
+                }
+                Ok((Vec::new(), Vec::new()))
+            }
             Kind::Mail { .. } => {
                 let wanted: Vec<Failure> =
                     about.iter().filter(|failure| wants(item, &failure.address, kind)).cloned().collect();
-                let report = self.to_sender(id, item, created, kind, &wanted, header).await?;
+                let report = self.to_sender(id, item, created, kind, &wanted, returned).await?;
                 Ok((report.into_iter().collect(), Vec::new()))
             }
             Kind::Written { kind: FixedKind::Notice, .. } if kind == ReportKind::Failed => {
                 self.notice_given_up(item, about).await
             }
+            Kind::Written {
+                kind: FixedKind::Receipt | FixedKind::Report | FixedKind::AutoReply | FixedKind::Opened,
+                about: message,
+                ..
+            } if kind == ReportKind::Failed => {
+                self.untold(id);
+                let detail = format!("the letter {id} about it came back: its addressee was not told");
+                let event = Event::new(EventKind::Failed).about(*message).detail(detail);
+                Ok((Vec::new(), vec![self.journal.entry(event)?]))
+            }
             Kind::Written { .. } => Ok((Vec::new(), Vec::new())),
         }
+    }
+
+    /// A failure that nobody can be told of: an operator must see it.
+    fn untold(&self, id: QueueId) {
+        tracing::error!(item.id = %id, "given up, and there is nobody to be told");
+        self.metrics.untold.inc();
     }
 
     /// What to write when an operator gives recipients of an item up: whoever wrote it is told, whatever he wished to
@@ -86,7 +111,9 @@ impl Reporter {
         about: &[Failure],
     ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
         let report = match &item.kind {
-            Kind::Mail { .. } => self.to_sender(id, item, created, ReportKind::Failed, about, b"").await?,
+            Kind::Mail { .. } => {
+                self.to_sender(id, item, created, ReportKind::Failed, about, Returned::default()).await?
+            }
             Kind::Written { kind: FixedKind::Answer, about: message, recipient: Some(author), .. } => {
                 Some(self.answer_lost(*message, author).await?)
             }
@@ -163,7 +190,7 @@ impl Reporter {
         created: Time,
         kind: ReportKind,
         about: &[Failure],
-        header: &[u8],
+        returned: Returned,
     ) -> Result<Option<PreparedItem>, QueueError> {
         let ReversePath::Mailbox(sender) = &item.envelope.sender else { return Ok(None) };
         if about.is_empty() {
@@ -180,7 +207,8 @@ impl Reporter {
         let (action, until) = match kind {
             ReportKind::Failed => (Action::Failed, None),
             ReportKind::Delayed(until) => (Action::Delayed, Some(until.unix_ms())),
-            ReportKind::Success => (Action::Relayed, None),
+            ReportKind::Success => (Action::Delivered, None),
+            ReportKind::Relayed => (Action::Relayed, None),
         };
         let original = |address: &Address| {
             item.envelope.recipients.iter().find(|r| r.address == *address).and_then(|r| r.original.clone())
@@ -192,6 +220,8 @@ impl Reporter {
             status: failure.status.clone(),
             diagnostic: failure.diagnostic.clone(),
             remote: failure.remote.clone(),
+            // Somebody was asked just now.
+            attempted_unix_ms: failure.remote.as_ref().map(|_| self.mailer.now().unix_ms()),
             until_unix_ms: until,
         });
         let report = Report {
@@ -199,11 +229,13 @@ impl Reporter {
             envelope_id: item.envelope.envelope_id.clone(),
             arrived_unix_ms: created.unix_ms(),
             recipients: recipients.collect(),
+            international: item.envelope.smtputf8,
+            returned,
         };
         let post = Post {
             kind: FixedKind::Report,
             in_reply_to: item.summary.message_id.clone(),
-            report: Some((report, header.to_vec())),
+            report: Some(report),
             ..Post::receipt(sender.clone(), sheet, id)
         };
         Ok(Some(self.mailer.prepare(post).await?))
@@ -218,6 +250,6 @@ fn wants(item: &Item, address: &Address, kind: ReportKind) -> bool {
         (ReportKind::Failed | ReportKind::Delayed(_), None) => true,
         (ReportKind::Failed, Some(notify)) => notify.failure,
         (ReportKind::Delayed(_), Some(notify)) => notify.delay,
-        (ReportKind::Success, notify) => notify.is_some_and(|notify| notify.success),
+        (ReportKind::Success | ReportKind::Relayed, notify) => notify.is_some_and(|notify| notify.success),
     }
 }

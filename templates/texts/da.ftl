@@ -83,6 +83,9 @@ report-delayed-text = Beskeden er endnu ikke leveret til følgende modtagere. Fo
 report-success-subject = Leveret: { $subject }
 report-success-subject-none = Din besked er leveret
 report-success-text = Beskeden er leveret til:
+report-relayed-subject = Videresendt: { $subject }
+report-relayed-subject-none = Din besked er videresendt
+report-relayed-text = Beskeden er overladt til den næste mailserver, som ikke fortæller, hvordan det går videre:
 report-line = { $recipient }: { $reason }
 report-nothing-clear = Intet indhold har forladt organisationen ubeskyttet.
 
@@ -92,6 +95,7 @@ reason-no-such-domain = domænet modtager ikke e-mail
 reason-mailbox-full = postkassen er fuld
 reason-refused = modtagerens mailserver tog ikke imod adviseringen
 reason-expired = tiden til forsøg er udløbet
+reason-pickup = ligger i portalen
 reason-dropped = stoppet af driften
 reason-tls = ingen verificeret krypteret forbindelse til modtagerens mailserver
 reason-unreachable = ingen sikker vej til modtageren

@@ -83,6 +83,9 @@ report-delayed-text = The message has not been delivered to the following recipi
 report-success-subject = Delivered: { $subject }
 report-success-subject-none = Your message has been delivered
 report-success-text = The message has been delivered to:
+report-relayed-subject = Passed on: { $subject }
+report-relayed-subject-none = Your message has been passed on
+report-relayed-text = The message has been handed to the next mail server, which does not tell what becomes of it:
 report-line = { $recipient }: { $reason }
 report-nothing-clear = No content has left the organisation unprotected.
 
@@ -92,6 +95,7 @@ reason-no-such-domain = the domain takes no mail
 reason-mailbox-full = the mailbox is full
 reason-refused = the recipient's mail server did not take the notice
 reason-expired = the time for attempts is over
+reason-pickup = lies in the portal
 reason-dropped = stopped by operations
 reason-tls = no verified encrypted connection to the recipient's mail server
 reason-unreachable = no secure way to the recipient

@@ -83,6 +83,9 @@ report-delayed-text = Meddelandet har ännu inte kunnat levereras till följande
 report-success-subject = Levererat: { $subject }
 report-success-subject-none = Ditt meddelande är levererat
 report-success-text = Meddelandet har levererats till:
+report-relayed-subject = Vidarebefordrat: { $subject }
+report-relayed-subject-none = Ditt meddelande är vidarebefordrat
+report-relayed-text = Meddelandet har lämnats över till nästa e-postserver, som inte berättar hur det går vidare:
 report-line = { $recipient }: { $reason }
 report-nothing-clear = Inget innehåll har lämnat organisationen oskyddat.
 
@@ -92,6 +95,7 @@ reason-no-such-domain = domänen tar inte emot e-post
 reason-mailbox-full = brevlådan är full
 reason-refused = mottagarens e-postserver tog inte emot aviseringen
 reason-expired = tiden för försök är ute
+reason-pickup = ligger i portalen
 reason-dropped = stoppat av driften
 reason-tls = ingen verifierad krypterad förbindelse till mottagarens e-postserver
 reason-unreachable = ingen säker väg till mottagaren

@@ -1,5 +1,7 @@
 //! The queue with an operator's hand on it, and with what is wrong in it.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,8 +17,10 @@ use sealgate::queue::{Backoff, Filter, Stage};
 use sealgate::texts::Language;
 use serde_json::Value;
 
+use crate::faults::page;
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
+use crate::postfix::Postfix;
 use crate::running::{Gateway, free, wait_until};
 
 fn ids(listed: &Value) -> Vec<String> {
@@ -50,13 +54,13 @@ async fn every_verb_of_the_queue_works_with_the_daemon_and_without() {
         let state = |id: &str| gateway.ask(&["queue", "show", id])["stage"].as_str().unwrap().to_owned();
         assert_eq!(list(&[]), all, "runs: {runs}");
         assert_eq!(list(&["--to", "BANK.example"]), [b.clone(), both.clone()]);
-        assert_eq!(list(&["--to", "live.example", "--limit", "1"]), [a.clone()]);
+        assert_eq!(list(&["--to", "live.example", "--limit", "1"]), std::slice::from_ref(&a));
         assert!(list(&["--to", "nobody.example"]).is_empty() && list(&["--stage", "held"]).is_empty());
         assert_eq!(list(&["--stage", "deferred"]), all);
 
         gateway.ask(&["queue", "hold", &a]);
         assert_eq!((state(&a).as_str(), list(&["--stage", "held"])), ("held", vec![a.clone()]));
-        assert_eq!(list(&["--to", "live.example", "--stage", "deferred"]), [both.clone()]);
+        assert_eq!(list(&["--to", "live.example", "--stage", "deferred"]), std::slice::from_ref(&both));
         let retried = gateway.ask(&["queue", "retry", "--to", "live.example"]);
         assert_eq!((retried["count"].as_u64(), ids_of(&retried)), (Some(1), vec![both.clone()]), "a held one is not");
         assert_eq!(gateway.ask(&["queue", "retry", "--all"])["count"], 2);
@@ -74,7 +78,7 @@ async fn every_verb_of_the_queue_works_with_the_daemon_and_without() {
             gateway.start();
         }
         wait_until("an empty queue", || ids(&gateway.ask(&["queue", "list"])).is_empty());
-        let page = crate::faults::page(gateway.control, "/metrics").1;
+        let page = page(gateway.control, "/metrics").1;
         for stage in ["incoming", "active", "deferred", "held", "corrupt"] {
             let line = format!("sealgate_queue_messages{{kind=\"{stage}\"}} 0\n");
             assert!(page.contains(&line), "the counts come out even: {line} in {page}");
@@ -152,6 +156,10 @@ async fn a_message_that_makes_us_panic_is_set_aside_and_the_others_flow() {
     wait_until("the others", || transport.delivered.load(Ordering::SeqCst) == 3);
     let apart = || kept.inspector.list(&Filter { stage: Some(Stage::Corrupt), ..Filter::default() }).unwrap().items;
     wait_until("the poisoned one set aside", || apart().len() == 1);
+    // A receipt is not tried as long as mail is.
+    let listed = kept.inspector.show(poison).unwrap();
+    let [created, expires] = [&listed.created, &listed.expires].map(|time| time.parse::<jiff::Timestamp>().unwrap());
+    assert_eq!(expires.duration_since(created), jiff::SignedDuration::from_hours(48));
     assert_eq!((apart()[0].id, transport.panics.load(Ordering::SeqCst)), (poison, 3));
     let event = kept.journal.trace(poison).unwrap().pop().unwrap();
     assert!(event.detail.contains("panics every time"), "{event:?}");
@@ -162,4 +170,197 @@ async fn a_message_that_makes_us_panic_is_set_aside_and_the_others_flow() {
     wait_until("a new try", || transport.panics.load(Ordering::SeqCst) > 3);
     shutdown.begin();
     assert!(shutdown.finished(Duration::from_secs(20)).await);
+}
+
+/// Says lines to a door; the answer to each, and to the greeting before.
+fn talk(address: SocketAddr, lines: &[&str]) -> Vec<String> {
+    let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
+    let mut answer = |line: Option<&str>| {
+        if let Some(line) = line {
+            reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        }
+        let mut told = String::new();
+        while told.is_empty() || told.as_bytes().get(3) == Some(&b'-') {
+            told.clear();
+            reader.read_line(&mut told).unwrap();
+        }
+        told.trim().to_owned()
+    };
+    let greeting = answer(None);
+    std::iter::once(greeting).chain(lines.iter().map(|line| answer(Some(line)))).collect()
+}
+
+/// Marks stop mail at both doors before a body is sent, say why, and let it in again by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_mail_is_taken_past_a_mark_and_then_it_is_again() {
+    let inside = Sink::start(false, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), free(), inside.address, "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let place = gateway.config();
+    let write = |text: &str| std::fs::write(&place, format!("{config}\n{text}\n")).unwrap();
+    let mail = |door| talk(door, &["EHLO client.example", "MAIL FROM:<anna@sundby.example>"]).pop().unwrap();
+    let ready = |gateway: &Gateway| page(gateway.control, "/readyz");
+    let number = |gateway: &Gateway, kind: &str, is: u32| {
+        page(gateway.control, "/metrics").1.contains(&format!("sealgate_stopped{{kind=\"{kind}\"}} {is}\n"))
+    };
+    write("[queue]\nmax_entries = 20");
+    gateway.start();
+    let taken: Vec<String> = (0..20).map(|_| id_in(&send(gateway.outbound, &["eva@live.example"], "Hej"))).collect();
+    for door in [gateway.outbound, gateway.inbound] {
+        let refused = mail(door);
+        assert!(refused.starts_with("452 4.3.1 "), "{refused}");
+    }
+    let (status, why) = ready(&gateway);
+    assert!(status == 503 && why.contains("queue.max_entries"), "{why}");
+    assert!(number(&gateway, "entries", 1) && number(&gateway, "room", 0));
+    // One less is not enough: it would stop and start with every message.
+    let dropped = |id: &String| {
+        gateway.ask(&["queue", "drop", id, "--notify"]);
+        wait_until("its report delivered", || page(gateway.control, "/metrics").1.contains("kind=\"incoming\"} 0\n"));
+    };
+    dropped(&taken[0]);
+    wait_until("one less", || ids(&gateway.ask(&["queue", "list"])).len() == 19);
+    assert!(mail(gateway.outbound).starts_with("452 4.3.1 "));
+    taken[1..3].iter().for_each(dropped);
+    wait_until("readiness", || ready(&gateway).0 == 200);
+    assert!(mail(gateway.outbound).starts_with("250 "));
+    assert!(number(&gateway, "entries", 0));
+
+    gateway.kill();
+    write("[store]\nmin_free = \"9000000 GiB\"");
+    gateway.start();
+    assert!(mail(gateway.outbound).starts_with("452 4.3.1 "));
+    let (status, why) = ready(&gateway);
+    assert!(status == 503 && why.contains("store.min_free"), "{why}");
+    assert!(number(&gateway, "room", 1));
+}
+
+/// The mail server hands outside mail to us, and we hand it to the mail server: somebody has mistaken one for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_goes_to_and_fro_with_postfix_is_stopped_and_its_sender_told() {
+    let mailboxes = Sink::start(true, &["-L"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let placeholder = free();
+    let mut gateway = Gateway::found(folder.path(), placeholder, mailboxes.address, "http://127.0.0.1:9");
+    let mail_server = Postfix::start(gateway.outbound, mailboxes.address);
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let circle = config.replace(&placeholder.to_string(), &mail_server.address.to_string());
+    std::fs::write(gateway.config(), circle).unwrap();
+    gateway.start();
+    let text = "From: anna@sundby.example\r\nMessage-ID: <a@sundby.example>\r\nX-Sealgate-Loop: 5; 00112233445566778899aabbccddeeff\r\n\r\nHej\r\n.";
+    let told = talk(
+        gateway.outbound,
+        &["HELO c.example", "MAIL FROM:<anna@sundby.example>", "RCPT TO:<eva@live.example>", "DATA", text],
+    );
+    assert!(told[5].starts_with("250 "), "a forged count counts for nothing: {told:?}");
+    wait_until("the word to its sender", || {
+        let letters = mailboxes.messages();
+        letters.iter().any(|letter| String::from_utf8_lossy(letter).contains("5.4.6"))
+    });
+    let numbers = page(gateway.control, "/metrics").1;
+    for line in ["sealgate_messages_promised_total{kind=\"outbound\"} 5\n", "sealgate_refused_total{kind=\"loop\"} 1\n"]
+    {
+        assert!(numbers.contains(line), "{line} in {numbers}");
+    }
+    let log = std::fs::read_to_string(gateway.folder.join("log")).unwrap();
+    assert!(log.contains("again and again"), "{log}");
+    wait_until("an empty queue", || ids(&gateway.ask(&["queue", "list"])).is_empty());
+}
+
+/// What a sender wished to hear (RFC 3461), against what the mail server gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_what_was_wished_for() {
+    let (refusing, inside) = (Sink::start(false, &["-f", "rcpt"]).await, Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), refusing.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let mut reports = 0;
+    for (number, (mail, rcpt, text, wanted, unwanted)) in [
+        ("", "NOTIFY=NEVER", "Hej", &[][..], ""),
+        ("", "NOTIFY=SUCCESS,DELAY", "Hej", &[], ""),
+        (
+            "",
+            "",
+            "Hej",
+            &[
+                "Action: failed",
+                "Status: 5.",
+                "Remote-MTA: dns; ",
+                "Diagnostic-Code: smtp; 5",
+                "Last-Attempt-Date: ",
+                "text/rfc822-headers",
+            ],
+            "Will-Retry-Until",
+        ),
+        (
+            " RET=HDRS ENVID=QQ+2B1",
+            "NOTIFY=FAILURE ORCPT=rfc822;eva+2Bx@old.example",
+            "Hemlig",
+            &["Original-Envelope-Id: QQ+1", "Original-Recipient: rfc822; eva+x@old.example", "text/rfc822-headers"],
+            "Hemlig",
+        ),
+        (" RET=FULL", "NOTIFY=FAILURE,DELAY", "Allt", &["message/rfc822", "Allt"], "text/rfc822-headers"),
+        (
+            " SMTPUTF8",
+            "",
+            "Hej",
+            &["message/global-delivery-status", "Final-Recipient: utf-8; åsa4x@live.example"],
+            "message/delivery-status",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let local = if mail.contains("UTF8") { "åsa4x".to_owned() } else { format!("p{number}") };
+        let lines = [
+            "EHLO client.example".to_owned(),
+            format!("MAIL FROM:<anna@sundby.example>{mail}"),
+            format!("RCPT TO:<{local}@live.example> {rcpt}").trim().to_owned(),
+            "DATA".to_owned(),
+            format!(
+                "From: anna@sundby.example\r\nMessage-ID: <{number}@sundby.example>\r\nSubject: Hej\r\n\r\n{text}\r\n."
+            ),
+        ];
+        let told = talk(gateway.outbound, &lines.each_ref().map(String::as_str));
+        let id = id_in(told.last().unwrap());
+        wait_until("the end of it", || !gateway.command(&["queue", "show", &id]).output().unwrap().status.success());
+        wait_until("an empty queue", || ids(&gateway.ask(&["queue", "list"])).is_empty());
+        reports += usize::from(!wanted.is_empty());
+        assert_eq!(inside.messages().len(), reports, "{mail} {rcpt}");
+        let letters: Vec<String> =
+            inside.messages().iter().map(|octets| String::from_utf8_lossy(octets).replace('\r', "")).collect();
+        let about = letters.iter().find(|letter| letter.contains(&format!("Message-ID: <{number}@")));
+        if let Some(first) = wanted.first() {
+            let letter = about.unwrap_or_else(|| panic!("{first}: no report in {letters:?}"));
+            for must in wanted {
+                assert!(letter.contains(must), "{mail} {rcpt}: {must} in {letter}");
+            }
+            assert!(!letter.contains(unwanted), "{mail} {rcpt}: {unwanted} in {letter}");
+        }
+    }
+}
+
+/// Whoever hears nothing must be seen by an operator: what is from nobody, and our own reports.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_nobody_can_be_told_of_is_an_alarm() {
+    let refusing = Sink::start(false, &["-f", "rcpt"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), refusing.address, refusing.address, "http://127.0.0.1:9");
+    gateway.start();
+    let text = "Subject: Hej\r\n\r\nHej\r\n.";
+    let hand_over = |from: &str| {
+        let mail = format!("MAIL FROM:<{from}>");
+        let told = talk(gateway.outbound, &["HELO c.example", &mail, "RCPT TO:<eva@live.example>", "DATA", text]);
+        id_in(&told[5])
+    };
+    let untold =
+        |count: u32| page(gateway.control, "/metrics").1.contains(&format!("sealgate_untold_failures_total {count}\n"));
+    hand_over("");
+    wait_until("the alarm about mail from nobody", || untold(1));
+    let about = hand_over("anna@sundby.example");
+    wait_until("the alarm about the report", || untold(2));
+    wait_until("an empty queue", || ids(&gateway.ask(&["queue", "list"])).is_empty());
+    let story = gateway.ask(&["message", "trace", &about])["events"].to_string();
+    assert!(story.contains("its addressee was not told"), "{story}");
 }

@@ -14,9 +14,11 @@ settings! {
         maximal_backoff: Duration = "4000s",
         /// When to give up and tell the sender.
         maximal_lifetime: Duration = "5d",
+        /// When to give up on receipts, reports and other letters of ours that nobody is told of if they come back.
+        report_lifetime: Duration = "2d",
         /// When to tell the sender that mail is late.
         delay_warning: Duration = "4h",
-    }
-}
         /// Messages in the queue from which on no more are taken: `452`, until a tenth fewer are there.
         max_entries: NonZeroU32 = 1000000,
+    }
+}
