@@ -11,6 +11,7 @@ pub mod fault; // what is wrong with a configuration: place, cause, hint
 // Means: sockets, keys, bytes. No idea of mail policy.
 pub mod telemetry; // metrics and redaction
 pub mod net; // listeners, TLS, DNS, clock, shutdown
+pub mod sender_auth; // SPF, DKIM, DMARC, ARC
 pub mod scan; // malware in what enters
 pub mod vault; // locks what we keep
 pub mod store; // where locked bytes and rows live

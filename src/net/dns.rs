@@ -185,12 +185,7 @@ impl Dns {
     }
 
     async fn of_kind(&self, host: &Domain, kind: RecordType) -> Result<Told<IpAddr>, DnsFault> {
-        let read = |data: &RData| match data {
-            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-            RData::A(address) => Some(IpAddr::V4(address.0)),
-            _ => None,
-        };
-        self.look_up(host.as_str(), kind, read).await?.if_it_exists(host)
+        self.look_up(host.as_str(), kind, address_of).await?.if_it_exists(host)
     }
 
     /// What the certificate of a TLS server at this port is to match.
@@ -218,6 +213,36 @@ impl Dns {
     pub async fn texts(&self, name: &str) -> Result<Told<String>, DnsFault> {
         let found = self.look_up(name, RecordType::TXT, |data| match data {
             RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        });
+        Ok(found.await?.told)
+    }
+
+    /// The addresses of one kind at a name, which need be no host's; a name that does not exist has none.
+    ///
+    /// # Errors
+    /// [`DnsFault::Unavailable`].
+    pub async fn addresses_at(&self, name: &str, ipv6: bool) -> Result<Told<IpAddr>, DnsFault> {
+        let kind = if ipv6 { RecordType::AAAA } else { RecordType::A };
+        Ok(self.look_up(name, kind, address_of).await?.told)
+    }
+
+    /// Whether a name is there, with whatever records (RFC 8020).
+    ///
+    /// # Errors
+    /// [`DnsFault::Unavailable`].
+    pub async fn exists(&self, name: &str) -> Result<bool, DnsFault> {
+        Ok(self.look_up(name, RecordType::A, address_of).await?.exists)
+    }
+
+    /// The names an address points to (RFC 1035 §3.5), without the final dot; an address of which nothing is told has none.
+    ///
+    /// # Errors
+    /// [`DnsFault::Unavailable`].
+    pub async fn pointers(&self, address: IpAddr) -> Result<Told<String>, DnsFault> {
+        let reverse = Name::from(address).to_ascii();
+        let found = self.look_up(&reverse, RecordType::PTR, |data| match data {
+            RData::PTR(name) => Some(name.0.to_ascii().trim_end_matches('.').to_ascii_lowercase()),
             _ => None,
         });
         Ok(found.await?.told)
@@ -361,6 +386,14 @@ fn denial(asked: &Name, none: &NoRecords) -> Option<bool> {
     }
     let soa = none.soa.as_deref()?;
     (soa.proof == Proof::Insecure && soa.name.zone_of(asked)).then_some(false)
+}
+
+fn address_of(data: &RData) -> Option<IpAddr> {
+    match data {
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        _ => None,
+    }
 }
 
 fn domain_of(name: &Name) -> Option<Domain> {

@@ -1,0 +1,279 @@
+//! DMARC (RFC 9989): whether one of the identities that SPF and DKIM prove is of the domain that people see in `From`.
+
+use mail_auth::common::parse::TxtRecordParser;
+use mail_auth::dmarc::{Alignment, Dmarc, Policy as Written, Psd};
+
+use crate::mail::{Domain, Header};
+use crate::sender_auth::lookup::{Lookup, Unanswered};
+
+/// Labels from which a tree walk leaves some out, so that it has at most eight steps (RFC 9989 §4.10).
+const LONG: usize = 8;
+/// Domains of authors in one `From`: each of them has to be proven.
+const AUTHORS: usize = 4;
+
+/// What DMARC says (RFC 8601 §2.7.1, RFC 9989).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DmarcResult {
+    /// The domain asks for nothing.
+    None,
+    /// A proven identity is of the domain.
+    Pass,
+    /// None is.
+    Fail,
+    /// It cannot be found out now.
+    TempError,
+    /// It cannot be said who the author is.
+    PermError,
+}
+
+/// What the domain asks to do with mail that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Policy {
+    /// Nothing.
+    None,
+    /// Suspect it.
+    Quarantine,
+    /// Do not take it.
+    Reject,
+}
+
+/// What DMARC says of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it says.
+    pub result: DmarcResult,
+    /// What the domain asks for; `None` if that cannot be found out now.
+    pub policy: Option<Policy>,
+    /// The author's domain; of several the one that is worst off.
+    pub domain: Option<Domain>,
+    /// Why it cannot be said who the author is.
+    pub flaw: Option<Flaw>,
+}
+
+/// Why it cannot be said who the author is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// There is no `From`.
+    Missing,
+    /// There are several, or one with too many domains: programs disagree about which they show.
+    Several,
+    /// It names no mailbox.
+    Unreadable,
+}
+
+/// An identity that SPF or DKIM proves, or may prove.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) domain: Domain,
+    pub(crate) by: Method,
+    /// It is proven; else that cannot be found out now.
+    pub(crate) is_proven: bool,
+}
+
+/// How an identity is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Spf,
+    Dkim,
+}
+
+/// What is found at the domain of one author.
+pub(crate) struct Author {
+    domain: Domain,
+    found: Result<Option<Found>, Unanswered>,
+}
+
+struct Found {
+    record: Dmarc,
+    organisation: String,
+    policy: Policy,
+}
+
+/// The domains of the authors.
+pub(crate) fn authors(header: &Header) -> Result<Vec<Domain>, Flaw> {
+    match header.all("From").count() {
+        0 => return Err(Flaw::Missing),
+        1 => {}
+        _ => return Err(Flaw::Several),
+    }
+    let mut domains: Vec<Domain> =
+        header.addresses("From").into_iter().map(|(_, author)| author.domain().clone()).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    match domains.len() {
+        0 => Err(Flaw::Unreadable),
+        1..=AUTHORS => Ok(domains),
+        _ => Err(Flaw::Several),
+    }
+}
+
+/// Finds out what a domain asks for (RFC 9989 §4.10.1).
+pub(crate) async fn find(lookup: Lookup<'_>, domain: Domain) -> Author {
+    let found = policy_of(lookup, domain.as_str()).await;
+    Author { domain, found }
+}
+
+/// Says of each author whether an identity is of that domain, and tells the worst.
+pub(crate) async fn verify_dmarc(lookup: Lookup<'_>, authors: Vec<Author>, identities: &[Identity]) -> Verdict {
+    let mut worst: Option<Verdict> = None;
+    for author in authors {
+        let verdict = verdict(lookup, author, identities).await;
+        if worst.as_ref().is_none_or(|known| badness(&verdict) > badness(known)) {
+            worst = Some(verdict);
+        }
+    }
+    worst.unwrap_or_else(|| flawed(Flaw::Missing))
+}
+
+/// What is said where nobody can say who the author is.
+pub(crate) fn flawed(flaw: Flaw) -> Verdict {
+    Verdict { result: DmarcResult::PermError, policy: Some(Policy::None), domain: None, flaw: Some(flaw) }
+}
+
+fn badness(verdict: &Verdict) -> (u8, Option<Policy>) {
+    let rank = match verdict.result {
+        DmarcResult::Pass => 0,
+        DmarcResult::None => 1,
+        DmarcResult::PermError => 2,
+        DmarcResult::TempError => 3,
+        DmarcResult::Fail => 4,
+    };
+    (rank, verdict.policy)
+}
+
+async fn verdict(lookup: Lookup<'_>, author: Author, identities: &[Identity]) -> Verdict {
+    let Author { domain, found } = author;
+    let (result, policy) = match found {
+        Err(Unanswered) => (DmarcResult::TempError, None),
+        Ok(None) => (DmarcResult::None, Some(Policy::None)),
+        Ok(Some(found)) => (weigh(lookup, domain.as_str(), &found, identities).await, Some(found.policy)),
+    };
+    Verdict { result, policy, domain: Some(domain), flaw: None }
+}
+
+async fn weigh(lookup: Lookup<'_>, author: &str, found: &Found, identities: &[Identity]) -> DmarcResult {
+    let mut result = DmarcResult::Fail;
+    let mut known: Vec<(&str, Result<bool, Unanswered>)> = Vec::new();
+    for identity in identities {
+        let domain = identity.domain.as_str();
+        let mode = match identity.by {
+            Method::Spf => found.record.aspf,
+            Method::Dkim => found.record.adkim,
+        };
+        let is_aligned = match (domain == author, mode) {
+            (true, _) => Ok(true),
+            (false, Alignment::Strict) => Ok(false),
+            (false, Alignment::Relaxed) => match known.iter().find(|(of, _)| *of == domain) {
+                Some((_, known)) => *known,
+                None => {
+                    let answer = is_within(lookup, domain, &found.organisation).await;
+                    known.push((domain, answer));
+                    answer
+                }
+            },
+        };
+        match (is_aligned, identity.is_proven) {
+            (Ok(true), true) => return DmarcResult::Pass,
+            (Ok(true), false) | (Err(Unanswered), _) => result = DmarcResult::TempError,
+            (Ok(false), _) => {}
+        }
+    }
+    result
+}
+
+/// Whether a domain is of an organisation (RFC 9989 §4.10.2).
+async fn is_within(lookup: Lookup<'_>, domain: &str, organisation: &str) -> Result<bool, Unanswered> {
+    let below = domain.strip_suffix(organisation);
+    if !below.is_some_and(|below| below.is_empty() || below.ends_with('.')) {
+        return Ok(false);
+    }
+    let walked = walk(lookup, domain).await?;
+    Ok(organisation_of(&walked, domain) == organisation)
+}
+
+async fn policy_of(lookup: Lookup<'_>, domain: &str) -> Result<Option<Found>, Unanswered> {
+    let walked = walk(lookup, domain).await?;
+    let organisation = organisation_of(&walked, domain).to_owned();
+    let of = |name: &str| walked.iter().position(|(at, _)| *at == name);
+    let Some(place) = of(domain).or_else(|| of(&organisation)).or(walked.len().checked_sub(1)) else { return Ok(None) };
+    let Some((at, record)) = walked.into_iter().nth(place) else { return Ok(None) };
+    let written = if record.p == Written::Unspecified {
+        if record.rua.is_empty() {
+            return Ok(None);
+        }
+        Written::None
+    } else if at == domain {
+        record.p
+    } else if record.np != record.sp && !lookup.exists(domain).await? {
+        record.np
+    } else {
+        record.sp
+    };
+    // `t=y`: one step milder than it says (RFC 9989 §4.7).
+    let policy = match (written, record.t) {
+        (Written::Reject, false) => Policy::Reject,
+        (Written::Reject, true) | (Written::Quarantine, false) => Policy::Quarantine,
+        (Written::Quarantine, true) | (Written::None | Written::Unspecified, _) => Policy::None,
+    };
+    Ok(Some(Found { record, organisation, policy }))
+}
+
+/// The records from a domain up to the top, the longest name first (RFC 9989 §4.10).
+async fn walk<'d>(lookup: Lookup<'_>, domain: &'d str) -> Result<Vec<(&'d str, Dmarc)>, Unanswered> {
+    let mut found = Vec::new();
+    let mut name = domain;
+    let labels = |name: &str| name.split('.').count();
+    if labels(domain) < 2 {
+        return Ok(found);
+    }
+    loop {
+        if let Some(record) = record_at(lookup, name).await? {
+            let ends = matches!(record.psd, Psd::Yes | Psd::No);
+            found.push((name, record));
+            if ends {
+                return Ok(found);
+            }
+        }
+        let Some((_, mut above)) = name.split_once('.') else { return Ok(found) };
+        while labels(above) >= LONG {
+            above = above.split_once('.').map_or(above, |(_, rest)| rest);
+        }
+        name = above;
+    }
+}
+
+/// The one record of a name: where there are several, none counts (RFC 9989 §4.10).
+async fn record_at(lookup: Lookup<'_>, name: &str) -> Result<Option<Dmarc>, Unanswered> {
+    let texts = lookup.texts(&format!("_dmarc.{name}")).await?;
+    let is_record = |text: &&String| {
+        let version: String = text.split(';').next().unwrap_or_default().split_whitespace().collect();
+        version == "v=DMARC1"
+    };
+    let mut records = texts.iter().filter(is_record);
+    Ok(match (records.next(), records.next()) {
+        (Some(text), None) => Dmarc::parse(text.as_bytes()).ok(),
+        _ => None,
+    })
+}
+
+/// The organisation's own domain, from what a walk found (RFC 9989 §4.10.2).
+fn organisation_of<'d>(walked: &[(&'d str, Dmarc)], domain: &'d str) -> &'d str {
+    for (name, record) in walked {
+        match record.psd {
+            Psd::No => return name,
+            Psd::Yes if *name != domain => return one_below(name, domain),
+            Psd::Yes | Psd::Default => {}
+        }
+    }
+    walked.last().map_or(domain, |(name, _)| name)
+}
+
+/// The name with one label more than a suffix has.
+fn one_below<'d>(suffix: &str, domain: &'d str) -> &'d str {
+    let labels = suffix.split('.').count() + 1;
+    let mut name = domain;
+    while name.split('.').count() > labels {
+        name = name.split_once('.').map_or(name, |(_, rest)| rest);
+    }
+    name
+}

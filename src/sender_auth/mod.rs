@@ -1,0 +1,29 @@
+//! Who a message is from, as far as it can be proven: SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), ARC (RFC 8617), and
+//! what is told of it (RFC 8601).
+//!
+//! # Security
+//!
+//! Names, records, signatures and headers come from strangers. Every look-up, signature and walk has a bound, all of them
+//! together have a deadline, and what cannot be found out in time counts as not found out, never as proven.
+
+mod lookup;
+mod body_hash;
+mod tags;
+mod signature;
+mod dkim;
+mod arc;
+mod spf;
+mod iprev;
+mod dmarc;
+mod results;
+mod check;
+
+pub use arc::{ArcChain, ArcStatus};
+pub use body_hash::{BodyHash, BodyHashes};
+pub use check::{Checks, Hand, Proof, Ruling};
+pub use dkim::{DkimResult, Signed};
+pub use dmarc::{DmarcResult, Flaw, Policy, Verdict};
+pub use iprev::IprevResult;
+pub use lookup::{Names, Unanswered};
+pub use results::{authentication_results, claims, told};
+pub use spf::SpfResult;
