@@ -21,6 +21,8 @@ mod delivery_real;
 mod open_internet;
 #[path = "house/outcomes.rs"]
 mod outcomes;
+#[path = "house/sender_auth.rs"]
+mod sender_auth;
 #[path = "house/name_server.rs"]
 mod name_server;
 #[path = "house/scripted_peer.rs"]

@@ -7,8 +7,8 @@ use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
 use crate::config::{
-    ChannelName, ChoosableBy, Condition as Written, Content, Inbound, Outbound, ProtectionName, Provider, Reveal,
-    Rule as WrittenRule, Settings, Unknown, Unreachable,
+    ChannelName, ChoosableBy, Condition as Written, Content, DmarcWish, Inbound, Outbound, ProtectionName, Provider,
+    Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
 use crate::delivery::Internet;
 use crate::directory::NumberType;
@@ -157,6 +157,7 @@ fn channel(name: ChannelName) -> Channel {
 pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
     let portal = settings.portal.as_ref();
     let outbound = settings.smtpd.outbound.as_ref();
+    let inbound = settings.smtpd.inbound.as_ref();
     let department = |d: &crate::config::Department| {
         (d.id.to_lowercase(), flow::Department { names: d.name.clone(), address: d.address.clone() })
     };
@@ -185,6 +186,9 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         lifetime: settings.queue.maximal_lifetime,
         verifies_tls: settings.delivery.verifies_tls(),
         each_domain: settings.delivery.internet == Internet::Mx,
+        dmarc_refuses: inbound.is_some_and(|door| door.dmarc == DmarcWish::Reject),
+        trusted_sealers: inbound.map(|door| door.trusted_arc_sealers.clone()).unwrap_or_default(),
+        trusted_peers: inbound.map(|door| door.trusted_peers.clone()).unwrap_or_default(),
     })
 }
 

@@ -13,11 +13,12 @@ use crate::daemon::kept::Kept;
 use crate::delivery::{Internet, Relay, StsKeeping, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
-use crate::net::{Clock, ServerTls, Shutdown};
+use crate::net::{Clock, Dns, ServerTls, Shutdown};
 use crate::portal::{Deps, Server as Portal};
 use crate::queue::{Backoff, Reception};
 use crate::records::{Event, EventKind};
 use crate::scan::Scanner;
+use crate::sender_auth::Checks;
 use crate::smtpd::{Server as Door, SettingsHandle};
 use crate::telemetry::Metrics;
 
@@ -31,6 +32,8 @@ pub struct Daemon {
     inbound: Option<SettingsHandle>,
     health: Option<TcpListener>,
     portal: Option<Portal>,
+    /// Who says who mail from the internet is from.
+    names: Option<Dns>,
     relay: Arc<Relay>,
     delivery: DeliveryWorker,
     carrier: Carrier,
@@ -117,7 +120,9 @@ impl Daemon {
             refuses: scan.on_found == OnFound::Refuse,
         });
         let scanner = scanning.as_ref().map(|scanning| scanning.scanner.clone());
-        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning));
+        let names = settings.smtpd.inbound.as_ref().map(|_| names(settings)).transpose()?;
+        let checks = names.clone().map(|names| Checks::new(Arc::new(names), clock.clone()));
+        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning, checks));
         let mut doors = Vec::new();
         let (mut outbound_handle, mut inbound_handle) = (None, None);
         if let Some(door) = &settings.smtpd.outbound {
@@ -151,6 +156,7 @@ impl Daemon {
             inbound: inbound_handle,
             health,
             portal,
+            names,
             relay,
             delivery,
             carrier,
@@ -212,6 +218,16 @@ impl Daemon {
                 );
             }
         });
+        if let Some(names) = self.names {
+            shutdown.spawn(async move {
+                if !names.validates().await {
+                    tracing::error!(
+                        "the name servers do not answer or pass no DNSSEC records on: who mail from the internet is from cannot \
+                         be found out; name others with `dns` in [delivery]"
+                    );
+                }
+            });
+        }
         if let Some(sts) = self.relay.sts() {
             shutdown.spawn(sts.run(shutdown.clone()));
         }
@@ -287,7 +303,12 @@ impl Reload {
     }
 }
 
-fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>) -> House {
+/// The name servers that say who mail from the internet is from: those that delivery asks too.
+fn names(settings: &Settings) -> anyhow::Result<Dns> {
+    Dns::new(&settings.delivery.for_delivery(&settings.hostname).dns).context("delivery.dns")
+}
+
+fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>, checks: Option<Checks>) -> House {
     House {
         settings: kept.settings.clone(),
         rows: Arc::clone(&kept.rows),
@@ -302,6 +323,7 @@ fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>) -> Hous
         large_headers: LargeHeaders::default(),
         scanning,
         marks: kept.marks.clone(),
+        checks,
     }
 }
 

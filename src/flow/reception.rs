@@ -23,6 +23,7 @@ use crate::queue::{
 };
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
+use crate::sender_auth::{BodyHashes, Checks, Hand, Ruling, authentication_results};
 use crate::store::RowsHandle;
 use crate::telemetry::{Labels, Metrics};
 use crate::vault::{Vault, random_octets};
@@ -64,6 +65,8 @@ pub struct House {
     pub scanning: Option<Scanning>,
     /// What stops mail before there is trouble.
     pub marks: Marks,
+    /// Who mail from the internet is from; none where there is no inbound door.
+    pub checks: Option<Checks>,
 }
 
 /// Places for messages with large headers, at each door. Cheap to clone.
@@ -100,6 +103,8 @@ struct Arriving {
     envelope: Envelope,
     draft: Draft,
     reader: Reader,
+    /// What signatures need of the body; at the inbound door only.
+    body_hashes: Option<BodyHashes>,
     limit: u64,
     large_header: Option<OwnedSemaphorePermit>,
 }
@@ -174,6 +179,7 @@ impl Reception for House {
             envelope,
             draft,
             reader,
+            body_hashes: (origin == Origin::Inbound).then(BodyHashes::new),
             limit,
             large_header: None,
         }))
@@ -190,11 +196,14 @@ impl Receiving for Arriving {
         if self.large_header.is_none() && self.reader.header_length() > LARGE_HEADER {
             self.large_header = Some(self.house.large_headers.place(self.origin)?);
         }
+        if let Some(hashes) = &mut self.body_hashes {
+            hashes.write(octets);
+        }
         Ok(self.draft.write(octets).await?)
     }
 
     async fn promise(self: Box<Self>) -> Result<QueueId, ReceptionError> {
-        let Self { house, settings, origin, peer, envelope, draft, reader, large_header, .. } = *self;
+        let Self { house, settings, origin, peer, envelope, draft, reader, body_hashes, large_header, .. } = *self;
         let size = draft.length();
         let takes_long = large_header.is_some() || reader.may_take_long(b"");
         let read = apart(takes_long, || reader.finish());
@@ -223,6 +232,10 @@ impl Receiving for Arriving {
         if origin == Origin::Inbound {
             house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
         }
+        let results = match body_hashes {
+            Some(hashes) => house.results_of_checks(&settings, &peer, &envelope, &read.header, hashes).await?,
+            None => String::new(),
+        };
         let facts = Facts {
             sender: envelope.sender.clone(),
             recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
@@ -256,20 +269,22 @@ impl Receiving for Arriving {
             [one] => Some(one.address.to_string()),
             _ => None,
         };
-        let received = received(&Hop {
-            helo: &peer.helo,
-            ip: peer.ip,
-            by: settings.hostname.as_str(),
-            protocol: peer.protocol,
-            tls: peer.tls.as_deref(),
-            id: &id.to_string(),
-            only_recipient: only.as_deref(),
-            unix_ms: now.unix_ms(),
-        });
+        let trace = results
+            + &received(&Hop {
+                helo: &peer.helo,
+                ip: peer.ip,
+                by: settings.hostname.as_str(),
+                protocol: peer.protocol,
+                tls: peer.tls.as_deref(),
+                id: &id.to_string(),
+                only_recipient: only.as_deref(),
+                unix_ms: now.unix_ms(),
+            });
         let secret = settings.secret_header.as_deref();
         let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).collect();
-        let traced = format!("{received}{}", passes.next_field(house.vault.index(), &settings.hostname));
-        let on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off);
+        let traced = format!("{trace}{}", passes.next_field(house.vault.index(), &settings.hostname));
+        let results_of = (origin == Origin::Inbound).then_some(&settings.hostname);
+        let on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off, results_of);
         let by_number = verdict.recipients().iter().any(|recipient| recipient.place == Place::Number);
         let hidden: Vec<&str> = taken_off
             .iter()
@@ -278,7 +293,7 @@ impl Receiving for Arriving {
             // Who else has this address has the number.
             .chain(["To", "Cc", "Resent-To", "Resent-Cc"].into_iter().filter(|_| by_number))
             .collect();
-        let portal = stamp("", &facts.header, read.header_length, verdict.removals(), &hidden);
+        let portal = stamp("", &facts.header, read.header_length, verdict.removals(), &hidden, None);
         let mut references = facts.header.message_ids("References");
         references.extend(facts.header.message_ids("In-Reply-To"));
         references.dedup();
@@ -330,6 +345,33 @@ fn apart<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 }
 
 impl House {
+    /// Finds out who mail from the internet is from, and refuses what its author's domain wants refused. The field that tells
+    /// of it, with its CRLF.
+    async fn results_of_checks(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        envelope: &Envelope,
+        header: &crate::mail::Header,
+        hashes: BodyHashes,
+    ) -> Result<String, ReceptionError> {
+        let host = &settings.hostname;
+        // What is our own has been looked at before, and its address says nothing of the author's.
+        let checks = self.checks.as_ref().filter(|_| !settings.is_own_peer(peer.ip));
+        let Some(checks) = checks else { return Ok(authentication_results(host, &[])) };
+        let body = hashes.finish();
+        let hand = Hand { ip: peer.ip, helo: &peer.helo, sender: &envelope.sender, header, body: &body };
+        let proof = checks.prove(host, hand).await;
+        let ruling = if settings.dmarc_refuses { proof.ruling(&settings.trusted_sealers) } else { Ruling::Take };
+        match ruling {
+            Ruling::Take => Ok(proof.field(host)),
+            Ruling::Refuse(status, text) | Ruling::Defer(status, text) => {
+                tracing::info!(status, "a message was refused because of who it says it is from");
+                Err(ReceptionError::Refused { status, text })
+            }
+        }
+    }
+
     /// Judges what came. At the inbound door only service addresses were let in: sealgate itself reads them.
     fn judge(&self, settings: &Settings, origin: Origin, facts: &Facts) -> Result<Verdict, ReceptionError> {
         let judged = match origin {

@@ -1,10 +1,12 @@
 //! What the flow has to know of the configuration.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::directory::NumberType;
+use crate::fault::Network;
 use crate::mail::{Address, Domain};
 use crate::net::Time;
 use crate::policy::Rules;
@@ -59,6 +61,12 @@ pub struct Settings {
     pub verifies_tls: bool,
     /// Each domain outside has hosts of its own, and so a consignment.
     pub each_domain: bool,
+    /// `smtpd.inbound.dmarc = "reject"`.
+    pub dmarc_refuses: bool,
+    /// `smtpd.inbound.trusted_arc_sealers`.
+    pub trusted_sealers: Vec<Domain>,
+    /// `smtpd.inbound.trusted_peers`.
+    pub trusted_peers: Vec<Network>,
 }
 
 /// A return mailbox.
@@ -75,6 +83,13 @@ impl Settings {
     #[must_use]
     pub fn is_inside(&self, domain: &Domain) -> bool {
         self.domains.contains(domain)
+    }
+
+    /// Whether mail from an address is from this machine or from one of ours: what has passed there is not from there.
+    #[must_use]
+    pub fn is_own_peer(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_loopback() || self.trusted_peers.iter().any(|network| network.contains(address))
     }
 
     /// A department's name in a language, or in any.

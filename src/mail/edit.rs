@@ -24,8 +24,13 @@ impl<'h> HeaderEdit<'h> {
 
     /// Removes every field of this name; false if there was none.
     pub fn remove(&mut self, name: &str) -> bool {
+        self.remove_if(|field| field.is(name))
+    }
+
+    /// Removes every field that is as told; false if there was none.
+    pub fn remove_if(&mut self, is_it: impl Fn(&Field<'_>) -> bool) -> bool {
         let before = self.fields.len();
-        self.fields.retain(|piece| !matches!(piece, Piece::Kept(field) if field.is(name)));
+        self.fields.retain(|piece| !matches!(piece, Piece::Kept(field) if is_it(field)));
         self.fields.len() < before
     }
 

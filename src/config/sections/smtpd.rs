@@ -7,8 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::{
-    At, FilePath, Key, Keys, Network, Place, Reader, Secret, Section, Setting, Size, TextSetting, Value, settings,
+    At, FilePath, Key, Keys, Network, Place, Reader, Secret, Section, Setting, Size, TextSetting, UnknownWord, Value,
+    settings, words,
 };
+use crate::mail::Domain;
 
 settings! {
     /// The SMTP doors. A door whose section is absent stays shut.
@@ -57,6 +59,10 @@ settings! {
         max_messages_per_hour: u32 = 0,
         /// Recipients and messages refused for good to one client in an hour, likewise.
         max_refusals_per_hour: u32 = 300,
+        /// Mail that DMARC says is not from whom it says, and whose domain wants that refused: `reject` (550), or `mark`, for a mail server that decides by `Authentication-Results`.
+        dmarc: DmarcWish = "reject",
+        /// Domains of mailing lists and forwarders whose ARC seal (RFC 8617) is believed: what they pass on is not refused for DMARC.
+        trusted_arc_sealers: Vec<Domain>,
         /// The largest message, announced with SIZE (RFC 1870).
         max_message_size: Size = "100 MiB",
         /// Recipients of one message; the rest is answered with 452 and tried again by the peer.
@@ -79,6 +85,16 @@ settings! {
         client_certificate: Option<FilePath>,
         /// A login by AUTH: a file with one line, `name:password`, or `credential:NAME`.
         auth: Option<Secret>,
+    }
+}
+
+words! {
+    /// `smtpd.inbound.dmarc`: what is done where the author's domain wants mail refused.
+    pub enum DmarcWish {
+        /// It is refused.
+        Reject = "reject",
+        /// It is taken, and marked.
+        Mark = "mark",
     }
 }
 
