@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use crate::config::Settings;
 use crate::daemon::bind::{flow_settings, house};
+use crate::delivery::StsKeeping;
 use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::Clock;
@@ -171,9 +172,16 @@ impl Kept {
             journal: self.journal.clone(),
             schedule: self.schedule.clone(),
             tokens: self.tokens.clone(),
+            policies: self.policies(),
             told: self.told(),
             clock: self.clock.clone(),
         }
+    }
+
+    /// What is remembered of the policies of domains.
+    #[must_use]
+    pub fn policies(&self) -> StsKeeping {
+        StsKeeping { rows: Arc::clone(&self.rows), vault: self.vault.clone(), clock: self.clock.clone() }
     }
 
     /// Who takes answers from the portal.

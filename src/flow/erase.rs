@@ -44,6 +44,7 @@ impl Sweeper {
     async fn end_epoch(&self, epoch: Epoch) -> Result<(), QueueError> {
         self.post_box.move_on(epoch).await.map_err(of_mailbox)?;
         self.tokens.move_on(epoch).await?;
+        self.policies.move_on(epoch).await?;
         // The event comes first: an identity that is gone without a word would look like a loss.
         self.journal
             .write(Event::new(EventKind::KeyDestroyed).detail(format!("vault epoch {}", epoch.number())))

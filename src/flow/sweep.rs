@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::delivery::StsKeeping;
 use crate::flow::addresses::Tokens;
 use crate::flow::fault::{of_mailbox, to_mailbox};
 use crate::flow::settings::Current;
@@ -45,6 +46,8 @@ pub struct Sweeper {
     pub schedule: Schedule,
     /// What service addresses stand for.
     pub tokens: Tokens,
+    /// What is remembered of the policies of domains.
+    pub policies: StsKeeping,
     /// What was told today.
     pub told: Told,
     /// What time it is.

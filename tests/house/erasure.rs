@@ -9,7 +9,7 @@ use sealgate::mailboxes::{Draft, DraftFile, Identified};
 use sealgate::net::{Clock, Time};
 use sealgate::queue::{Answer, AnswerIntake};
 use sealgate::records::EventKind;
-use sealgate::store::Table;
+use sealgate::store::{Table, decode_row, encode_row, lock_value, unlock_value};
 use sealgate::vault::Token;
 
 use crate::faults::damage_the_first_row;
@@ -18,6 +18,7 @@ use crate::operator::{id_in, send};
 use crate::route::decoded;
 use crate::running::{Gateway, wait_until};
 
+const POLICIES: Table = Table("delivery.sts");
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// What is kept, opened without a daemon at a moment of our choosing.
@@ -184,6 +185,21 @@ async fn an_epoch_ends_after_its_last_message_and_takes_everything_but_ties_thre
         move |tx: &mut dyn sealgate::store::Transaction| thread_row.write(tx).and_then(|()| bounce_row.write(tx));
     kept.rows.commit(Box::new(write)).await.unwrap();
 
+    // A domain's policy counts for longer than its epoch; one that cannot be read counts for nobody.
+    let known = serde_json::json!({
+        "domain": "live.example",
+        "id": "1",
+        "policy": { "mode": "enforce", "hosts": ["mx.live.example"], "max_age": 31_557_600 },
+        "fetched": now.unix_ms(),
+    });
+    let locked = lock_value(&kept.vault, &known).unwrap();
+    let row = encode_row(&locked.epoch, &locked.octets).unwrap();
+    let damaged = encode_row(&locked.epoch, b"no longer what it was").unwrap();
+    let write = move |tx: &mut dyn sealgate::store::Transaction| {
+        tx.put(POLICIES, b"a policy", &row).and_then(|()| tx.put(POLICIES, b"damaged", &damaged))
+    };
+    kept.rows.commit(Box::new(write)).await.unwrap();
+
     // A new epoch alone ends nothing: the message can be read for thirty days.
     let rotated = now.after(DAY);
     at(rotated);
@@ -210,6 +226,11 @@ async fn an_epoch_ends_after_its_last_message_and_takes_everything_but_ties_thre
     assert_eq!(ties.iter().map(|tie| tie.address.as_str()).collect::<Vec<_>>(), ["eva@live.example"]);
     assert_eq!(kept.tokens.bearing(&thread_token).unwrap(), Some(thread));
     assert_eq!(kept.tokens.bearing(&bounce_token).unwrap(), None);
+    let row = kept.rows.get(POLICIES, b"a policy").unwrap().unwrap();
+    let (epoch, locked): (u32, _) = decode_row(&row).unwrap();
+    assert_ne!(epoch, first.number());
+    assert_eq!(unlock_value::<serde_json::Value>(&kept.vault, epoch, locked).unwrap(), known);
+    assert_eq!(kept.rows.get(POLICIES, b"damaged").unwrap(), None);
     let draft = kept.post_box.draft(claim.person, claim.id).unwrap().unwrap();
     assert_eq!(draft.text, "Tack");
     assert_ne!(draft.files[0].body.epoch, first);

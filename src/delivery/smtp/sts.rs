@@ -21,7 +21,7 @@ use crate::net::{ClientTls, Clock, Dns, Outside, Proof, Shutdown, Time};
 use crate::store::{
     RowsHandle, StoreError, Table, Transaction, decode_row, encode_row, lock_value, pages, unlock_value,
 };
-use crate::vault::Vault;
+use crate::vault::{Epoch, Vault};
 
 /// Keyed hash of a domain → epoch, and locked: the policy it had.
 const POLICIES: Table = Table("delivery.sts");
@@ -95,6 +95,45 @@ enum FetchFault {
     Policy(#[from] crate::delivery::smtp::sts_policy::StsFault),
     #[error("the policy host took too long")]
     TooLate,
+}
+
+impl StsKeeping {
+    /// Locks anew what is locked to an epoch that is about to end: a policy may count for longer. What cannot be read is
+    /// forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails or the lock cannot be made.
+    pub async fn move_on(&self, from: Epoch) -> Result<(), StoreError> {
+        for page in pages(&*self.rows, POLICIES) {
+            let mut moved = Vec::new();
+            for (key, row) in page? {
+                let known = match unlocked(&self.vault, &row) {
+                    Some((epoch, _)) if epoch != from.number() => continue,
+                    Some((_, known)) => Some(self.locked(&known)?),
+                    None => None,
+                };
+                moved.push((key, row, known));
+            }
+            let change = move |tx: &mut dyn Transaction| {
+                for (key, row, known) in moved {
+                    match (tx.get(POLICIES, &key)?, known) {
+                        // Fetched anew meanwhile.
+                        (found, _) if found.as_ref() != Some(&row) => {}
+                        (_, Some(known)) => tx.put(POLICIES, &key, &known)?,
+                        (_, None) => tx.delete(POLICIES, &key)?,
+                    }
+                }
+                Ok(())
+            };
+            self.rows.commit(Box::new(change)).await?;
+        }
+        Ok(())
+    }
+
+    fn locked(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
+        let locked = lock_value(&self.vault, known).map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
+        encode_row(&locked.epoch, &locked.octets)
+    }
 }
 
 impl Known {
@@ -270,10 +309,8 @@ impl Sts {
     }
 
     async fn remember(&self, known: Known) -> Result<(), StoreError> {
-        let StsKeeping { rows, vault, .. } = &self.0.keeping;
-        let locked = lock_value(vault, &known).map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
-        let (key, row) = (self.key(&known.domain), encode_row(&locked.epoch, &locked.octets)?);
-        rows.commit(Box::new(move |tx| tx.put(POLICIES, &key, &row))).await
+        let (key, row) = (self.key(&known.domain), self.0.keeping.locked(&known)?);
+        self.0.keeping.rows.commit(Box::new(move |tx| tx.put(POLICIES, &key, &row))).await
     }
 
     /// `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`: no redirect, no cache, a certificate we trust (RFC 8461 §3.3).
