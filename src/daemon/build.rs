@@ -10,7 +10,7 @@ use crate::config::{OnFound, Settings};
 use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
 use crate::daemon::kept::Kept;
-use crate::delivery::{Internet, Relay, StsKeeping, Worker as DeliveryWorker};
+use crate::delivery::{Internet, Relay, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, Dns, ServerTls, Shutdown};
@@ -18,6 +18,7 @@ use crate::portal::{Deps, Server as Portal};
 use crate::queue::{Backoff, Reception};
 use crate::records::{Event, EventKind};
 use crate::scan::Scanner;
+use crate::sealing::NextHop;
 use crate::sender_auth::Checks;
 use crate::smtpd::{Server as Door, SettingsHandle};
 use crate::telemetry::Metrics;
@@ -93,7 +94,7 @@ impl Daemon {
             anyhow::bail!("another process serves what is kept")
         };
         let metrics = kept.metrics.clone();
-        let keeping = StsKeeping { rows: Arc::clone(&kept.rows), vault: kept.vault.clone(), clock: clock.clone() };
+        let keeping = kept.policies();
         let relay = Relay::new(settings.delivery.for_delivery(&settings.hostname), Some(keeping));
         let relay = Arc::new(relay.context("delivery")?);
         let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
@@ -383,10 +384,12 @@ fn read_tls(tls: &crate::config::Tls) -> anyhow::Result<ServerTls> {
 }
 
 /// Attempts at the same time. On the open internet some hosts are always slow, and each domain has its share alone.
-fn at_once(settings: &Settings) -> usize {
+fn at_once(settings: &Settings) -> [(NextHop, usize); 2] {
     let connections = usize::try_from(settings.delivery.max_connections.get()).unwrap_or(20);
-    match settings.delivery.internet {
+    let to_one_host = connections.saturating_mul(2);
+    let outside = match settings.delivery.internet {
         Internet::Mx => connections.saturating_mul(20),
-        Internet::Smarthost(_) => connections.saturating_mul(2),
-    }
+        Internet::Smarthost(_) => to_one_host,
+    };
+    [(NextHop::Internet, outside), (NextHop::MailServer, to_one_host)]
 }

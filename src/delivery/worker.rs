@@ -55,8 +55,8 @@ pub struct Worker {
     pub backoff: Backoff,
     /// After how long a delay is told.
     pub delay_warning: Duration,
-    /// Deliveries at the same time.
-    pub at_once: usize,
+    /// Deliveries at the same time to the internet, and to our own mail server.
+    pub at_once: [(NextHop, usize); 2],
     /// What time it is.
     pub clock: Clock,
     /// What operations watch.
@@ -74,12 +74,18 @@ struct Sorted {
 }
 
 impl Worker {
-    /// Attempts until the end begins; attempts under way are finished.
+    /// Attempts until the end begins; attempts under way are finished. Each kind of next hop has its own places: where one
+    /// hangs, mail to the other leaves.
     pub async fn run(self, shutdown: Shutdown) {
-        let places = Arc::new(Semaphore::new(self.at_once));
+        let lines = self.at_once.map(|(hop, at_once)| self.run_line(hop, at_once, &shutdown));
+        futures_util::future::join_all(lines).await;
+    }
+
+    async fn run_line(&self, hop: NextHop, at_once: usize, shutdown: &Shutdown) {
+        let places = Arc::new(Semaphore::new(at_once));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let Some(lease) = self.schedule.next_consignment(&shutdown).await else { return };
+            let Some(lease) = self.schedule.next_consignment(hop, shutdown).await else { return };
             let (worker, end) = (self.clone(), shutdown.clone());
             shutdown.spawn(async move {
                 let schedule = worker.schedule.clone();

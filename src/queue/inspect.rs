@@ -16,7 +16,7 @@ use crate::queue::intake::PreparedItem;
 use crate::queue::item::{Consignment, Ended, Item, RecipientState};
 use crate::queue::settle::put_or_finish;
 use crate::queue::table::{
-    BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
+    BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
     incoming_key, open_consignment, open_item,
 };
 use crate::records::{Event, EventKind, Journal};
@@ -376,9 +376,10 @@ impl Inspector {
                 }
                 for number in 0..item.made {
                     if let Some(row) = tx.get(CONSIGNMENTS, &consignment_key(id, number))?
-                        && let Some(due) = decode_row::<ConsignmentRow>(&row)?.0.due
+                        && let (consignment, _) = decode_row::<ConsignmentRow>(&row)?
+                        && let Some(due) = consignment.due
                     {
-                        tx.delete(DUE, &due_key(due, id, number))?;
+                        tx.delete(consignment.line(), &due_key(due, id, number))?;
                     }
                 }
                 let before = item.stage;
@@ -419,11 +420,11 @@ impl Inspector {
                 }
                 for (number, mut row, locked) in moved {
                     if let Some(due) = row.due {
-                        tx.delete(DUE, &due_key(due, id, number))?;
+                        tx.delete(row.line(), &due_key(due, id, number))?;
                     }
                     row.due = at.map(Time::unix_ms);
                     if let Some(due) = row.due {
-                        tx.put(DUE, &due_key(due, id, number), &[])?;
+                        tx.put(row.line(), &due_key(due, id, number), &[])?;
                     }
                     tx.put(CONSIGNMENTS, &consignment_key(id, number), &encode_row(&row, &locked)?)?;
                 }

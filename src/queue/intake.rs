@@ -6,7 +6,7 @@ use crate::queue::error::QueueError;
 use crate::queue::index;
 use crate::queue::item::{Consignment, Item, RecipientState};
 use crate::queue::table::{
-    BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
+    BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
     incoming_key,
 };
 use crate::records::Entry;
@@ -135,10 +135,12 @@ pub(crate) fn lock_consignments(
     outgoings
         .into_iter()
         .map(|outgoing| {
+            let hop = outgoing.next_hop();
             let locked = lock_value(vault, &Consignment::new(outgoing)).map_err(|fault| QueueError::of(fault, id))?;
             let row = ConsignmentRow {
                 created: now.unix_ms(),
                 expires: expires.unix_ms(),
+                hop,
                 due: Some(now.unix_ms()),
                 attempts: 0,
                 ended: false,
@@ -157,7 +159,7 @@ pub(crate) fn write_consignments(
 ) -> Result<(), StoreError> {
     for (number, (row, locked)) in (first..).zip(rows) {
         if let Some(due) = row.due {
-            tx.put(DUE, &due_key(due, id, number), &[])?;
+            tx.put(row.line(), &due_key(due, id, number), &[])?;
         }
         tx.put(CONSIGNMENTS, &consignment_key(id, number), &encode_row(&row, &locked)?)?;
     }

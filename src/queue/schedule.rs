@@ -15,9 +15,10 @@ use crate::queue::error::QueueError;
 use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases};
 use crate::queue::settle::Settlement;
 use crate::queue::table::{
-    CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, consignment_key, open_consignment, open_item,
+    CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, consignment_key, line, open_consignment, open_item,
     parse_due,
 };
+use crate::sealing::NextHop;
 use crate::store::{RowsHandle, StoreError, Table, decode_row, pages};
 use crate::vault::{Epoch, Vault};
 
@@ -40,7 +41,8 @@ pub struct Schedule {
     clock: Clock,
     settlement: Settlement,
     incoming: Arc<Line>,
-    due: Arc<Line>,
+    internet: Arc<Line>,
+    mail_server: Arc<Line>,
 }
 
 /// One table's line: who holds leases, and what was read ahead.
@@ -60,7 +62,8 @@ impl Schedule {
     /// A schedule over these rows; what cannot be read is set aside through `settlement`.
     #[must_use]
     pub fn new(rows: RowsHandle, vault: Vault, clock: Clock, settlement: Settlement) -> Self {
-        Self { rows, vault, clock, settlement, incoming: Line::of(INCOMING), due: Line::of(DUE) }
+        let [internet, mail_server] = [NextHop::Internet, NextHop::MailServer].map(|hop| Line::of(line(hop)));
+        Self { rows, vault, clock, settlement, incoming: Line::of(INCOMING), internet, mail_server }
     }
 
     /// Epochs to which something in the queue is locked.
@@ -86,7 +89,8 @@ impl Schedule {
     /// Something was promised or changed: look again.
     pub fn ring(&self) {
         self.incoming.leases.bell.notify_one();
-        self.due.leases.bell.notify_one();
+        self.internet.leases.bell.notify_one();
+        self.mail_server.leases.bell.notify_one();
     }
 
     /// The next item for the carrier; `None` when the end has begun.
@@ -101,10 +105,14 @@ impl Schedule {
         }
     }
 
-    /// The next consignment to attempt; `None` when the end has begun.
-    pub async fn next_consignment(&self, shutdown: &Shutdown) -> Option<ConsignmentLease> {
+    /// The next consignment to attempt towards this hop; `None` when the end has begun.
+    pub async fn next_consignment(&self, hop: NextHop, shutdown: &Shutdown) -> Option<ConsignmentLease> {
+        let line = match hop {
+            NextHop::Internet => &self.internet,
+            NextHop::MailServer => &self.mail_server,
+        };
         loop {
-            let grip = self.next(&self.due, shutdown).await?;
+            let grip = self.next(line, shutdown).await?;
             match self.open_consignment(&grip) {
                 Ok(Some(lease)) => return Some(lease),
                 Ok(None) => {}
@@ -116,7 +124,8 @@ impl Schedule {
     /// Whether somebody works on any consignment of this item now.
     #[must_use]
     pub fn is_active(&self, id: QueueId, made: u16) -> bool {
-        self.incoming.leases.is_held(id, 0) || (0..made).any(|number| self.due.leases.is_held(id, number))
+        let is_attempted = |number| [&self.internet, &self.mail_server].iter().any(|it| it.leases.is_held(id, number));
+        self.incoming.leases.is_held(id, 0) || (0..made).any(is_attempted)
     }
 
     /// Does the work on a lease. Work that panics loses neither the lease nor the loop: it is taken up again a moment
@@ -178,7 +187,7 @@ impl Schedule {
                 break;
             }
             if let Some(guard) = line.leases.take(id, number) {
-                ahead.push_back(Grip::new(guard, (line.table == DUE).then_some(number), due));
+                ahead.push_back(Grip::new(guard, (line.table != INCOMING).then_some(number), due));
             }
         }
         Ok(ahead.is_empty().then_some(wait.max(Duration::from_millis(1))))

@@ -11,7 +11,8 @@ use crate::queue::intake::{PreparedItem, lock_consignments, write_consignments};
 use crate::queue::item::RecipientState;
 use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease};
 use crate::queue::table::{
-    CONSIGNMENTS, ConsignmentRow, DUE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key, incoming_key,
+    CONSIGNMENTS, ConsignmentRow, DUE, DUE_INSIDE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
+    incoming_key,
 };
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::Outgoing;
@@ -221,13 +222,13 @@ impl Settlement {
                     return Err(StoreError::Conflict("the consignment has ended meanwhile"));
                 }
                 for due in [old_due, current.due].into_iter().flatten() {
-                    tx.delete(DUE, &due_key(due, id, number))?;
+                    tx.delete(row.line(), &due_key(due, id, number))?;
                 }
                 if current.due.is_none() && !ended {
                     row.due = None; // held by hand meanwhile
                 }
                 if let Some(due) = row.due {
-                    tx.put(DUE, &due_key(due, id, number), &[])?;
+                    tx.put(row.line(), &due_key(due, id, number), &[])?;
                 }
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 item.open = item.open.saturating_sub(u16::from(ended));
@@ -303,7 +304,9 @@ impl Settlement {
                         {
                             dues.extend(row.due);
                         }
-                        dues.iter().try_for_each(|due| tx.delete(DUE, &due_key(*due, id, number)))?;
+                        for table in [DUE, DUE_INSIDE] {
+                            dues.iter().try_for_each(|due| tx.delete(table, &due_key(*due, id, number)))?;
+                        }
                         if let Some(row) = attempted {
                             tx.put(CONSIGNMENTS, &consignment_key(id, number), &row)?;
                         }

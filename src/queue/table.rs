@@ -6,6 +6,7 @@ use crate::mail::QueueId;
 use crate::net::Time;
 use crate::queue::error::QueueError;
 use crate::queue::item::{Consignment, Item};
+use crate::sealing::NextHop;
 use crate::store::{BodyRef, Table, decode_row, unlock_value};
 use crate::vault::Vault;
 
@@ -15,8 +16,10 @@ pub(crate) const ITEMS: Table = Table("queue.items");
 pub(crate) const CONSIGNMENTS: Table = Table("queue.consignments");
 /// Due time and id → nothing: what waits for the carrier.
 pub(crate) const INCOMING: Table = Table("queue.incoming");
-/// Due time, id and number → nothing: what waits for an attempt.
+/// Due time, id and number → nothing: what waits for an attempt towards the internet.
 pub(crate) const DUE: Table = Table("queue.due");
+/// The same towards our own mail server: neither waits behind the other.
+pub(crate) const DUE_INSIDE: Table = Table("queue.due_inside");
 /// Keyed hash of a `Message-ID` → id: what lets the help desk and a bounce find a message.
 pub(crate) const BY_MESSAGE_ID: Table = Table("queue.by_message_id");
 
@@ -82,11 +85,28 @@ pub(crate) struct ItemRow {
 pub(crate) struct ConsignmentRow {
     pub created: i64,
     pub expires: i64,
-    /// The key in [`DUE`], unless ended or stopped by hand.
+    /// Where it goes next.
+    pub hop: NextHop,
+    /// The key in the table of those due there, unless ended or stopped by hand.
     pub due: Option<i64>,
     pub attempts: u32,
     pub ended: bool,
     pub epoch: u32,
+}
+
+impl ConsignmentRow {
+    /// The table in which it is due.
+    pub(crate) fn line(&self) -> Table {
+        line(self.hop)
+    }
+}
+
+/// The table of what is due towards a next hop.
+pub(crate) fn line(hop: NextHop) -> Table {
+    match hop {
+        NextHop::Internet => DUE,
+        NextHop::MailServer => DUE_INSIDE,
+    }
 }
 
 /// An item with its row.
@@ -119,7 +139,7 @@ pub(crate) fn due_key(due: i64, id: QueueId, number: u16) -> Vec<u8> {
     [&sortable(due)[..], id.as_bytes(), &number.to_be_bytes()].concat()
 }
 
-/// The due time and id (and number) in a key of [`INCOMING`] or [`DUE`].
+/// The due time and id (and number) in a key of [`INCOMING`], [`DUE`] or [`DUE_INSIDE`].
 pub(crate) fn parse_due(key: &[u8]) -> Option<(Time, QueueId, u16)> {
     let (due, rest) = key.split_first_chunk::<8>()?;
     let (id, rest) = rest.split_first_chunk::<16>()?;

@@ -129,3 +129,34 @@ async fn two_hundred_and_fifty_recipients_have_two_hundred_and_fifty_outcomes() 
     assert!(taken.iter().all(|(name, times)| *times == 1 && !name.starts_with("never")), "{taken:?}");
     assert_eq!(inside.messages().len(), 1, "and nothing more is told");
 }
+
+/// A next hop that takes calls and says nothing.
+async fn mute() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_next_hop_hangs_mail_to_the_other_leaves() {
+    let (_listener, hanging) = mute().await;
+    let quick = Hop::default();
+    let address = quick.start().await;
+    for (internet, mail_server, stuck, free) in [
+        (address, hanging, "ok@sundby.example", "ok@live.example"),
+        (hanging, address, "ok@live.example", "ok@sundby.example"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Gateway::found(folder.path(), internet, mail_server, "http://127.0.0.1:9");
+        let config = std::fs::read_to_string(gateway.config()).unwrap();
+        std::fs::write(gateway.config(), config.replace("[delivery]\n", "[delivery]\nmax_connections = 2\n")).unwrap();
+        gateway.start();
+        // More than may be under way in all.
+        for _ in 0..12 {
+            id_in(&send(gateway.outbound, &[stuck], "Hej"));
+        }
+        id_in(&send(gateway.outbound, &[free], "Hej"));
+        wait_until("the one that is not in the way", || quick.taken.lock().unwrap().remove("ok") == Some(1));
+        wait_until("its end", || gateway.ask(&["queue", "list"]).as_array().unwrap().len() == 12);
+    }
+}
