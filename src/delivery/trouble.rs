@@ -39,6 +39,8 @@ pub enum NoWay {
     VerifiedTls,
     /// Too many messages are on their way to the domain already.
     Crowded,
+    /// The domain's hosts were not there of late, and are left alone for a while.
+    Resting,
     /// The domain does not exist.
     NoSuchDomain,
     /// The domain says that it takes no mail (RFC 7505).
@@ -64,6 +66,7 @@ impl NoWay {
         match self {
             Self::NoSuchDomain | Self::TakesNoMail | Self::NoAddress | Self::Ourselves | Self::Inside => true,
             Self::Crowded
+            | Self::Resting
             | Self::SmarthostVerifiesNothing
             | Self::VerifiedTls
             | Self::NotInPolicy
@@ -186,6 +189,11 @@ pub fn no_way(why: &NoWay) -> Diagnosis {
         NoWay::Crowded => {
             (Blame::Ourselves, CROWDED, "too many messages are on their way to the domain already".to_owned())
         }
+        NoWay::Resting => (
+            Blame::Ourselves,
+            CROWDED,
+            "the domain's mail hosts did not answer of late, and are called again in a while".to_owned(),
+        ),
         NoWay::NoSuchDomain => (Blame::Recipient, EnhancedStatus::new(5, 1, 2), "the domain does not exist".to_owned()),
         NoWay::TakesNoMail => (Blame::Recipient, EnhancedStatus::new(5, 1, 10), "the domain takes no mail".to_owned()),
         NoWay::NoAddress => {

@@ -1,49 +1,205 @@
-//! Attempts under way to each domain: one that is slow must not keep mail for the others from leaving.
+//! Attempts under way to each domain: one that is slow must not keep mail for the others from leaving, and one that is not
+//! there is left alone for a while.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::mail::Domain;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
-/// Counts attempts by domain, those that wait for a connection included.
-pub struct Crowd {
+use crate::delivery::outcome::{Blame, Outcome};
+use crate::delivery::trouble::NoWay;
+use crate::mail::{Address, Domain};
+
+/// Attempts to a domain that begins to get mail; one more after each that reaches its hosts, one less after each that does not.
+const FIRST: usize = 5;
+/// Attempts that may wait for each that may be under way.
+const WAITING: usize = 10;
+/// Attempts in a row that reach nobody, before a domain is left alone.
+const IN_VAIN: u32 = 5;
+/// How long it is left alone at first, doubled each time that one message finds nobody again, and at most.
+const SHORTEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Domains of which it is remembered how they fared.
+const REMEMBERED: usize = 4_096;
+
+/// Counts attempts by domain, those that wait for their turn included. Cheap to clone.
+#[derive(Clone)]
+pub struct Crowd(Arc<Inside>);
+
+struct Inside {
+    /// Attempts under way to one domain at most.
+    under_way: usize,
+    /// … and those that wait.
     most: usize,
-    counts: Arc<Mutex<HashMap<Domain, usize>>>,
+    domains: Mutex<HashMap<Domain, Fare>>,
+}
+
+/// How a domain fares.
+struct Fare {
+    /// Attempts that wait or are under way.
+    inside: usize,
+    /// Attempts that may be under way, and the turns of those that are not.
+    window: usize,
+    turns: Arc<Semaphore>,
+    /// Attempts in a row that reached nobody.
+    in_vain: u32,
+    rest: Option<Rest>,
+}
+
+/// A domain that is left alone.
+struct Rest {
+    until: Instant,
+    pause: Duration,
+    /// One message finds out whether it is there again.
+    is_probed: bool,
+}
+
+/// What an attempt says of the domain's hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// They spoke with us about the message.
+    Reached,
+    /// They were not there, or gave up.
+    InVain,
+    /// Nothing.
+    Unknown,
 }
 
 /// A place among the attempts for a domain, until dropped.
 pub struct Place {
+    crowd: Crowd,
     domain: Domain,
-    crowd: Arc<Mutex<HashMap<Domain, usize>>>,
+    turn: Option<OwnedSemaphorePermit>,
+    is_probe: bool,
+    reach: Reach,
+}
+
+impl Reach {
+    /// What these outcomes say.
+    pub fn of(outcomes: &[(Address, Outcome)]) -> Self {
+        let blames = |wanted: &dyn Fn(Blame) -> bool| {
+            outcomes.iter().any(|(_, outcome)| outcome.diagnosis().is_some_and(|diagnosis| wanted(diagnosis.blame)))
+        };
+        let is_delivered = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
+        if is_delivered || blames(&|blame| matches!(blame, Blame::Recipient | Blame::Message)) {
+            Self::Reached
+        } else if blames(&|blame| blame == Blame::Peer) {
+            Self::InVain
+        } else {
+            Self::Unknown
+        }
+    }
 }
 
 impl Crowd {
-    /// So many at the same time for each domain at most.
-    pub fn new(most: usize) -> Self {
-        Self { most, counts: Arc::default() }
+    /// So many at the same time to each domain at most, and so many with those that wait.
+    pub fn new(under_way: usize, most: usize) -> Self {
+        Self(Arc::new(Inside { under_way: under_way.max(1), most, domains: Mutex::default() }))
     }
 
-    /// A place for one more attempt; `None` if the domain has as many as it may.
-    pub fn place(&self, domain: &Domain) -> Option<Place> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(domain.clone()).or_default();
-        if *count >= self.most {
-            return None;
+    /// A place for one more attempt, once it is its turn.
+    ///
+    /// # Errors
+    /// [`NoWay::Crowded`] if the domain has as many as it may, [`NoWay::Resting`] if it is left alone.
+    pub async fn place(&self, domain: &Domain) -> Result<Place, NoWay> {
+        let (mut place, turns) = self.enter(domain)?;
+        place.turn = turns.acquire_owned().await.ok();
+        // Those before it may have found nobody.
+        if !place.is_probe && self.domains().get(domain).is_some_and(|fare| fare.rest.is_some()) {
+            return Err(NoWay::Resting);
         }
-        *count += 1;
-        Some(Place { domain: domain.clone(), crowd: Arc::clone(&self.counts) })
+        Ok(place)
+    }
+
+    fn enter(&self, domain: &Domain) -> Result<(Place, Arc<Semaphore>), NoWay> {
+        let now = Instant::now();
+        let mut domains = self.domains();
+        if domains.len() >= REMEMBERED {
+            domains.retain(|_, fare| fare.inside > 0 || fare.rest.as_ref().is_some_and(|rest| now < rest.until));
+        }
+        let first = FIRST.min(self.0.under_way);
+        let fare = domains.entry(domain.clone()).or_insert_with(|| Fare {
+            inside: 0,
+            window: first,
+            turns: Arc::new(Semaphore::new(first)),
+            in_vain: 0,
+            rest: None,
+        });
+        if fare.inside >= self.0.most.min(fare.window.saturating_mul(WAITING)) {
+            return Err(NoWay::Crowded);
+        }
+        let is_probe = match &mut fare.rest {
+            Some(rest) if now < rest.until || rest.is_probed => return Err(NoWay::Resting),
+            Some(rest) => {
+                rest.is_probed = true;
+                true
+            }
+            None => false,
+        };
+        fare.inside += 1;
+        let turns = Arc::clone(&fare.turns);
+        drop(domains);
+        let (crowd, domain) = (self.clone(), domain.clone());
+        Ok((Place { crowd, domain, turn: None, is_probe, reach: Reach::Unknown }, turns))
+    }
+
+    fn domains(&self) -> MutexGuard<'_, HashMap<Domain, Fare>> {
+        self.0.domains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Gives the place back, with what the attempt says of the domain's hosts.
+    pub fn leave(mut self, reach: Reach) {
+        self.reach = reach;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.domain) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.domain);
+        let mut domains = self.crowd.domains();
+        let Some(fare) = domains.get_mut(&self.domain) else { return };
+        fare.inside = fare.inside.saturating_sub(1);
+        match self.reach {
+            Reach::Reached => fare.was_reached(self.crowd.0.under_way),
+            Reach::InVain => fare.was_not_reached(self.turn.take(), self.is_probe),
+            Reach::Unknown => {
+                if let Some(rest) = fare.rest.as_mut().filter(|_| self.is_probe) {
+                    rest.is_probed = false;
+                }
             }
         }
+        if fare.inside == 0 && fare.rest.is_none() && fare.in_vain == 0 {
+            domains.remove(&self.domain);
+        }
+    }
+}
+
+impl Fare {
+    fn was_reached(&mut self, most: usize) {
+        self.in_vain = 0;
+        self.rest = None;
+        if self.window < most {
+            self.window += 1;
+            self.turns.add_permits(1);
+        }
+    }
+
+    fn was_not_reached(&mut self, turn: Option<OwnedSemaphorePermit>, is_probe: bool) {
+        self.in_vain = self.in_vain.saturating_add(1);
+        if let Some(turn) = turn.filter(|_| self.window > 1) {
+            self.window -= 1;
+            turn.forget();
+        }
+        let pause = match &self.rest {
+            Some(rest) if is_probe => rest.pause.saturating_mul(2).min(LONGEST),
+            None if self.in_vain >= IN_VAIN => SHORTEST,
+            // It is left alone already, or may only have stumbled.
+            Some(_) | None => return,
+        };
+        self.rest = Some(Rest { until: Instant::now() + pause, pause, is_probed: false });
     }
 }
 
@@ -51,15 +207,90 @@ impl Drop for Place {
 mod tests {
     use crate::delivery::smtp::crowd::*;
 
-    #[test]
-    fn a_domain_has_its_share_and_no_more() {
-        let crowd = Crowd::new(3);
-        let (slow, quick): (Domain, Domain) = ("slow.example".parse().unwrap(), "quick.example".parse().unwrap());
-        let mut places: Vec<Place> = (0..3).map(|_| crowd.place(&slow).unwrap()).collect();
-        assert!(crowd.place(&slow).is_none() && crowd.place(&quick).is_some());
-        places.pop();
-        assert!(crowd.place(&slow).is_some());
+    fn domain(name: &str) -> Domain {
+        name.parse().unwrap()
+    }
+
+    /// The pause is over.
+    fn wake(crowd: &Crowd, domain: &Domain) {
+        let mut domains = crowd.domains();
+        domains.get_mut(domain).unwrap().rest.as_mut().unwrap().until = Instant::now();
+    }
+
+    fn window(crowd: &Crowd, domain: &Domain) -> usize {
+        crowd.domains().get(domain).map_or(0, |fare| fare.window)
+    }
+
+    /// Places under way; who has to wait for a turn shows.
+    fn enter(crowd: &Crowd, domain: &Domain) -> Option<Result<Place, NoWay>> {
+        futures_util::FutureExt::now_or_never(crowd.place(domain))
+    }
+
+    fn take(crowd: &Crowd, domain: &Domain) -> Place {
+        enter(crowd, domain).unwrap().unwrap_or_else(|why| panic!("{why:?}"))
+    }
+
+    #[tokio::test]
+    async fn a_domain_begins_with_a_few_and_gets_more_with_each_that_arrives() {
+        let (crowd, slow, quick) = (Crowd::new(8, 100), domain("slow.example"), domain("quick.example"));
+        let mut places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, &slow)).collect();
+        assert!(enter(&crowd, &slow).is_none(), "who comes later waits");
+        assert!(matches!(enter(&crowd, &quick), Some(Ok(_))), "but not for another domain");
+        for wanted in [6, 7, 8, 8] {
+            places.remove(0).leave(Reach::Reached);
+            while let Some(Ok(place)) = enter(&crowd, &slow) {
+                places.push(place);
+            }
+            assert_eq!((places.len(), window(&crowd, &slow)), (wanted, wanted));
+        }
+        places.remove(0).leave(Reach::InVain);
+        assert!(enter(&crowd, &slow).is_none());
+        assert_eq!(window(&crowd, &slow), 7, "one less");
         drop(places);
-        assert!(crowd.counts.lock().unwrap().is_empty());
+        assert_eq!(crowd.domains().len(), 1, "that it stumbled is remembered");
+        take(&crowd, &slow).leave(Reach::Reached);
+        assert!(crowd.domains().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_domain_has_its_share_of_those_that_wait_and_no_more() {
+        let (crowd, slow) = (Crowd::new(20, 12), domain("slow.example"));
+        let _under_way: Vec<Place> = (0..FIRST).map(|_| take(&crowd, &slow)).collect();
+        let mut waiting: Vec<_> = (0..7).map(|_| Box::pin(crowd.place(&slow))).collect();
+        for wait in &mut waiting {
+            assert!(futures_util::FutureExt::now_or_never(wait).is_none());
+        }
+        assert!(matches!(enter(&crowd, &slow), Some(Err(NoWay::Crowded))));
+        drop(waiting);
+        assert!(enter(&crowd, &slow).is_none(), "whoever goes makes room");
+    }
+
+    #[tokio::test]
+    async fn a_domain_that_is_not_there_is_left_alone_and_asked_with_one_message() {
+        let (crowd, dead) = (Crowd::new(20, 100), domain("dead.example"));
+        let places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, &dead)).collect();
+        let waiting = tokio::spawn({
+            let (crowd, dead) = (crowd.clone(), dead.clone());
+            async move { crowd.place(&dead).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        places.into_iter().for_each(|place| place.leave(Reach::InVain));
+        assert_eq!(waiting.await.unwrap(), Err(NoWay::Resting), "who waited is not tried");
+        assert!(matches!(enter(&crowd, &dead), Some(Err(NoWay::Resting))));
+        let pause = || crowd.domains().get(&dead).unwrap().rest.as_ref().unwrap().pause;
+        let mut wanted = SHORTEST;
+        for _ in 0..6 {
+            assert_eq!(pause(), wanted);
+            wake(&crowd, &dead);
+            let probe = take(&crowd, &dead);
+            assert!(matches!(enter(&crowd, &dead), Some(Err(NoWay::Resting))), "one message alone");
+            probe.leave(Reach::InVain);
+            assert!(matches!(enter(&crowd, &dead), Some(Err(NoWay::Resting))));
+            wanted = (wanted * 2).min(LONGEST);
+        }
+        wake(&crowd, &dead);
+        take(&crowd, &dead).leave(Reach::Unknown);
+        take(&crowd, &dead).leave(Reach::Reached);
+        assert!(matches!(enter(&crowd, &dead), Some(Ok(_))), "it is there again");
     }
 }

@@ -15,7 +15,7 @@ use crate::delivery::outcome::{Diagnosis, Outcome};
 use crate::delivery::route::{Route, Router, Way};
 use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver, Trust};
-use crate::delivery::smtp::crowd::Crowd;
+use crate::delivery::smtp::crowd::{Crowd, Reach};
 use crate::delivery::smtp::mx::Exchangers;
 use crate::delivery::smtp::pool::{Lent, Pool};
 use crate::delivery::smtp::sts::{Sts, StsKeeping};
@@ -29,7 +29,7 @@ use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault, Outside};
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
 const RECIPIENTS: usize = 100;
 
-/// Attempts for one domain at the same time, to each connection that it may have.
+/// Attempts for one domain, those that wait included, to each connection that it may have.
 const SHARE: usize = 5;
 
 /// Domains of one message that are served at the same time.
@@ -89,7 +89,7 @@ impl Relay {
         patience: Patience,
     ) -> Self {
         let hostname = settings.hostname.clone();
-        let crowd = Crowd::new(settings.bounds.connections.saturating_mul(SHARE));
+        let crowd = Crowd::new(settings.bounds.connections, settings.bounds.connections.saturating_mul(SHARE));
         let outside = Outside::and(&settings.private_networks);
         let sts =
             dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, trust.open.clone(), outside.clone(), keeping));
@@ -177,7 +177,10 @@ impl Relay {
     /// By the best host of a domain that is there. Who took the call decides, even if it is for the worse: that another
     /// host knows better is no reason to give it the same message (RFC 5321 §5.1).
     async fn carry_to_domain(&self, domain: Domain, mail: Dispatch) -> Vec<(Address, Outcome)> {
-        let Some(_place) = self.crowd.place(&domain) else { return unserved(&mail, &trouble::no_way(&NoWay::Crowded)) };
+        let place = match self.crowd.place(&domain).await {
+            Ok(place) => place,
+            Err(why) => return unserved(&mail, &trouble::no_way(&why)),
+        };
         let mut allowance = Allowance::new(self.patience);
         let routes = match &self.exchangers {
             Some(exchangers) => timeout_at(allowance.until(), exchangers.routes(&domain, mail.passage))
@@ -193,6 +196,7 @@ impl Relay {
         for route in routes {
             let carried = self.carry(&mail, &route, &mut allowance).await;
             if !carried.found_nobody {
+                place.leave(Reach::of(&carried.outcomes));
                 return carried.outcomes;
             }
             // What may be put right outweighs what may not.
@@ -204,7 +208,9 @@ impl Relay {
                 break;
             }
         }
-        best.unwrap_or_default()
+        let outcomes = best.unwrap_or_default();
+        place.leave(Reach::of(&outcomes));
+        outcomes
     }
 
     /// One transaction. A session that had died while it rested is replaced, once, by a fresh one.
