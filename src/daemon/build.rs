@@ -112,6 +112,7 @@ impl Daemon {
             delay_warning: settings.queue.delay_warning,
             at_once: at_once(settings),
             clock: clock.clone(),
+            steadiness: kept.steadiness.clone(),
             metrics: metrics.clone(),
         };
         let carrier = carrier(&kept, backoff, &metrics);

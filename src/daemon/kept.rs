@@ -12,7 +12,7 @@ use crate::daemon::bind::{flow_settings, house};
 use crate::delivery::StsKeeping;
 use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
-use crate::net::Clock;
+use crate::net::{Clock, Steadiness};
 use crate::notify::{Mailer, Reporter};
 use crate::queue::{Inspector, Marks, Schedule, Settlement, Spool};
 use crate::records::{Journal, relied_on};
@@ -60,6 +60,8 @@ pub struct Kept {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Clock,
+    /// Whether it can be relied on.
+    pub steadiness: Steadiness,
 }
 
 impl Kept {
@@ -131,6 +133,7 @@ impl Kept {
             bodies,
             rows,
             metrics,
+            steadiness: Steadiness::of(clock.clone()),
             clock,
         })
     }
@@ -175,6 +178,7 @@ impl Kept {
             policies: self.policies(),
             told: self.told(),
             clock: self.clock.clone(),
+            steadiness: self.steadiness.clone(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::delivery::route::{Destination, Passage};
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble;
 use crate::mail::{Address, DsnReturn, Envelope, Returned};
-use crate::net::{Clock, Shutdown, Time};
+use crate::net::{Clock, Shutdown, Steadiness, Time};
 use crate::notify::{Failure, ReportKind, Reporter};
 use crate::policy::FixedKind;
 use crate::queue::{Backoff, ConsignmentLease, Ended, Inspector, Item, Kind, QueueError, Schedule, Settlement, Warm};
@@ -59,6 +59,8 @@ pub struct Worker {
     pub at_once: [(NextHop, usize); 2],
     /// What time it is.
     pub clock: Clock,
+    /// Whether it can be relied on: what is given up cannot be delivered any more.
+    pub steadiness: Steadiness,
     /// What operations watch.
     pub metrics: Metrics,
 }
@@ -117,7 +119,7 @@ impl Worker {
         };
         let outcomes = self.transport.deliver(&dispatch).await;
         let now = self.clock.now();
-        let is_over = now >= lease.expires();
+        let is_over = now >= lease.expires() && self.steadiness.holds();
         let sorted = self.note(&mut lease, &places, outcomes, is_over);
         self.settle_in_the_end(lease, &sorted, &content, now, shutdown).await;
     }
@@ -261,7 +263,9 @@ impl Worker {
             && now >= lease.created().after(self.delay_warning);
         let [stored, relayed] = [Handover::Final, Handover::Relayed].map(|how| succeeded(lease, sorted, how));
         let backoff = if sorted.awaits_turn { self.backoff.for_a_turn() } else { self.backoff };
-        let mut again = Some(backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires()));
+        let next = backoff.next(now, lease.attempts() + 1, chance());
+        // It may live longer than its time where the clock has jumped.
+        let mut again = Some(if now < lease.expires() { next.min(lease.expires()) } else { next });
         if !sorted.failed.is_empty() || warn || !stored.is_empty() || !relayed.is_empty() {
             let item = self.inspector.item(id)?;
             let header = self.header(content).await;

@@ -1,6 +1,6 @@
 //! What time brings: messages expire, senders hear what was read and what was not, keys are renewed and destroyed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -11,7 +11,7 @@ use crate::flow::settings::Current;
 use crate::flow::told::Told;
 use crate::mail::QueueId;
 use crate::mailboxes::{EndMessages, Ended, MailboxError, Milestones, PostBox, Stored, StoredId};
-use crate::net::{Clock, Shutdown, Time};
+use crate::net::{Clock, Shutdown, Steadiness, Time};
 use crate::notify::{About, Post, Reporter, Sheet, expired, opened, recalled, unopened};
 use crate::queue::{PreparedItem, QueueError, Schedule, Spool};
 use crate::records::{Event, EventKind, Journal};
@@ -52,6 +52,8 @@ pub struct Sweeper {
     pub told: Told,
     /// What time it is.
     pub clock: Clock,
+    /// Whether it can be relied on: what is erased cannot be brought back.
+    pub steadiness: Steadiness,
 }
 
 #[async_trait]
@@ -70,15 +72,16 @@ impl EndMessages for Sweeper {
 impl Sweeper {
     /// Sweeps until the end begins.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut seldom = Time::from_unix_ms(0);
+        let mut seldom: Option<Instant> = None;
         while !shutdown.has_begun() {
-            if let Err(fault) = self.sweep().await {
-                tracing::error!(%fault, "the sweep broke off; it is tried again");
-            }
-            let now = self.clock.now();
-            if now >= seldom.after(SELDOM) {
-                seldom = now;
-                self.rarely(now).await;
+            if self.steadiness.holds() {
+                if let Err(fault) = self.sweep().await {
+                    tracing::error!(%fault, "the sweep broke off; it is tried again");
+                }
+                if seldom.is_none_or(|last| last.elapsed() >= SELDOM) {
+                    seldom = Some(Instant::now());
+                    self.rarely(self.clock.now()).await;
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}

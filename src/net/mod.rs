@@ -1,6 +1,7 @@
 //! Sockets, TLS, time and the end of the program.
 
 mod clock;
+mod steadiness;
 mod shutdown;
 mod outside;
 mod dns;
@@ -24,4 +25,5 @@ pub use proxy_protocol::{ProxyFault, Spoken, parse_proxy_header, read_proxy_head
 pub use rate::{Rate, RateLimit};
 pub use server_tls::{ServerTls, ServerTlsError};
 pub use shutdown::Shutdown;
+pub use steadiness::Steadiness;
 pub use stream::Stream;

@@ -15,8 +15,8 @@ use crate::queue::error::QueueError;
 use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases};
 use crate::queue::settle::Settlement;
 use crate::queue::table::{
-    CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, consignment_key, line, open_consignment, open_item,
-    parse_due,
+    CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, consignment_key, incoming_key, line, open_consignment,
+    open_item, parse_due,
 };
 use crate::sealing::NextHop;
 use crate::store::{RowsHandle, StoreError, Table, decode_row, pages};
@@ -24,6 +24,8 @@ use crate::vault::{Epoch, Vault};
 
 /// Keys read ahead in one look at a table.
 const AHEAD: usize = 128;
+/// What is due later than anything ever is was put there under a clock that has been set back since: it is due.
+const FARTHEST: Duration = Duration::from_secs(60 * 24 * 3_600);
 /// How long to sleep at most: a clock that was set back must not stop the queue.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long to wait before looking again at a store that failed.
@@ -180,9 +182,12 @@ impl Schedule {
         let now = self.clock.now();
         let limit = AHEAD + line.leases.count();
         let mut wait = LONGEST_SLEEP;
-        for (key, _) in self.rows.range(line.table, Bound::Unbounded, Bound::Unbounded, limit)? {
+        let beyond = incoming_key(now.after(FARTHEST).unix_ms(), QueueId::from_bytes([u8::MAX; 16]));
+        let mut keys = self.rows.range(line.table, Bound::Unbounded, Bound::Unbounded, limit)?;
+        keys.splice(0..0, self.rows.range(line.table, Bound::Excluded(beyond.as_slice()), Bound::Unbounded, limit)?);
+        for (key, _) in keys {
             let Some((due, id, number)) = parse_due(&key) else { continue };
-            if due > now {
+            if !is_due(due, now) {
                 wait = wait.min(due.since(now));
                 break;
             }
@@ -197,7 +202,7 @@ impl Schedule {
         let id = grip.id();
         let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { return Ok(None) };
         let (row, item) = open_item(&self.vault, id, &row)?;
-        let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
+        let still_due = row.due.is_some_and(|due| is_due(Time::from_unix_ms(due), self.clock.now()));
         Ok(still_due.then(|| IncomingLease { id, item, row, grip: grip.clone() }))
     }
 
@@ -206,7 +211,7 @@ impl Schedule {
         let Some(number) = grip.number() else { return Ok(None) };
         let Some(row) = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))? else { return Ok(None) };
         let (row, consignment) = open_consignment(&self.vault, id, &row)?;
-        let still_due = row.due.is_some_and(|due| Time::from_unix_ms(due) <= self.clock.now());
+        let still_due = row.due.is_some_and(|due| is_due(Time::from_unix_ms(due), self.clock.now()));
         if still_due && self.rows.get(ITEMS, id.as_bytes())?.is_none() {
             // Nothing that came of an attempt could be settled: it would be sent again and again.
             return Err(QueueError::NoSuchItem(id.to_string()));
@@ -227,4 +232,8 @@ impl Schedule {
             tokio::time::sleep(AFTER_FAULT).await;
         }
     }
+}
+
+fn is_due(due: Time, now: Time) -> bool {
+    due <= now || due > now.after(FARTHEST)
 }

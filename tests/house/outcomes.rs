@@ -4,14 +4,23 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use async_trait::async_trait;
+use sealgate::config::{self, Files};
+use sealgate::daemon::Kept;
+use sealgate::delivery::{Blame, Delivery, Destination, Diagnosis, Dispatch, Handover, Outcome, Transport, Worker};
+use sealgate::mail::{Address, QueueId};
+use sealgate::net::{Clock, Shutdown, Steadiness, Time};
+use sealgate::queue::Backoff;
+use sealgate::sealing::NextHop;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
 use crate::route::decoded;
-use crate::running::{Gateway, wait_until};
+use crate::running::{Gateway, free, wait_until};
 
 /// A next hop that says to each recipient what its name asks for: `ok…`, `later…` or `never…`.
 #[derive(Clone, Default)]
@@ -159,4 +168,150 @@ async fn where_one_next_hop_hangs_mail_to_the_other_leaves() {
         wait_until("the one that is not in the way", || quick.taken.lock().unwrap().remove("ok") == Some(1));
         wait_until("its end", || gateway.ask(&["queue", "list"]).as_array().unwrap().len() == 12);
     }
+}
+
+/// The internet says *not now* until it is told otherwise; the mail server takes all, and shows it.
+#[derive(Clone, Default)]
+struct Later {
+    takes: Arc<AtomicBool>,
+    letters: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait]
+impl Transport for Later {
+    async fn deliver(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
+        let is_inside = mail.destination == Destination::MailServer;
+        if is_inside {
+            let (mut octets, mut letter) = (mail.contents.open().await.unwrap(), Vec::new());
+            while let Some(more) = octets.next().await.unwrap() {
+                letter.extend_from_slice(&more);
+            }
+            self.letters.lock().unwrap().push(decoded(&String::from_utf8_lossy(&letter)));
+        }
+        let outcome = if is_inside || self.takes.load(Ordering::SeqCst) {
+            let (remote, reply) = ("hop.example".to_owned(), "250 2.0.0 taken".to_owned());
+            Outcome::Delivered(Delivery { handover: Handover::WishesPassedOn, remote, reply })
+        } else {
+            Outcome::unserved(Diagnosis {
+                blame: Blame::Recipient,
+                status: "4.2.1".parse().unwrap(),
+                reason: "the peer refused the recipient at RCPT".into(),
+                reply: Some("450 4.2.1 not now".into()),
+                remote: Some("hop.example".into()),
+            })
+        };
+        mail.envelope.recipients.iter().map(|it| (it.address.clone(), outcome.clone())).collect()
+    }
+}
+
+/// A message that was attempted once, and a delivery of its own for what is kept, by a clock of our own.
+struct Waiting {
+    kept: Kept,
+    clock: Clock,
+    id: QueueId,
+    hop: Later,
+    shutdown: Shutdown,
+    _folder: tempfile::TempDir,
+}
+
+impl Waiting {
+    async fn begin(watched: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Gateway::found(folder.path(), free(), free(), "http://127.0.0.1:9");
+        gateway.start();
+        let id = id_in(&send(gateway.outbound, &["eva@live.example"], "Hej"));
+        let tried = || gateway.ask(&["queue", "show", &id])["recipients"][0]["attempts"] == 1;
+        wait_until("a first attempt", tried);
+        gateway.kill();
+        let settings = config::load(&gateway.config(), Files::Start).unwrap().settings;
+        let clock = Clock::set_to(Clock::System.now());
+        let kept = Kept::open(&settings, clock.clone()).unwrap();
+        let steadiness = if watched { Steadiness::of(clock.clone()) } else { Steadiness::unwatched(clock.clone()) };
+        let (hop, shutdown) = (Later::default(), Shutdown::new());
+        let worker = Worker {
+            transport: Arc::new(hop.clone()),
+            schedule: kept.schedule.clone(),
+            settlement: kept.settlement.clone(),
+            inspector: kept.inspector.clone(),
+            bodies: Arc::clone(&kept.bodies),
+            warm: kept.spool.warm().clone(),
+            vault: kept.vault.clone(),
+            reporter: kept.reporter.clone(),
+            journal: kept.journal.clone(),
+            backoff: Backoff::default(),
+            delay_warning: Duration::from_secs(4 * 3_600),
+            at_once: [(NextHop::Internet, 2), (NextHop::MailServer, 2)],
+            clock: clock.clone(),
+            steadiness,
+            metrics: kept.metrics.clone(),
+        };
+        tokio::spawn(worker.run(shutdown.clone()));
+        Self { kept, clock, id: id.parse().unwrap(), hop, shutdown, _folder: folder }
+    }
+
+    fn set(&self, time: Time) {
+        let Clock::Set(hand) = &self.clock else { unreachable!("it was set") };
+        hand.store(time.unix_ms(), Ordering::SeqCst);
+        self.kept.schedule.ring();
+    }
+
+    /// Attempts so far; `None` if it lies in the queue no more.
+    fn attempts(&self) -> Option<u32> {
+        self.kept.inspector.show(self.id).ok().map(|item| item.recipients[0].attempts)
+    }
+
+    fn letters(&self) -> Vec<String> {
+        self.hop.letters.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_hundred_and_fifty_for_days_ends_with_one_warning_and_one_report() {
+    let waiting = Waiting::begin(false).await;
+    let begun = waiting.clock.now();
+    let mut attempts = 1;
+    for hours in (2..=118).step_by(2) {
+        waiting.set(begun.after(Duration::from_secs(hours * 3_600)));
+        wait_until("an attempt", || waiting.attempts() > Some(attempts));
+        attempts = waiting.attempts().unwrap();
+        wait_until("the warning", || waiting.letters().len() == usize::from(hours >= 4));
+    }
+    assert_eq!(attempts, 60, "one for each time it was due");
+    assert!(waiting.letters()[0].contains("Action: delayed"), "{:?}", waiting.letters());
+    waiting.set(begun.after(Duration::from_secs(121 * 3_600)));
+    wait_until("its end", || waiting.attempts().is_none());
+    wait_until("the report", || waiting.letters().len() == 2);
+    let report = &waiting.letters()[1];
+    for words in ["Action: failed", "Status: 5.2.1", "450 4.2.1 not now", "eva@live.example"] {
+        assert!(report.contains(words), "{words} in {report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_delays_mail_and_gives_none_up() {
+    let waiting = Waiting::begin(true).await;
+    let begun = waiting.clock.now();
+    let hours = |count: u64| Duration::from_secs(count * 3_600);
+    for (number, (what, time)) in (1..).zip([
+        ("an hour forward", begun.after(hours(1))),
+        ("a year forward", begun.after(hours(24 * 365))),
+        ("and still there when it is due again", begun.after(hours(24 * 365 + 3))),
+        ("a year back", begun),
+        ("an hour back, and it is due within three", begun.before(hours(1)).after(hours(3))),
+    ]) {
+        waiting.set(time);
+        wait_until(what, || waiting.attempts() == Some(number + 1));
+    }
+    let failed = |letter: &String| letter.contains("Action: failed");
+    assert!(!waiting.letters().iter().any(failed), "{:?}", waiting.letters());
+    waiting.hop.takes.store(true, Ordering::SeqCst);
+    waiting.set(begun.after(hours(4)));
+    wait_until("the mail", || waiting.attempts().is_none());
+    assert!(!waiting.letters().iter().any(failed));
 }
