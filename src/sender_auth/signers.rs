@@ -1,0 +1,117 @@
+//! All keys we sign with, and which of them sign a message: those of its author's domain, if that is ours.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::mail::{Domain, Header};
+use crate::sender_auth::signer::Signer;
+
+/// Signatures on one message.
+const SIGNATURES: usize = 8;
+
+/// The keys in use at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Ring {
+    /// Domains whose authors we sign for.
+    pub ours: Vec<Domain>,
+    /// The keys.
+    pub signers: Vec<Signer>,
+}
+
+/// The keys in use. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Signers(Arc<RwLock<Arc<Ring>>>);
+
+impl Signers {
+    /// The keys in use now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Ring> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes other keys into use.
+    pub fn swap(&self, ring: Ring) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+}
+
+impl Ring {
+    /// Who signs a message with this header: all keys of the domain in `From`, or of the nearest domain above it that has
+    /// any, so that DMARC finds the two aligned (RFC 9989 §4.4). Nobody, if the author's domain is not ours.
+    #[must_use]
+    pub fn of(&self, header: &Header) -> Vec<&Signer> {
+        let mut found: Vec<&Signer> = Vec::new();
+        for (_, author) in header.addresses("From") {
+            if !self.ours.contains(author.domain()) {
+                continue;
+            }
+            for signer in self.above(author.domain().as_str()) {
+                let is_new = |it: &&Signer| it.domain != signer.domain || it.selector != signer.selector;
+                if found.len() < SIGNATURES && found.iter().all(is_new) {
+                    found.push(signer);
+                }
+            }
+        }
+        found
+    }
+
+    /// The domains of ours whose authors nobody signs for.
+    #[must_use]
+    pub fn unsigned(&self) -> Vec<&Domain> {
+        self.ours.iter().filter(|domain| self.above(domain.as_str()).is_empty()).collect()
+    }
+
+    fn above<'r>(&'r self, domain: &str) -> Vec<&'r Signer> {
+        let mut name = domain;
+        loop {
+            let here: Vec<&Signer> = self.signers.iter().filter(|signer| signer.domain.as_str() == name).collect();
+            match name.split_once('.') {
+                Some((_, parent)) if here.is_empty() => name = parent,
+                _ => return here,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sender_auth::signers::*;
+    use crate::sender_auth::signing_key::{Algorithm, SigningKey};
+
+    #[test]
+    fn only_our_own_authors_are_signed_for_by_the_nearest_keys() {
+        let key = Arc::new(SigningKey::generate(Algorithm::Ed25519).unwrap());
+        let signer = |domain: &str, selector: &str| Signer {
+            domain: domain.parse().unwrap(),
+            selector: selector.to_owned(),
+            key: Arc::clone(&key),
+        };
+        let ours = ["sundby.example", "gw.sundby.example", "skola.sundby.example", "norrby.example"];
+        let ring = Ring {
+            ours: ours.iter().map(|name| name.parse().unwrap()).collect(),
+            signers: vec![
+                signer("sundby.example", "a"),
+                signer("sundby.example", "b"),
+                signer("skola.sundby.example", "c"),
+            ],
+        };
+        for (from, signers) in [
+            ("Anna <anna@sundby.example>", "a b"),
+            ("ANNA@SUNDBY.EXAMPLE", "a b"),
+            ("noreply@gw.sundby.example", "a b"),
+            ("x@skola.sundby.example", "c"),
+            ("x@skola.sundby.example, anna@sundby.example", "c a b"),
+            ("x@other.sundby.example", ""),
+            ("x@norrby.example", ""),
+            ("eva@live.example", ""),
+            ("\"anna@sundby.example\" <eva@live.example>", ""),
+            ("eva@notsundby.example", ""),
+            ("", ""),
+        ] {
+            let header = Header::new(format!("From: {from}\r\n").into_bytes());
+            let found: Vec<&str> = ring.of(&header).iter().map(|signer| signer.selector.as_str()).collect();
+            assert_eq!(found.join(" "), signers, "{from}");
+        }
+        assert_eq!(ring.unsigned(), [&ring.ours[3]]);
+        assert!(ring.of(&Header::new(&b"Subject: x\r\n"[..])).is_empty());
+    }
+}
