@@ -65,6 +65,8 @@ mod faults;
 mod powercut;
 #[path = "house/mail_sink.rs"]
 mod mail_sink;
+#[path = "house/signing.rs"]
+mod signing;
 
 #[path = "house/config.rs"]
 mod config;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::mail::{Domain, QueueId};
 use crate::queue::Stage;
+use crate::sender_auth::Algorithm;
 
 /// A secure-mail gateway.
 #[derive(Debug, Parser)]
@@ -241,12 +242,25 @@ pub enum Recipient {
 /// `key`.
 #[derive(Debug, Subcommand)]
 pub enum Key {
-    /// Epochs of the vault
-    List,
-    /// Begin a new generation
+    /// Epochs of the vault, and the keys that sign what leaves, with their records
+    List {
+        /// Look each record up in the DNS; a new key whose record is there signs from then on
+        #[arg(long)]
+        dns: bool,
+    },
+    /// Begin a new generation: of the vault, or of the keys that sign
     Rotate {
-        /// vault (dkim is not served yet)
+        /// vault or dkim
         which: String,
+        /// dkim: keys of this domain alone; needed for a domain's first one
+        #[arg(long, value_name = "D")]
+        domain: Option<Domain>,
+        /// dkim: rsa or ed25519 alone
+        #[arg(long, value_name = "A")]
+        algorithm: Option<Algorithm>,
+        /// dkim: the record is in the public DNS, even if it cannot be seen from here: sign with the new key
+        #[arg(long)]
+        published: bool,
     },
     /// Write the locked epoch identities into a directory, to keep apart from backups
     Export {

@@ -18,8 +18,8 @@ use crate::fault::told;
 
 pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
     match verb {
-        Key::List => {
-            let answer = request(path, Request::KeyList).await?;
+        Key::List { dns } => {
+            let answer = request(path, Request::KeyList { dns: *dns }).await?;
             if json {
                 print::json(&answer.value);
                 return Ok(());
@@ -33,11 +33,20 @@ pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
                     field(e, "destroyed"),
                 ]
             };
-            let rows: Vec<_> = answer.value.as_array().into_iter().flatten().map(row).collect();
+            let (signing, vault): (Vec<&Value>, Vec<&Value>) =
+                answer.value.as_array().into_iter().flatten().partition(|key| field(key, "kind") == "dkim");
+            let rows: Vec<_> = vault.into_iter().map(row).collect();
             print::table(&["KIND", "EPOCH", "CREATED", "CURRENT", "DESTROYED"], &rows);
+            if !signing.is_empty() {
+                print::line("");
+                print_signing(&signing);
+            }
             Ok(())
         }
-        Key::Rotate { which } => match which.as_str() {
+        Key::Rotate { which, domain, algorithm, published } => match which.as_str() {
+            "vault" if domain.is_some() || algorithm.is_some() || *published => {
+                Err(Failure::new(Exit::Usage, "--domain, --algorithm and --published are for dkim"))
+            }
             "vault" => {
                 let answer = request(path, Request::KeyRotateVault).await?;
                 if json {
@@ -47,7 +56,17 @@ pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
                 }
                 Ok(())
             }
-            "dkim" => Err(Failure::new(Exit::Unavailable, "dkim keys are not served yet")),
+            "dkim" => {
+                let asked =
+                    Request::KeyRotateDkim { domain: domain.clone(), algorithm: *algorithm, published: *published };
+                let answer = request(path, asked).await?;
+                if json {
+                    print::json(&answer.value);
+                } else {
+                    print_signing(&answer.value.as_array().into_iter().flatten().collect::<Vec<_>>());
+                }
+                Ok(())
+            }
             other => Err(Failure::new(Exit::Usage, format!("no key is called {other}; there are vault and dkim"))),
         },
         Key::Export { dir } => {
@@ -69,6 +88,38 @@ pub async fn key(path: &Path, verb: &Key, json: bool) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// The keys that sign, and below them what is to be done about each.
+fn print_signing(keys: &[&Value]) {
+    let row = |key: &&Value| {
+        let fields = ["kind", "domain", "selector", "algorithm", "bits", "state", "seen"];
+        fields.map(|name| field(key, name)).to_vec()
+    };
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    print::table(&["KIND", "DOMAIN", "SELECTOR", "ALGORITHM", "BITS", "STATE", "IN THE DNS"], &rows);
+    for key in keys {
+        let (name, until) = (field(key, "record_name"), field(key, "until"));
+        match field(key, "state").as_str() {
+            "pending" => print::line(&format!("\npublish this; the key signs once it is seen:\n{}", record(key))),
+            "signing" => print::line(&format!("\nmust be published:\n{}", record(key))),
+            "replaced" => print::line(&format!("\n{name} must stay published until {until}")),
+            "removable" => {
+                let configured = key.get("configured").and_then(Value::as_bool).unwrap_or_default();
+                let more = if configured { ", and its [[dkim]] entry" } else { "" };
+                print::line(&format!("\n{name} can be removed from the DNS{more}"));
+            }
+            _ => print::line(&format!("\n{name}: its key cannot be read here")),
+        }
+    }
+}
+
+/// A record as it stands in a zone file: strings of at most 255 octets (RFC 1035 §3.3.14).
+fn record(key: &Value) -> String {
+    let text = field(key, "record");
+    let strings: Vec<String> =
+        text.as_bytes().chunks(250).map(|part| format!("\"{}\"", String::from_utf8_lossy(part))).collect();
+    format!("{}. IN TXT ( {} )", field(key, "record_name"), strings.join(" "))
 }
 
 fn write(dir: &Path, file: &Value) -> Result<(), Failure> {

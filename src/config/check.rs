@@ -8,6 +8,7 @@ use crate::config::sections::{ChoosableBy, Department, Inbound, Portal, Protecti
 use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop};
 use crate::fault::Reader;
+use crate::mail::Domain;
 use crate::scan::Clamd;
 
 /// How long a client may be let wait for the greeting; many give up after five minutes (RFC 5321 §4.5.3.2.1).
@@ -74,6 +75,18 @@ fn check_names(settings: &Settings, reader: &mut Reader) {
     let selectors: Vec<_> =
         settings.dkim.iter().map(|dkim| (format!("{}._domainkey.{}", dkim.selector, dkim.domain), dkim)).collect();
     report_twins(reader, selectors.iter().map(|(name, dkim)| (name.as_str(), dkim.place.of("selector"))));
+    if known {
+        for dkim in &settings.dkim {
+            let signs = |ours: &Domain| *ours == dkim.domain || ours.as_str().ends_with(&format!(".{}", dkim.domain));
+            if !settings.author_domains().iter().any(signs) {
+                reader.fault(
+                    &dkim.place.of("domain"),
+                    format!("{} is no domain of ours, nor above one", dkim.domain),
+                    "write one of organisation.domains, or a domain above: nobody else's mail is signed",
+                );
+            }
+        }
+    }
     report_twins(reader, settings.tunnel.iter().map(|tunnel| (tunnel.domain.as_str(), tunnel.place.of("domain"))));
 }
 

@@ -15,10 +15,11 @@ use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::config::check::listeners;
-use crate::config::sections::Tls;
+use crate::config::sections::{Dkim, Tls};
 use crate::config::settings::Settings;
 use crate::fault::{Reader, Secret, why};
 use crate::net::Time;
+use crate::sender_auth::SigningKey;
 use crate::vault::Identity;
 
 /// How far the files and ports named in a configuration are looked at.
@@ -57,6 +58,9 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
         check_tls(settings, tls, world, reader);
     }
     check_identity(&settings.vault.identity, world, reader);
+    for dkim in &settings.dkim {
+        check_dkim(dkim, world, reader);
+    }
     for provider in &settings.identity.provider {
         // A secret that cannot be read is reported; what it says, only the provider can judge.
         let _ = read_secret(&provider.client_secret, &provider.place.of("client_secret"), world, reader);
@@ -178,6 +182,15 @@ fn check_identity(identity: &Secret, world: &World, reader: &mut Reader) {
     if lines.peek().is_none() || lines.any(|line| line.parse::<Identity>().is_err()) {
         let hint = "write one with `sealgate init` or `age-keygen`";
         reader.fault(key, format!("no age identity in it: {identity}"), hint);
+    }
+}
+
+fn check_dkim(dkim: &Dkim, world: &World, reader: &mut Reader) {
+    let key = dkim.place.of("key");
+    let Some(pem) = read_secret(&dkim.key, &key, world, reader) else { return };
+    if let Err(fault) = SigningKey::from_pem(&pem) {
+        let hint = "make one with `openssl genrsa 2048` or `openssl genpkey -algorithm ed25519`";
+        reader.fault(&key, format!("{fault}: {}", dkim.key), hint);
     }
 }
 

@@ -58,9 +58,6 @@ fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
             reader.warning(&key, "not served yet", hint);
         }
     }
-    for dkim in &settings.dkim {
-        reader.warning(&dkim.place.key, "not served yet", "what we send is not signed: let the smarthost sign it");
-    }
     for own in &settings.own_certificate {
         reader.warning(&own.place.key, "not served yet", "S/MIME mail passes as it is");
     }

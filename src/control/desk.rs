@@ -14,6 +14,7 @@ use crate::net::{Clock, Time};
 use crate::notify::{Failure, Reporter};
 use crate::queue::{Ended, Filter, Inspector, QueueError, RecipientState, Schedule, Spool};
 use crate::records::{Event, EventKind, Journal, Recalled};
+use crate::sender_auth::{KeyState, Keys, KeysFault, Rotation};
 use crate::texts::say;
 use crate::vault::Vault;
 
@@ -42,6 +43,8 @@ pub struct Desk {
     pub spool: Spool,
     /// The lock.
     pub vault: Vault,
+    /// The keys that sign what leaves.
+    pub keys: Arc<dyn Keys>,
     /// What time it is.
     pub clock: Clock,
 }
@@ -53,6 +56,15 @@ impl From<QueueError> for Refusal {
             QueueError::Store(_) | QueueError::Vault(_) | QueueError::RowIsUnreadable(_) | QueueError::TooLong(_) => {
                 Self::unavailable(fault.to_string())
             }
+        }
+    }
+}
+
+impl From<KeysFault> for Refusal {
+    fn from(fault: KeysFault) -> Self {
+        match fault {
+            KeysFault::Asked(why) => Self::bad_input(why),
+            KeysFault::Unavailable(why) => Self::unavailable(why),
         }
     }
 }
@@ -100,7 +112,11 @@ impl Desk {
             Request::RecipientList => self.recipients()?,
             Request::RecipientShow { address } => self.recipient(&address)?,
             Request::RecipientUnbind { address } => self.unbind(&address).await?,
-            Request::KeyList => self.keys(),
+            Request::KeyList { dns } => self.keys(dns).await?,
+            Request::KeyRotateDkim { domain, algorithm, published } => {
+                let made = self.keys.rotate(&Rotation { domain, algorithm, is_published: published }).await?;
+                Value::Array(made.iter().map(signing_key).collect())
+            }
             Request::KeyRotateVault => self.rotate().await?,
             Request::KeyExport => self.export_keys().await?,
             Request::AuditVerify { head } => self.verify(head.as_deref())?,
@@ -317,9 +333,10 @@ impl Desk {
         }
     }
 
-    fn keys(&self) -> Value {
+    async fn keys(&self, looks_up: bool) -> Result<Value, Refusal> {
         let row = |e: crate::vault::EpochState| json!({ "kind": "vault", "epoch": e.epoch.number(), "created": e.created.rfc3339(), "current": e.current, "destroyed": e.destroyed });
-        Value::Array(self.vault.epochs().into_iter().map(row).collect())
+        let signing = self.keys.list(looks_up).await?;
+        Ok(Value::Array(self.vault.epochs().into_iter().map(row).chain(signing.iter().map(signing_key)).collect()))
     }
 
     async fn rotate(&self) -> Result<Value, Refusal> {
@@ -379,6 +396,15 @@ fn hash_of(hex: &str) -> Result<[u8; 32], Refusal> {
 
 fn to_value<T: serde::Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// A key that signs, beside those of the vault.
+fn signing_key(key: &KeyState) -> Value {
+    let mut value = to_value(key);
+    if let Some(object) = value.as_object_mut() {
+        object.insert("kind".to_owned(), json!("dkim"));
+    }
+    value
 }
 
 /// When a message was taken: its id tells.

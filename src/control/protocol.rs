@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mail::{Domain, QueueId};
 use crate::queue::Stage;
+use crate::sender_auth::Algorithm;
 
 /// Octets of a request line.
 pub const REQUEST_OCTETS: usize = 64 * 1024;
@@ -90,7 +91,20 @@ pub enum Request {
         address: String,
     },
     /// `key list`.
-    KeyList,
+    KeyList {
+        /// Look the records of DKIM keys up first.
+        #[serde(default)]
+        dns: bool,
+    },
+    /// `key rotate dkim`.
+    KeyRotateDkim {
+        /// Keys of this domain alone.
+        domain: Option<Domain>,
+        /// Keys of this algorithm alone.
+        algorithm: Option<Algorithm>,
+        /// The records stand in the public DNS.
+        published: bool,
+    },
     /// `key rotate vault`.
     KeyRotateVault,
     /// `key export`: the answer's value lists the files as base64.

@@ -7,10 +7,10 @@ use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
 use crate::config::{
-    ChannelName, ChoosableBy, Condition as Written, Content, DmarcWish, Inbound, Outbound, ProtectionName, Provider,
-    Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
+    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Inbound, Outbound, ProtectionName,
+    Provider, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
-use crate::delivery::Internet;
+use crate::delivery::{ConfiguredKey, Internet, KeySettings};
 use crate::directory::NumberType;
 use crate::fault::Secret;
 use crate::flow;
@@ -22,6 +22,7 @@ use crate::policy::{
     Channel, Chooser, Condition, Departments, Grant, Pattern, Protection, Rule, Rules, RulesBuilder, Search,
 };
 use crate::portal::{Owner, PortalSettings, ProviderName};
+use crate::sender_auth::SigningKey;
 use crate::smtpd::{DoorSettings, RequiredHeader, Requirement};
 
 /// The rules, compiled.
@@ -282,6 +283,36 @@ pub fn electronic_id(settings: &Settings, url: &str, clock: &Clock) -> anyhow::R
         });
     }
     Ok(Oidc::new(providers, url, clock.clone())?)
+}
+
+/// What the keys that sign are told. A key that cannot be read here is named with the reason.
+#[must_use]
+pub fn key_settings(settings: &Settings) -> KeySettings {
+    let read = |dkim: &Dkim| {
+        let pem = Zeroizing::new(read_secret(&dkim.key).map_err(|fault| format!("{fault:#}"))?);
+        SigningKey::from_pem(&pem).map(Arc::new).map_err(|fault| fault.to_string())
+    };
+    let configured = |dkim: &Dkim| ConfiguredKey {
+        domain: dkim.domain.clone(),
+        selector: dkim.selector.to_string(),
+        key: read(dkim),
+    };
+    let dns = settings.delivery.for_delivery(&settings.hostname).dns;
+    KeySettings { ours: settings.author_domains(), configured: settings.dkim.iter().map(configured).collect(), dns }
+}
+
+/// … and that all of them can be read.
+///
+/// # Errors
+/// One cannot: mail would leave unsigned.
+pub fn sound_key_settings(settings: &Settings) -> anyhow::Result<KeySettings> {
+    let told = key_settings(settings);
+    for key in &told.configured {
+        if let Err(fault) = &key.key {
+            anyhow::bail!("dkim.{:?}.key ({}): {fault}", key.domain.as_str(), key.selector);
+        }
+    }
+    Ok(told)
 }
 
 /// A secret from its file or systemd credential.

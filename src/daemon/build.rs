@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 
 use crate::config::{OnFound, Settings};
 use crate::control::Server as ControlSocket;
-use crate::daemon::bind::{electronic_id, flow_settings, house, inbound, outbound, portal, read_secret};
+use crate::daemon::bind::{
+    electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, sound_key_settings,
+};
 use crate::daemon::kept::Kept;
 use crate::delivery::{Internet, Relay, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
@@ -93,6 +95,7 @@ impl Daemon {
         let Some(kept) = Kept::open_in_turn(settings, clock.clone(), async || false).await? else {
             anyhow::bail!("another process serves what is kept")
         };
+        kept.keyring.configure(sound_key_settings(settings)?);
         let metrics = kept.metrics.clone();
         let keeping = kept.policies();
         let relay = Relay::new(settings.delivery.for_delivery(&settings.hostname), Some(keeping));
@@ -108,6 +111,7 @@ impl Daemon {
             vault: kept.vault.clone(),
             reporter: kept.reporter.clone(),
             journal: kept.journal.clone(),
+            signers: kept.keyring.signers(),
             backoff,
             delay_warning: settings.queue.delay_warning,
             at_once: at_once(settings),
@@ -230,10 +234,16 @@ impl Daemon {
                 }
             });
         }
+        // Behind a smarthost it may be that one that signs.
+        let is_alone = self.settings.delivery.internet == Internet::Mx;
+        for domain in self.kept.keyring.signers().now().unsigned().into_iter().filter(|_| is_alone) {
+            tracing::warn!(%domain, "mail of this domain leaves unsigned: `sealgate key rotate dkim --domain` makes a key");
+        }
         if let Some(sts) = self.relay.sts() {
             shutdown.spawn(sts.run(shutdown.clone()));
         }
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
+        shutdown.spawn(self.kept.keyring.clone().run(shutdown.clone()));
         tracing::info!(door = "control", socket = %self.control.path().display(), "listening");
         shutdown.spawn(self.control.run(Arc::new(self.kept.desk()), shutdown.clone()));
         if let Some(listener) = self.health {
@@ -276,6 +286,8 @@ impl Reload {
         let flow = flow_settings(settings)?;
         let house = house(settings)?;
         let tls = settings.tls.as_ref().map(read_tls).transpose()?;
+        let keys = sound_key_settings(settings)?;
+        self.kept.keyring.configure(keys);
         self.kept.settings.swap(flow);
         self.kept.reporter.mailer().swap(house);
         if let (Some(handle), Some(door)) = (&self.outbound, &settings.smtpd.outbound) {

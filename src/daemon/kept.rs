@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::Settings;
-use crate::daemon::bind::{flow_settings, house};
-use crate::delivery::StsKeeping;
+use crate::daemon::bind::{flow_settings, house, key_settings};
+use crate::delivery::{KeyKeeping, Keyring, StsKeeping};
 use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, Steadiness};
@@ -56,6 +56,8 @@ pub struct Kept {
     pub reporter: Reporter,
     /// What stops mail before there is trouble.
     pub marks: Marks,
+    /// The keys that sign what leaves.
+    pub keyring: Keyring,
     /// What operations watch.
     pub metrics: Metrics,
     /// What time it is.
@@ -97,6 +99,14 @@ impl Kept {
             clock.clone(),
             metrics.clone(),
         );
+        let keeping = KeyKeeping {
+            folder: folder.join("dkim"),
+            rows: Arc::clone(&rows),
+            vault: vault.clone(),
+            journal: journal.clone(),
+            clock: clock.clone(),
+        };
+        let keyring = Keyring::open(keeping, &own, key_settings(settings)).context("the DKIM keys")?;
         let mailer = Mailer::new(spool.clone(), vault.clone(), journal.clone(), clock.clone(), house(settings)?);
         Ok(Self {
             settings: Current::new(flow_settings(settings)?),
@@ -126,6 +136,7 @@ impl Kept {
                 settings.store.min_free.0,
                 metrics.clone(),
             ),
+            keyring,
             settlement,
             spool,
             journal,
@@ -224,6 +235,7 @@ impl Kept {
             journal: self.journal.clone(),
             spool: self.spool.clone(),
             vault: self.vault.clone(),
+            keys: Arc::new(self.keyring.clone()),
             clock: self.clock.clone(),
         }
     }

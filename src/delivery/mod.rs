@@ -2,6 +2,7 @@
 
 mod config;
 mod octets;
+mod signing;
 mod error;
 mod outcome;
 mod trouble;
@@ -9,14 +10,17 @@ mod route;
 mod transport;
 mod kept;
 mod smtp;
+mod keyring;
 mod worker;
 
 pub use config::{Bounds, Internet, NextHop, NextHopFault, Protocol, Settings};
 pub use error::{SessionError, Step};
 pub use kept::Kept;
+pub use keyring::{ConfiguredKey, KeyKeeping, KeySettings, Keyring};
 pub use octets::{Contents, InMemory, Octets, Unreadable};
 pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Kind, Passage, Route, Router, TlsPolicy, Way};
+pub use signing::{Leaving, Signing};
 pub use smtp::{
     Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver, Trust,
 };

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::delivery::octets::Contents;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::route::{Destination, Passage};
+use crate::delivery::signing::Signing;
 use crate::mail::{Address, Envelope, QueueId};
 
 /// One message, with the recipients that are due.
@@ -20,7 +21,7 @@ pub struct Dispatch {
     pub destination: Destination,
     /// What the way has to be.
     pub passage: Passage,
-    /// Octets of the contents as they are read, for SIZE.
+    /// Octets of the contents as they are read, without signatures.
     pub size: u64,
     /// The contents have an octet over 127.
     pub has_eight_bit: bool,
@@ -28,6 +29,8 @@ pub struct Dispatch {
     pub has_utf8_header: bool,
     /// The message.
     pub contents: Arc<dyn Contents>,
+    /// Who signs it as it leaves; `None` on the way to our own mail server.
+    pub signing: Option<Arc<Signing>>,
 }
 
 /// A means to get messages there.

@@ -9,6 +9,7 @@ use crate::delivery::kept::Kept;
 use crate::delivery::octets::Contents;
 use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome};
 use crate::delivery::route::{Destination, Passage};
+use crate::delivery::signing::Signing;
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble;
 use crate::mail::{Address, DsnReturn, Envelope, Returned};
@@ -18,6 +19,7 @@ use crate::policy::FixedKind;
 use crate::queue::{Backoff, ConsignmentLease, Ended, Inspector, Item, Kind, QueueError, Schedule, Settlement, Warm};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::{Content, NextHop};
+use crate::sender_auth::Signers;
 use crate::store::Bodies;
 use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
@@ -51,6 +53,8 @@ pub struct Worker {
     pub reporter: Reporter,
     /// What happened.
     pub journal: Journal,
+    /// Who signs what leaves to the internet.
+    pub signers: Signers,
     /// When to try again.
     pub backoff: Backoff,
     /// After how long a delay is told.
@@ -116,6 +120,10 @@ impl Worker {
             has_eight_bit: content.has_eight_bit,
             has_utf8_header: content.has_utf8_header,
             contents: Arc::new(self.kept(content.clone())),
+            signing: match outgoing.next_hop() {
+                NextHop::Internet => Some(Arc::new(Signing::new(self.signers.clone(), self.clock.clone()))),
+                NextHop::MailServer => None,
+            },
         };
         let outcomes = self.transport.deliver(&dispatch).await;
         let now = self.clock.now();

@@ -133,6 +133,7 @@ impl Organisation {
             has_eight_bit: !octets.is_ascii(),
             has_utf8_header: false,
             contents: InMemory::contents(octets) as Arc<dyn Contents>,
+            signing: None,
         };
         match self.submit.deliver(&dispatch).await.pop() {
             Some((_, Outcome::Delivered(delivery))) => {

@@ -241,6 +241,27 @@ impl Vault {
         Ok(())
     }
 
+    /// Keeps a key that belongs to no epoch in a private file of its own, locked to the vault's identity and the recovery
+    /// recipients: whoever opens the vault opens it with [`open_with`]. What lies there already stays.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the file is there, or cannot be written.
+    pub fn keep_key(&self, path: &Path, plain: &[u8]) -> Result<(), VaultError> {
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        let locked = Locker::new(Epoch::from_number(0), self.inside.keepers.clone()).lock(plain)?;
+        write_new(path, locked.as_bytes())
+    }
+
+    /// Destroys a key that [`Vault::keep_key`] kept. Doing it again does no harm.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the file cannot be removed.
+    pub fn erase_key(&self, path: &Path) -> Result<(), VaultError> {
+        erase(path)
+    }
+
     fn identity(&self, epoch: Epoch) -> Result<Identity, VaultError> {
         let epochs = self.read();
         let known = epochs.known.get(&epoch.number()).ok_or(VaultError::NoSuchEpoch(epoch.number()))?;

@@ -70,6 +70,7 @@ pub fn mail(recipients: &[&str]) -> Dispatch {
         has_eight_bit: false,
         has_utf8_header: false,
         contents: InMemory::contents(MESSAGE),
+        signing: None,
     }
 }
 

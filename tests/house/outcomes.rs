@@ -238,6 +238,7 @@ impl Waiting {
             vault: kept.vault.clone(),
             reporter: kept.reporter.clone(),
             journal: kept.journal.clone(),
+            signers: kept.keyring.signers(),
             backoff: Backoff::default(),
             delay_warning: Duration::from_secs(4 * 3_600),
             at_once: [(NextHop::Internet, 2), (NextHop::MailServer, 2)],

@@ -11,9 +11,10 @@ use sealgate::config::{self, Files};
 use sealgate::daemon::Kept;
 use sealgate::delivery::{Delivery, Dispatch, Handover, Outcome, Transport, Worker};
 use sealgate::mail::{Address, QueueId};
-use sealgate::net::{Clock, Shutdown};
+use sealgate::net::{Clock, Shutdown, Steadiness};
 use sealgate::notify::{Post, Sheet};
 use sealgate::queue::{Backoff, Filter, Stage};
+use sealgate::sealing::NextHop;
 use sealgate::texts::Language;
 use serde_json::Value;
 
@@ -140,11 +141,13 @@ async fn a_message_that_makes_us_panic_is_set_aside_and_the_others_flow() {
         vault: kept.vault.clone(),
         reporter: kept.reporter.clone(),
         journal: kept.journal.clone(),
+        signers: kept.keyring.signers(),
         backoff: Backoff::default(),
         delay_warning: Duration::from_secs(3_600),
         // One place: a panic that took it with it would be the end of all delivery.
-        at_once: 1,
+        at_once: [(NextHop::Internet, 1), (NextHop::MailServer, 1)],
         clock: Clock::System,
+        steadiness: Steadiness::unwatched(Clock::System),
         metrics: kept.metrics.clone(),
     };
     let shutdown = Shutdown::new();

@@ -7,13 +7,15 @@ use crate::fault::{At, Key, Keys, Place, Reader, Secret, Section, Setting, TextS
 use crate::mail::{Domain, DomainFault};
 
 settings! {
-    /// A key that signs what we send (RFC 6376). Not served yet.
+    /// A key that signs what leaves to the internet (RFC 6376): mail whose author is of this domain, or of one of ours
+    /// below it that has no key of its own. All keys of a domain sign.
     pub struct Dkim named "domain" {
         /// The domain it signs for.
         domain: Domain,
         /// The selector its public half is published under.
         selector: Selector,
-        /// The private key in PEM: a file nobody else may read, or `credential:NAME`.
+        /// The private key in PEM, RSA of 2048 bits or more, or Ed25519: a file nobody else may read, or `credential:NAME`.
+        /// `sealgate key rotate dkim` makes new ones, which need no entry.
         key: Secret,
     }
 }

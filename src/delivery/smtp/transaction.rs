@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::{Bytes, BytesMut};
 
 use crate::delivery::error::{SessionError, Step};
-use crate::delivery::octets::Octets;
+use crate::delivery::octets::{Octets, Unreadable};
 use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome, bounded};
 use crate::delivery::route::Kind;
 use crate::delivery::smtp::connect::Session;
@@ -51,7 +51,7 @@ enum Clearance {
 
 /// Offers the message for these recipients, once. Each of them is settled on return, unless the session died unused.
 pub async fn attempt(session: &mut Session, mail: &Dispatch, parties: &mut [Party<'_>]) -> Fate {
-    let mut transaction = Transaction { session, mail, parties, is_mail_accepted: false };
+    let mut transaction = Transaction { session, mail, parties, is_mail_accepted: false, size: mail.size };
     let error = match transaction.run().await {
         Ok(fate) => return fate,
         Err(error) => error,
@@ -99,6 +99,8 @@ struct Transaction<'a, 'b> {
     mail: &'a Dispatch,
     parties: &'a mut [Party<'b>],
     is_mail_accepted: bool,
+    /// Octets as they leave, for SIZE.
+    size: u64,
 }
 
 impl Transaction<'_, '_> {
@@ -108,7 +110,7 @@ impl Transaction<'_, '_> {
             return Ok(Fate::Reusable);
         }
         // Read before MAIL is said: what cannot be read costs the peer nothing, and what is small leaves in one piece.
-        let mut octets = self.mail.contents.open().await.map_err(SessionError::MessageUnreadable)?;
+        let mut octets = self.open().await.map_err(SessionError::MessageUnreadable)?;
         let first = octets.next().await.map_err(SessionError::MessageUnreadable)?;
         match self.give_envelope().await? {
             Clearance::Given => self.give_message(first, octets).await,
@@ -116,6 +118,14 @@ impl Transaction<'_, '_> {
             // A lone dot would deliver an empty message to nobody knows whom; a lost connection delivers nothing.
             Clearance::OutOfStep => Ok(Fate::Spent),
         }
+    }
+
+    /// The message as it leaves. Signed last: whatever is changed for this peer has to be changed before.
+    async fn open(&mut self) -> Result<Box<dyn Octets>, Unreadable> {
+        let Some(signing) = &self.mail.signing else { return self.mail.contents.open().await };
+        let leaving = signing.open(self.mail.contents.as_ref()).await?;
+        self.size = self.mail.size + leaving.added;
+        Ok(leaving.octets)
     }
 
     /// Eight-bit text goes to our own mail server whether it offers 8BITMIME or not: it is where such text comes from. Any
@@ -274,7 +284,7 @@ impl Transaction<'_, '_> {
         let (offers, mail) = (self.session.offers, self.mail);
         let mut line = format!("MAIL FROM:{}", mail.envelope.sender);
         if offers.size.is_some() {
-            _ = write!(line, " SIZE={}", mail.size);
+            _ = write!(line, " SIZE={}", self.size);
         }
         if offers.eight_bit && mail.has_eight_bit {
             line.push_str(" BODY=8BITMIME");
