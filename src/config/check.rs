@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::sections::{ChoosableBy, Department, Inbound, Portal, ProtectionName, Provider};
+use crate::config::sections::{ChoosableBy, DeliveryRoute, Department, Inbound, Portal, ProtectionName, Provider};
 use crate::config::settings::Settings;
-use crate::delivery::{Internet, NextHop};
+use crate::delivery::{Internet, NextHop, TlsLevel};
 use crate::fault::Reader;
-use crate::mail::Domain;
+use crate::mail::{Domain, DomainPattern};
 use crate::scan::Clamd;
 
 /// How long a client may be let wait for the greeting; many give up after five minutes (RFC 5321 §4.5.3.2.1).
@@ -175,24 +175,82 @@ fn share_a_port(one: SocketAddr, other: SocketAddr) -> bool {
 
 fn check_delivery(settings: &Settings, reader: &mut Reader) {
     let hops = [
-        ("delivery.mail_server", Some(&settings.delivery.mail_server)),
-        ("delivery.internet", smarthost(&settings.delivery.internet)),
+        ("delivery.mail_server".to_owned(), Some(&settings.delivery.mail_server)),
+        ("delivery.internet".to_owned(), smarthost(&settings.delivery.internet)),
     ];
-    for (key, hop) in hops.into_iter().filter_map(|(key, hop)| Some((key, hop?))) {
+    let of_routes = settings.delivery.route.iter().map(|route| (route.place.of("next_hop"), route.next_hop.as_ref()));
+    for (key, hop) in hops.into_iter().chain(of_routes).filter_map(|(key, hop)| Some((key, hop?))) {
         if let Some((door, _)) = listeners(settings).into_iter().find(|(_, listen)| is_ours(hop, *listen)) {
             reader.fault(
-                key,
+                &key,
                 format!("this is our own {door}"),
                 "mail would go round in circles: name the other host's port",
             );
         }
     }
-    if settings.delivery.smarthost_enforces_tls && settings.delivery.internet == Internet::Mx {
-        reader.warning(
-            "delivery.smarthost_enforces_tls",
-            "there is no smarthost",
-            "leave it out with `internet = \"mx\"`",
+    let without_smarthost = [
+        ("delivery.smarthost_enforces_tls", settings.delivery.smarthost_enforces_tls),
+        ("delivery.login", settings.delivery.login.is_some()),
+    ];
+    for (key, _) in
+        without_smarthost.into_iter().filter(|(_, is_set)| *is_set && settings.delivery.internet == Internet::Mx)
+    {
+        reader.warning(key, "there is no smarthost", "leave it out with `internet = \"mx\"`");
+    }
+    for route in &settings.delivery.route {
+        check_route(settings, route, reader);
+    }
+    let routed = settings
+        .delivery
+        .route
+        .iter()
+        .flat_map(|route| route.domains.iter().map(|pattern| (pattern.to_string(), route.place.of("domains"))));
+    let routed: Vec<(String, String)> = routed.collect();
+    let mut seen = BTreeSet::new();
+    for (pattern, key) in &routed {
+        if !seen.insert(pattern) {
+            reader.fault(key, format!("{pattern} has a route already"), "name each domain in one route");
+        }
+    }
+}
+
+/// A route that says what cannot be, or says nothing.
+fn check_route(settings: &Settings, route: &DeliveryRoute, reader: &mut Reader) {
+    let key = |name| route.place.of(name);
+    if route.domains.is_empty() && !reader.is_faulty(&key("domains")) {
+        reader.fault(&key("domains"), "a route for no domain", "write `domains = [\"partner.example\"]`");
+    }
+    let ours = |pattern: &&DomainPattern| settings.organisation.domains.contains(pattern.domain());
+    if let Some(pattern) = route.domains.iter().find(|pattern| !pattern.is_below() && ours(pattern)) {
+        reader.fault(
+            &key("domains"),
+            format!("{pattern} is a domain of the organisation"),
+            "its mail goes to delivery.mail_server",
         );
+    }
+    if let Some(login) = &route.login {
+        if route.next_hop.is_none() {
+            reader.fault(&key("login"), format!("nobody to sign on at: {login}"), "write `next_hop`");
+        }
+        if route.tls.is_some() && route.level() != TlsLevel::Verified {
+            let hint = "write `tls = \"verified\"`, or leave it out: whoever gets a password has to prove who it is";
+            reader.fault(&key("tls"), "a login needs verified TLS", hint);
+        }
+    }
+    if route.next_hop.is_none() && settings.delivery.internet != Internet::Mx && !reader.is_faulty("delivery.internet")
+    {
+        let hint = "write `next_hop`: what the smarthost does for these domains cannot be seen from here";
+        reader.fault(&key("domains"), "all mail goes to the smarthost, this route or not", hint);
+    }
+    let is_verified = route.level() == TlsLevel::Verified || route.login.is_some();
+    for (name, _) in [("ca_file", route.ca_file.is_some()), ("names", !route.names.is_empty())]
+        .into_iter()
+        .filter(|(_, is_set)| *is_set && !is_verified)
+    {
+        reader.fault(&key(name), "no certificate is looked at", "write `tls = \"verified\"`");
+    }
+    if route.next_hop.is_none() && route.tls.is_none() && route.login.is_none() && !reader.is_faulty(&route.place.key) {
+        reader.warning(&key("domains"), "the route says nothing", "write `next_hop` or `tls`");
     }
 }
 

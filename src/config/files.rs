@@ -15,8 +15,9 @@ use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::config::check::listeners;
-use crate::config::sections::{Dkim, Tls};
+use crate::config::sections::{Delivery, Dkim, Tls};
 use crate::config::settings::Settings;
+use crate::delivery::Login;
 use crate::fault::{Reader, Secret, why};
 use crate::net::Time;
 use crate::sender_auth::SigningKey;
@@ -65,12 +66,7 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
         // A secret that cannot be read is reported; what it says, only the provider can judge.
         let _ = read_secret(&provider.client_secret, &provider.place.of("client_secret"), world, reader);
     }
-    if let Some(roots) = &settings.delivery.ca_file {
-        let key = "delivery.ca_file";
-        if let Some(pem) = read_file(&roots.path, &roots.written, key, reader) {
-            let _ = certificates(&pem, &roots.written, key, reader);
-        }
-    }
+    check_delivery(&settings.delivery, world, reader);
     for expect in &settings.expect {
         if !expect.message.path.is_file() {
             not_found(&expect.message.written, &expect.place.of("message"), reader);
@@ -93,6 +89,27 @@ fn check_socket(path: &Path, reader: &mut Reader) {
             format!("{} is a file, and no socket", path.display()),
             "name a path where nothing stands",
         );
+    }
+}
+
+fn check_delivery(delivery: &Delivery, world: &World, reader: &mut Reader) {
+    let of_routes = delivery.route.iter();
+    let roots = of_routes.clone().map(|route| (route.place.of("ca_file"), &route.ca_file));
+    for (key, roots) in roots.chain([("delivery.ca_file".to_owned(), &delivery.ca_file)]) {
+        if let Some(roots) = roots
+            && let Some(pem) = read_file(&roots.path, &roots.written, &key, reader)
+        {
+            let _ = certificates(&pem, &roots.written, &key, reader);
+        }
+    }
+    let logins = of_routes.map(|route| (route.place.of("login"), &route.login));
+    for (key, login) in logins.chain([("delivery.login".to_owned(), &delivery.login)]) {
+        if let Some(login) = login
+            && let Some(octets) = read_secret(login, &key, world, reader)
+            && let Err(fault) = std::str::from_utf8(&octets).unwrap_or_default().parse::<Login>()
+        {
+            reader.fault(&key, format!("{fault}: {login}"), "write both in the file, with a colon between them");
+        }
     }
 }
 

@@ -69,9 +69,10 @@ fn check_door(settings: &Settings, reader: &mut Reader) {
     }
 }
 
-/// As `policy::serve` decides: without such a smarthost, no way out is known to be verified.
+/// As `policy::serve` decides: without such a smarthost or route, no way out is known to be verified.
 fn check_verified_tls(settings: &Settings, reader: &mut Reader) {
-    if settings.delivery.verifies_tls() {
+    let verified = settings.delivery.verifies_tls();
+    if verified.usually || verified.of.iter().any(|(_, verifies)| *verifies) {
         return;
     }
     if reader.is_faulty("delivery") {
@@ -81,7 +82,7 @@ fn check_verified_tls(settings: &Settings, reader: &mut Reader) {
         reader.warning(
             &rule.place.of("protect"),
             "nobody vouches for TLS: what this rule matches waits, and comes back after queue.maximal_lifetime",
-            "write `smarthost_enforces_tls = true` in [delivery] if the smarthost does, or `protect = \"secure\"`",
+            "write `smarthost_enforces_tls = true` in [delivery] if the smarthost does, a [[delivery.route]] with `tls = \"verified\"`, or `protect = \"secure\"`",
         );
     }
 }

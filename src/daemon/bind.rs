@@ -10,13 +10,13 @@ use crate::config::{
     ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Inbound, Outbound, ProtectionName,
     Provider, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
-use crate::delivery::{ConfiguredKey, Internet, KeySettings};
+use crate::delivery::{self, ConfiguredKey, DomainRoute, Internet, KeySettings, Login};
 use crate::directory::NumberType;
 use crate::fault::Secret;
 use crate::flow;
 use crate::identity::{self, ClaimNames, Oidc};
 use crate::mail::Address;
-use crate::net::{Clock, Rate};
+use crate::net::{Clock, Rate, Roots};
 use crate::notify;
 use crate::policy::{
     Channel, Chooser, Condition, Departments, Grant, Pattern, Protection, Rule, Rules, RulesBuilder, Search,
@@ -313,6 +313,38 @@ pub fn sound_key_settings(settings: &Settings) -> anyhow::Result<KeySettings> {
         }
     }
     Ok(told)
+}
+
+/// What delivery is told, logins and pinned roots read.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn delivery(settings: &Settings) -> anyhow::Result<delivery::Settings> {
+    let written = &settings.delivery;
+    let mut routes = Vec::new();
+    for route in &written.route {
+        let roots = route.ca_file.as_ref().map(|file| Roots::read(&file.path)).transpose();
+        let built = Arc::new(DomainRoute {
+            next_hop: route.next_hop.clone(),
+            login: read_login(route.login.as_ref(), &route.place.of("login"))?,
+            tls: route.level(),
+            names: route.names.clone(),
+            roots: roots.with_context(|| route.place.of("ca_file"))?,
+        });
+        routes.extend(route.domains.iter().map(|pattern| (pattern.clone(), Arc::clone(&built))));
+    }
+    Ok(delivery::Settings {
+        login: read_login(written.login.as_ref(), "delivery.login")?,
+        routes: routes.into_iter().collect(),
+        ..written.for_delivery(&settings.hostname)
+    })
+}
+
+fn read_login(secret: Option<&Secret>, key: &str) -> anyhow::Result<Option<Login>> {
+    let Some(secret) = secret else { return Ok(None) };
+    let octets = Zeroizing::new(read_secret(secret).with_context(|| key.to_owned())?);
+    let login = std::str::from_utf8(&octets).unwrap_or_default().parse();
+    Ok(Some(login.with_context(|| key.to_owned())?))
 }
 
 /// A secret from its file or systemd credential.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::config::{OnFound, Settings};
 use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{
-    electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, sound_key_settings,
+    delivery, electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, sound_key_settings,
 };
 use crate::daemon::kept::Kept;
 use crate::delivery::{Internet, Relay, Worker as DeliveryWorker};
@@ -98,7 +98,7 @@ impl Daemon {
         kept.keyring.configure(sound_key_settings(settings)?);
         let metrics = kept.metrics.clone();
         let keeping = kept.policies();
-        let relay = Relay::new(settings.delivery.for_delivery(&settings.hostname), Some(keeping));
+        let relay = Relay::new(delivery(settings)?, Some(keeping));
         let relay = Arc::new(relay.context("delivery")?);
         let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
         let delivery = DeliveryWorker {

@@ -38,7 +38,11 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let by_id = department.and_then(|id| settings.department.iter().find(|d| d.id.to_lowercase() == id));
     let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| from.mailbox().map(ToString::to_string));
     let subject = without(&facts.subject.text, &verdict.removals().subject_tags);
-    Ok(Explanation::of(&verdict, &serve(&verdict, &reach), mailbox.as_deref(), &subject))
+    let route = |address: &str| {
+        let address: Address = address.parse().ok()?;
+        settings.delivery.route_of(address.domain()).map(|route| format!("{}: {route}", route.place.key))
+    };
+    Ok(Explanation::of(&verdict, &serve(&verdict, &reach), mailbox.as_deref(), &subject).with_routes(route))
 }
 
 /// The outbound door asks this before any rule is asked, in the same words (`flow::House`).

@@ -1,13 +1,17 @@
 //! `[delivery]`: where mail goes from here.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::fault::Network;
-use crate::mail::Domain;
-use crate::net::DnsSettings;
+use crate::mail::{ByDomain, Domain};
+use crate::net::{DnsSettings, Roots};
 
 /// The settings of `[delivery]`, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +22,10 @@ pub struct Settings {
     pub internet: Internet,
     /// `smarthost_enforces_tls`: the smarthost itself sends over verified TLS or not at all, and so do we to it.
     pub smarthost_enforces_tls: bool,
+    /// `login`: who we are to the smarthost.
+    pub login: Option<Login>,
+    /// `route`: what is configured for domains.
+    pub routes: ByDomain<Arc<DomainRoute>>,
     /// `mail_server`: where our own mailboxes live.
     pub mail_server: NextHop,
     /// `inner_plaintext`: the mail server off loopback need not prove itself.
@@ -40,6 +48,50 @@ pub enum Internet {
     /// `"smtp://…"`: all to one host.
     Smarthost(NextHop),
 }
+
+/// `[[delivery.route]]`: the way to some domains, and what it has to prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainRoute {
+    /// `next_hop`: whom to give their mail; without, the way is that of `delivery.internet`.
+    pub next_hop: Option<NextHop>,
+    /// `login`: who we are to the next hop. With it, the next hop is always verified.
+    pub login: Option<Login>,
+    /// `tls`.
+    pub tls: TlsLevel,
+    /// `names`: what certificates may be for, besides what is known of the peer without them.
+    pub names: Vec<Domain>,
+    /// `ca_file`: the roots that count here, and no others.
+    pub roots: Option<Roots>,
+}
+
+/// The least that a connection has to be, whatever else the domain asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsLevel {
+    /// As the domain asks; TLS where it is to be had, otherwise.
+    Opportunistic,
+    /// TLS, with any certificate where the domain asks for none.
+    Encrypt,
+    /// TLS with a peer that proves who it is.
+    Verified,
+}
+
+/// A name and a password at a next hop (RFC 4954). Printed as the name alone. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login(Arc<NameAndPassword>);
+
+#[derive(PartialEq, Eq)]
+struct NameAndPassword {
+    name: String,
+    password: Zeroizing<String>,
+}
+
+/// A text is no [`Login`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not of the form name:password, in one line of at most {LOGIN_OCTETS} octets")]
+pub struct LoginFault;
+
+/// Octets of name and password: what base 64 makes of them fits in a line (RFC 4954 §4).
+const LOGIN_OCTETS: usize = 1_024;
 
 /// What is spoken to the next hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +143,48 @@ pub enum NextHopFault {
 impl Default for Bounds {
     fn default() -> Self {
         Self { connections: 20, messages: 100, idle: Duration::from_secs(15) }
+    }
+}
+
+impl Login {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.0.password
+    }
+}
+
+/// `name:password`, as it stands in its file: a line end behind it does not count.
+impl FromStr for Login {
+    type Err = LoginFault;
+
+    fn from_str(text: &str) -> Result<Self, LoginFault> {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let (name, password) = line.split_once(':').ok_or(LoginFault)?;
+        let fits = !name.is_empty() && !password.is_empty() && line.len() <= LOGIN_OCTETS;
+        if !fits || line.contains(char::is_control) {
+            return Err(LoginFault);
+        }
+        Ok(Self(Arc::new(NameAndPassword { name: name.to_owned(), password: Zeroizing::new(password.to_owned()) })))
+    }
+}
+
+impl Hash for Login {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({}, …)", self.0.name)
     }
 }
 
@@ -197,6 +291,17 @@ mod tests {
             assert_eq!(hop.to_string(), written);
         }
         assert_eq!("mx".parse(), Ok(Internet::Mx));
+    }
+
+    #[test]
+    fn a_login_is_a_name_and_a_password_and_shows_the_name() {
+        let login: Login = "gw@sundby.example:se:cret å\r\n".parse().unwrap();
+        assert_eq!((login.name(), login.password()), ("gw@sundby.example", "se:cret å"));
+        assert_eq!(format!("{login:?}"), "Login(gw@sundby.example, …)");
+        let long = format!("a:{}", "b".repeat(1_024));
+        for text in ["", "a", ":b", "a:", "a:b\nc", "a:b\0", "a:b\n\n", long.as_str()] {
+            assert_eq!(text.parse::<Login>(), Err(LoginFault), "{text:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Step {
     Hello,
     /// STARTTLS and the handshake.
     StartTls,
+    /// AUTH.
+    SignOn,
     /// RSET.
     Reset,
     /// MAIL FROM.
@@ -72,6 +74,9 @@ pub enum SessionError {
     /// Bytes came behind the 220 to STARTTLS, in the clear: somebody injects (CVE-2011-0411).
     #[error("the peer sent something in the clear behind its answer to STARTTLS")]
     PeerInjectedBehindStartTls,
+    /// We have a name and a password there, and no way to say them that both sides know.
+    #[error("the peer offers neither AUTH PLAIN nor AUTH LOGIN, and we are to sign on")]
+    PeerOffersNoLogin,
     /// Our own store failed.
     #[error(transparent)]
     MessageUnreadable(Unreadable),
@@ -104,6 +109,7 @@ impl SessionError {
             | Self::PeerOffersNoTls
             | Self::TlsFailed(_)
             | Self::PeerInjectedBehindStartTls
+            | Self::PeerOffersNoLogin
             | Self::MessageUnreadable(_)
             | Self::MessageHasBareLineEnd(_) => None,
         }
@@ -117,6 +123,7 @@ impl fmt::Display for Step {
             Self::Greeting => "the greeting",
             Self::Hello => "EHLO",
             Self::StartTls => "STARTTLS",
+            Self::SignOn => "AUTH",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",

@@ -13,7 +13,9 @@ mod smtp;
 mod keyring;
 mod worker;
 
-pub use config::{Bounds, Internet, NextHop, NextHopFault, Protocol, Settings};
+pub use config::{
+    Bounds, DomainRoute, Internet, Login, LoginFault, NextHop, NextHopFault, Protocol, Settings, TlsLevel,
+};
 pub use error::{SessionError, Step};
 pub use kept::Kept;
 pub use keyring::{ConfiguredKey, KeyKeeping, KeySettings, Keyring};

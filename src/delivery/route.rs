@@ -1,8 +1,11 @@
 //! Which way a message goes, and what the way has to prove.
 
-use crate::delivery::config::{Internet, NextHop, Settings};
+use std::sync::Arc;
+
+use crate::delivery::config::{DomainRoute, Internet, Login, NextHop, Settings, TlsLevel};
 use crate::delivery::trouble::NoWay;
-use crate::net::Dane;
+use crate::mail::Domain;
+use crate::net::{Dane, Named};
 
 /// Where a message shall go, as the one who queues it knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +36,8 @@ pub enum TlsPolicy {
     VerifiedOffLoopback,
     /// TLS with a certificate for the name we called (RFC 8461 §4.1).
     Verified,
+    /// TLS with a certificate for a name that was configured, or that is known without asking anybody.
+    Named(Named),
     /// TLS with a certificate that TLSA records name (RFC 7672).
     Dane(Dane),
 }
@@ -47,6 +52,8 @@ pub struct Route {
     pub tls: TlsPolicy,
     /// Who that is.
     pub kind: Kind,
+    /// Who we are to it; only a peer that has proven itself is told.
+    pub login: Option<Login>,
 }
 
 /// Who a next hop is.
@@ -82,20 +89,42 @@ impl Router {
         Self { settings }
     }
 
-    /// The way to a destination.
+    /// The way to a destination, for recipients of a domain.
     ///
     /// # Errors
     /// There is none today; the message waits.
-    pub fn way(&self, destination: Destination, passage: Passage) -> Result<Way, NoWay> {
-        match destination {
-            Destination::MailServer => Ok(Way::Hop(self.inner())),
-            Destination::Internet => self.outer(passage),
+    pub fn way(&self, destination: Destination, passage: Passage, domain: &Domain) -> Result<Way, NoWay> {
+        match (destination, self.configured(domain)) {
+            (Destination::MailServer, _) => Ok(Way::Hop(self.inner())),
+            (Destination::Internet, Some(DomainRoute { next_hop: Some(hop), login, tls, names, roots })) => {
+                if passage == Passage::VerifiedTls && *tls != TlsLevel::Verified {
+                    return Err(NoWay::RouteVerifiesNothing);
+                }
+                let named = || {
+                    let names = std::iter::once(hop.host.clone()).chain(names.iter().map(ToString::to_string));
+                    Named { names: names.collect(), roots: roots.clone() }
+                };
+                let tls = match tls {
+                    _ if login.is_some() => TlsPolicy::Named(named()),
+                    TlsLevel::Verified => TlsPolicy::Named(named()),
+                    TlsLevel::Encrypt => TlsPolicy::Encrypted,
+                    TlsLevel::Opportunistic => TlsPolicy::Opportunistic,
+                };
+                Ok(Way::Hop(Route { hop: hop.clone(), tls, kind: Kind::Smarthost, login: login.clone() }))
+            }
+            (Destination::Internet, Some(_) | None) => self.outer(passage),
         }
+    }
+
+    /// What is configured for a domain.
+    #[must_use]
+    pub fn configured(&self, domain: &Domain) -> Option<&DomainRoute> {
+        self.settings.routes.get(domain).map(Arc::as_ref)
     }
 
     fn inner(&self) -> Route {
         let tls = if self.settings.inner_plaintext { TlsPolicy::Opportunistic } else { TlsPolicy::VerifiedOffLoopback };
-        Route { hop: self.settings.mail_server.clone(), tls, kind: Kind::MailServer }
+        Route { hop: self.settings.mail_server.clone(), tls, kind: Kind::MailServer, login: None }
     }
 
     fn outer(&self, passage: Passage) -> Result<Way, NoWay> {
@@ -106,8 +135,13 @@ impl Router {
                 Err(NoWay::SmarthostVerifiesNothing)
             }
             Internet::Smarthost(hop) => {
-                let tls = if enforced { TlsPolicy::VerifiedOffLoopback } else { TlsPolicy::Opportunistic };
-                Ok(Way::Hop(Route { hop: hop.clone(), tls, kind: Kind::Smarthost }))
+                let login = self.settings.login.clone();
+                let tls = match (&login, enforced) {
+                    (Some(_), _) => TlsPolicy::Verified,
+                    (None, true) => TlsPolicy::VerifiedOffLoopback,
+                    (None, false) => TlsPolicy::Opportunistic,
+                };
+                Ok(Way::Hop(Route { hop: hop.clone(), tls, kind: Kind::Smarthost, login }))
             }
         }
     }
@@ -117,6 +151,7 @@ impl Router {
 mod tests {
     use crate::delivery::config::Bounds;
     use crate::delivery::route::*;
+    use crate::mail::ByDomain;
     use crate::net::DnsSettings;
 
     fn router(smarthost_enforces_tls: bool, inner_plaintext: bool) -> Router {
@@ -124,6 +159,8 @@ mod tests {
             hostname: "gw.sundby.example".parse().unwrap(),
             internet: "smtp://smart.example".parse().unwrap(),
             smarthost_enforces_tls,
+            login: None,
+            routes: ByDomain::default(),
             mail_server: "lmtp://mail.sundby.example".parse().unwrap(),
             inner_plaintext,
             dns: DnsSettings::default(),
@@ -131,6 +168,10 @@ mod tests {
             ca_file: None,
             bounds: Bounds::default(),
         })
+    }
+
+    fn live() -> Domain {
+        "live.example".parse().unwrap()
     }
 
     fn tls(way: Way) -> TlsPolicy {
@@ -142,7 +183,7 @@ mod tests {
 
     #[test]
     fn tls_or_nothing_goes_through_a_smarthost_that_enforces_it_alone() {
-        let policy = |enforces, passage| router(enforces, false).way(Destination::Internet, passage).map(tls);
+        let policy = |enforces, passage| router(enforces, false).way(Destination::Internet, passage, &live()).map(tls);
         assert_eq!(policy(false, Passage::VerifiedTls), Err(NoWay::SmarthostVerifiesNothing));
         assert_eq!(policy(false, Passage::Any), Ok(TlsPolicy::Opportunistic));
         assert_eq!(policy(true, Passage::VerifiedTls), Ok(TlsPolicy::VerifiedOffLoopback));
@@ -151,8 +192,41 @@ mod tests {
 
     #[test]
     fn the_mail_server_proves_itself_unless_plaintext_is_written_out() {
-        let policy = |plaintext| router(false, plaintext).way(Destination::MailServer, Passage::Any).map(tls);
+        let policy = |plaintext| router(false, plaintext).way(Destination::MailServer, Passage::Any, &live()).map(tls);
         assert_eq!(policy(false), Ok(TlsPolicy::VerifiedOffLoopback));
         assert_eq!(policy(true), Ok(TlsPolicy::Opportunistic));
+    }
+
+    #[test]
+    fn a_next_hop_of_a_domain_stands_before_the_smarthost_and_proves_what_is_written() {
+        let named = TlsPolicy::Named(Named {
+            names: ["relay.partner.example".to_owned(), "partner.example".to_owned()].into(),
+            roots: None,
+        });
+        let login: Login = "gw:secret".parse().unwrap();
+        let no = Err(NoWay::RouteVerifiesNothing);
+        for (level, login, any, strict) in [
+            (TlsLevel::Opportunistic, None, TlsPolicy::Opportunistic, no.clone()),
+            (TlsLevel::Encrypt, None, TlsPolicy::Encrypted, no.clone()),
+            (TlsLevel::Verified, None, named.clone(), Ok(named.clone())),
+            (TlsLevel::Opportunistic, Some(login), named, no),
+        ] {
+            let route = DomainRoute {
+                next_hop: Some("smtp://relay.partner.example:587".parse().unwrap()),
+                login: login.clone(),
+                tls: level,
+                names: vec!["partner.example".parse().unwrap()],
+                roots: None,
+            };
+            let mut settings = router(false, false).settings;
+            settings.routes = [(".partner.example".parse().unwrap(), Arc::new(route))].into_iter().collect();
+            let router = Router::new(settings);
+            let way = |passage, domain: &str| router.way(Destination::Internet, passage, &domain.parse().unwrap());
+            assert_eq!(way(Passage::Any, "a.partner.example").map(tls), Ok(any), "{level:?}");
+            assert_eq!(way(Passage::VerifiedTls, "a.partner.example").map(tls), strict, "{level:?}");
+            assert_eq!(way(Passage::Any, "partner.example").map(tls), Ok(TlsPolicy::Opportunistic));
+            let Ok(Way::Hop(route)) = way(Passage::Any, "a.partner.example") else { panic!("no hop") };
+            assert_eq!((route.hop.port, route.login), (587, login));
+        }
     }
 }

@@ -35,6 +35,8 @@ pub enum Incapable {
 pub enum NoWay {
     /// Verified TLS or nothing, and the smarthost is not known to enforce it.
     SmarthostVerifiesNothing,
+    /// Verified TLS or nothing, and the next hop configured for the domain need not prove itself.
+    RouteVerifiesNothing,
     /// Verified TLS or nothing, and nothing proves who takes the mail.
     VerifiedTls,
     /// Too many messages are on their way to the domain already.
@@ -68,6 +70,7 @@ impl NoWay {
             Self::Crowded
             | Self::Resting
             | Self::SmarthostVerifiesNothing
+            | Self::RouteVerifiesNothing
             | Self::VerifiedTls
             | Self::NotInPolicy
             | Self::PolicyIsUnknown(_)
@@ -95,6 +98,7 @@ pub fn session(error: &SessionError, remote: &str) -> Diagnosis {
         SessionError::PeerOffersNoTls | SessionError::TlsFailed(_) | SessionError::PeerInjectedBehindStartTls => {
             (Blame::Peer, EnhancedStatus::new(4, 7, 5))
         }
+        SessionError::PeerOffersNoLogin => (Blame::Peer, EnhancedStatus::new(4, 7, 4)),
         SessionError::PeerIsOurselves => (Blame::Recipient, EnhancedStatus::new(5, 4, 6)),
         SessionError::MessageUnreadable(_) => (Blame::Ourselves, EnhancedStatus::new(4, 3, 0)),
         SessionError::MessageHasBareLineEnd(_) => (Blame::Message, EnhancedStatus::new(5, 6, 0)),
@@ -180,6 +184,11 @@ pub fn no_way(why: &NoWay) -> Diagnosis {
             Blame::Ourselves,
             EnhancedStatus::new(4, 7, 10),
             "verified TLS is required and the smarthost is not known to enforce it".to_owned(),
+        ),
+        NoWay::RouteVerifiesNothing => (
+            Blame::Ourselves,
+            EnhancedStatus::new(4, 7, 10),
+            "verified TLS is required and the domain's route does not ask for it".to_owned(),
         ),
         NoWay::VerifiedTls => (
             Blame::Peer,

@@ -16,6 +16,10 @@ impl TextSetting for crate::mail::Domain {
     const STAND_IN: Option<&'static str> = Some("stand-in.invalid");
 }
 
+impl TextSetting for crate::mail::DomainPattern {
+    const FORM: &'static str = "a domain such as \"partner.example\", or \".partner.example\" for all below it";
+}
+
 impl TextSetting for crate::mail::Address {
     const FORM: &'static str = "a mail address such as \"anna.berg@sundby.example\"";
 }

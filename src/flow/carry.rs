@@ -78,7 +78,7 @@ impl Carrier {
             return Err(QueueError::RowIsUnreadable(lease.id.to_string()));
         };
         let reach = Reach {
-            verifies_tls: settings.verifies_tls,
+            verifies_tls: settings.verifies_tls.clone(),
             pickup: settings.has_portal,
             numbers: settings.numbers.clone(),
             refuse_unreachable: settings.refuse_unreachable,

@@ -444,8 +444,8 @@ impl House {
         if !verdict.all_plain() {
             return waiting;
         }
-        let reach =
-            Reach { verifies_tls: settings.verifies_tls, pickup: true, numbers: Vec::new(), refuse_unreachable: false };
+        let verifies_tls = settings.verifies_tls.clone();
+        let reach = Reach { verifies_tls, pickup: true, numbers: Vec::new(), refuse_unreachable: false };
         let treatments = serve(verdict, &reach);
         let mut states = waiting.0;
         let mut outgoings = Vec::new();

@@ -9,7 +9,7 @@ use crate::directory::NumberType;
 use crate::fault::Network;
 use crate::mail::{Address, Domain};
 use crate::net::Time;
-use crate::policy::Rules;
+use crate::policy::{Rules, VerifiedTls};
 use crate::texts::{Language, Zone};
 
 /// The settings of the path, swapped as a whole on reload.
@@ -57,8 +57,8 @@ pub struct Settings {
     pub rotate_every: Duration,
     /// How long to try to deliver.
     pub lifetime: Duration,
-    /// Delivery to the internet knows who takes the mail, or does not give it: by MX, or by a smarthost that enforces it.
-    pub verifies_tls: bool,
+    /// Where delivery knows who takes the mail, or does not give it.
+    pub verifies_tls: VerifiedTls,
     /// Each domain outside has hosts of its own, and so a consignment.
     pub each_domain: bool,
     /// `smtpd.inbound.dmarc = "reject"`.

@@ -1,5 +1,6 @@
 //! A mail domain, kept as the A-label and shown as the U-label.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +27,84 @@ pub enum DomainFault {
     /// Not letters, digits and hyphens after conversion to A-labels.
     #[error("the domain has a character that no host name may have")]
     CharacterForbidden,
+}
+
+/// A domain, or with a dot in front all domains below one: `partner.example`, `.partner.example`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DomainPattern {
+    domain: Domain,
+    is_below: bool,
+}
+
+/// What is said of domains by patterns. Of several that fit, the nearest counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByDomain<T>(BTreeMap<DomainPattern, T>);
+
+impl DomainPattern {
+    /// The domain, or the one whose subdomains are meant.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Whether the domains below it are meant, and not itself.
+    #[must_use]
+    pub fn is_below(&self) -> bool {
+        self.is_below
+    }
+}
+
+impl<T> ByDomain<T> {
+    /// What is said of a domain: by its own name, else by the longest name that it lies below.
+    #[must_use]
+    pub fn get(&self, domain: &Domain) -> Option<&T> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let own = DomainPattern { domain: domain.clone(), is_below: false };
+        let above = domain.0.match_indices('.').filter_map(|(at, _)| domain.0.get(at + 1..));
+        let above = above.map(|name| DomainPattern { domain: Domain(name.to_owned()), is_below: true });
+        std::iter::once(own).chain(above).find_map(|pattern| self.0.get(&pattern))
+    }
+
+    /// Each pattern with what is said by it.
+    pub fn iter(&self) -> impl Iterator<Item = (&DomainPattern, &T)> {
+        self.0.iter()
+    }
+}
+
+impl<T> Default for ByDomain<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+/// Of two that say something by the same pattern the last counts.
+impl<T> FromIterator<(DomainPattern, T)> for ByDomain<T> {
+    fn from_iter<I: IntoIterator<Item = (DomainPattern, T)>>(said: I) -> Self {
+        Self(said.into_iter().collect())
+    }
+}
+
+impl FromStr for DomainPattern {
+    type Err = DomainFault;
+
+    fn from_str(text: &str) -> Result<Self, DomainFault> {
+        let (domain, is_below) = text.strip_prefix('.').map_or((text, false), |domain| (domain, true));
+        Ok(Self { domain: domain.parse()?, is_below })
+    }
+}
+
+impl fmt::Display for DomainPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.is_below { "." } else { "" }, self.domain)
+    }
+}
+
+impl fmt::Debug for DomainPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Domain {
@@ -109,6 +188,28 @@ mod tests {
         let domain: Domain = "växjö.example".parse().unwrap();
         assert_eq!(domain.as_str(), "xn--vxj-qla6g.example");
         assert_eq!(domain.to_unicode(), "växjö.example");
+    }
+
+    #[test]
+    fn of_patterns_the_nearest_counts() {
+        let patterns = ["partner.example", ".partner.example", ".deep.partner.example", ".nordic", "Växjö.example"];
+        let said: ByDomain<&str> = patterns.iter().map(|text| (text.parse().unwrap(), *text)).collect();
+        for (domain, wanted) in [
+            ("partner.example", Some("partner.example")),
+            ("a.partner.example", Some(".partner.example")),
+            ("a.b.partner.example", Some(".partner.example")),
+            ("deep.partner.example", Some(".partner.example")),
+            ("a.deep.partner.example", Some(".deep.partner.example")),
+            ("otherpartner.example", None),
+            ("example", None),
+            ("nordic", None),
+            ("x.nordic", Some(".nordic")),
+            ("xn--vxj-qla6g.example", Some("Växjö.example")),
+        ] {
+            assert_eq!(said.get(&domain.parse().unwrap()).copied(), wanted, "{domain}");
+        }
+        assert!(["", ".", "..a", ".a b", "*.a"].iter().all(|text| text.parse::<DomainPattern>().is_err()));
+        assert_eq!(".Partner.Example".parse::<DomainPattern>().unwrap().to_string(), ".partner.example");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use automatic::{is_automatic, is_out_of_office};
 pub use bounce::{Bounce, BouncedRecipient};
 pub use compose::{Letter, MultipartWriter};
 pub use date::rfc5322;
-pub use domain::{Domain, DomainFault};
+pub use domain::{ByDomain, Domain, DomainFault, DomainPattern};
 pub use edit::{HeaderEdit, find_folded, is_invisible, without};
 pub use encoded_word::DecodedText;
 pub use envelope::{BodyType, DsnNotify, DsnReturn, Envelope, Recipient};

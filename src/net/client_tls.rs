@@ -1,12 +1,11 @@
 //! TLS towards peers we call: their certificate verified, or a channel that is merely encrypted.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,12 +13,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::net::dane::Dane;
+use crate::net::named::{Named, Roots, RootsFault};
 
 /// What the peer has to prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// A certificate for the name we called, from a root we trust (RFC 9525).
     Verified,
+    /// A certificate for one of these names, whatever name we called.
+    Named(Named),
     /// A certificate that its TLSA records name (RFC 7672).
     Dane(Dane),
     /// Nothing: any certificate serves. Keeps out who only listens (RFC 7435).
@@ -31,18 +33,16 @@ pub enum Proof {
 pub struct ClientTls {
     verified: TlsConnector,
     any: TlsConnector,
+    roots: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
 }
 
 /// Why no TLS client could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientTlsError {
-    /// The file with further roots cannot be read, or is no PEM.
-    #[error("the certificate file {0} cannot be read: {1}")]
-    CertificateFileUnreadable(PathBuf, String),
-    /// The file has no certificate, or one that no root can be made of.
-    #[error("the certificate file {0} has no certificate that can serve as a root")]
-    CertificateFileHasNoRoot(PathBuf),
+    /// The file with further roots gives none.
+    #[error(transparent)]
+    Roots(#[from] RootsFault),
     /// The cryptography refuses our protocol versions.
     #[error("TLS is not available: {0}")]
     Unavailable(#[from] rustls::Error),
@@ -59,7 +59,7 @@ impl ClientTls {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(file) = further_roots {
-            add_roots(&mut roots, file)?;
+            Roots::read(file)?.join(&mut roots);
         }
         Self::with_roots(roots)
     }
@@ -70,9 +70,10 @@ impl ClientTls {
     /// The cryptography refuses our protocol versions.
     pub fn with_roots(roots: RootCertStore) -> Result<Self, ClientTlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let roots = Arc::new(roots);
         let verified = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(Arc::clone(&roots))
             .with_no_client_auth();
         let any = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
@@ -80,7 +81,7 @@ impl ClientTls {
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&provider))))
             .with_no_client_auth();
         let connector = |config| TlsConnector::from(Arc::new(config));
-        Ok(Self { verified: connector(verified), any: connector(any), provider })
+        Ok(Self { verified: connector(verified), any: connector(any), roots, provider })
     }
 
     /// Shakes hands with the peer we called `name`, a host name or an IP address.
@@ -94,22 +95,31 @@ impl ClientTls {
         // With DANE that is where the records stand (RFC 7672 §8.1).
         let name = match &proof {
             Proof::Dane(dane) => dane.base().unwrap_or(name),
-            Proof::Verified | Proof::Any => name,
+            Proof::Verified | Proof::Named(_) | Proof::Any => name,
         };
         let server = ServerName::try_from(name.to_owned()).map_err(|fault| std::io::Error::other(fault.to_string()))?;
         match proof {
             Proof::Verified => self.verified.connect(server, stream).await,
             Proof::Any => self.any.connect(server, stream).await,
             Proof::Dane(dane) => {
-                let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-                    .with_safe_default_protocol_versions()
-                    .map_err(std::io::Error::other)?
-                    .dangerous()
-                    .with_custom_certificate_verifier(dane.verifier(Arc::clone(&self.provider)))
-                    .with_no_client_auth();
-                TlsConnector::from(Arc::new(config)).connect(server, stream).await
+                let verifier = dane.verifier(Arc::clone(&self.provider));
+                self.connector(verifier).map_err(std::io::Error::other)?.connect(server, stream).await
+            }
+            Proof::Named(named) => {
+                let verifier = named.verifier(&self.roots, Arc::clone(&self.provider));
+                let connector = verifier.and_then(|verifier| self.connector(verifier));
+                connector.map_err(std::io::Error::other)?.connect(server, stream).await
             }
         }
+    }
+
+    fn connector(&self, verifier: Arc<dyn ServerCertVerifier>) -> Result<TlsConnector, rustls::Error> {
+        let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 }
 
@@ -117,19 +127,6 @@ impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")
     }
-}
-
-fn add_roots(roots: &mut RootCertStore, file: &Path) -> Result<(), ClientTlsError> {
-    let unreadable = |fault: rustls::pki_types::pem::Error| {
-        ClientTlsError::CertificateFileUnreadable(file.into(), fault.to_string())
-    };
-    let mut found = false;
-    for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-        let certificate = certificate.map_err(unreadable)?;
-        roots.add(certificate).map_err(|_| ClientTlsError::CertificateFileHasNoRoot(file.into()))?;
-        found = true;
-    }
-    if found { Ok(()) } else { Err(ClientTlsError::CertificateFileHasNoRoot(file.into())) }
 }
 
 /// Takes any certificate, but still asks that the peer holds its key: the handshake itself stays honest.
@@ -180,10 +177,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("roots.pem");
         let fault = ClientTls::new(Some(&file)).unwrap_err();
-        assert!(matches!(fault, ClientTlsError::CertificateFileUnreadable(..)), "{fault}");
+        assert!(matches!(fault, ClientTlsError::Roots(RootsFault::FileUnreadable(..))), "{fault}");
         std::fs::write(&file, "no certificate in here\n").unwrap();
         let fault = ClientTls::new(Some(&file)).unwrap_err();
-        assert!(matches!(fault, ClientTlsError::CertificateFileHasNoRoot(_)), "{fault}");
+        assert!(matches!(fault, ClientTlsError::Roots(RootsFault::FileHasNoRoot(_))), "{fault}");
     }
 
     #[test]

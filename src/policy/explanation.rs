@@ -28,6 +28,8 @@ pub struct Explained {
     pub reasons: Vec<String>,
     /// `pass`, `tunnel`, `personal`, `pickup`, `hold` or `refuse`.
     pub treatment: &'static str,
+    /// How it would leave, where the configuration has a route for the recipient's domain.
+    pub route: Option<String>,
     /// The certificate it would be sealed to.
     pub certificate: Option<String>,
     /// Where an answer would go.
@@ -46,6 +48,7 @@ impl Explanation {
             rule: why.rule.clone(),
             reasons: vec![format!("the sender is told: 550 {why}")],
             treatment: "refuse",
+            route: None,
             certificate: None,
             return_mailbox: None,
             subject: subject.to_owned(),
@@ -65,6 +68,7 @@ impl Explanation {
                 rule: verdict.rule.clone(),
                 reasons,
                 treatment: treatment.means.word(),
+                route: None,
                 certificate: None,
                 return_mailbox: matches!(treatment.means, Means::Seal(_))
                     .then(|| return_mailbox.map(str::to_owned))
@@ -73,6 +77,15 @@ impl Explanation {
             }
         });
         Self { recipients: explained.collect() }
+    }
+
+    /// Adds what the configuration says of the way there, for those to whom the message passes.
+    #[must_use]
+    pub fn with_routes(mut self, of: impl Fn(&str) -> Option<String>) -> Self {
+        for explained in self.recipients.iter_mut().filter(|explained| explained.treatment == "pass") {
+            explained.route = of(&explained.address);
+        }
+        self
     }
 }
 

@@ -35,6 +35,6 @@ pub use protection::{Channel, Protection};
 pub use reader::{Read, Reader};
 pub use rule::{Grant, Rule, Rules, RulesBuilder};
 pub use scan::Search;
-pub use serve::{Reach, serve};
+pub use serve::{Reach, VerifiedTls, serve};
 pub use treatment::{Means, Reason, Treatment};
 pub use verdict::{FixedKind, Place, RecipientVerdict, Verdict, lift_hold};

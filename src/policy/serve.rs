@@ -1,6 +1,7 @@
 //! Serving: a verdict and what can be reached in, a treatment per recipient out. Pure.
 
 use crate::directory::{NationalId, NumberType};
+use crate::mail::{ByDomain, Domain};
 use crate::policy::protection::{Channel, Protection};
 use crate::policy::treatment::{Means, Reason, Treatment};
 use crate::policy::verdict::{Place, RecipientVerdict, Verdict};
@@ -8,14 +9,31 @@ use crate::policy::verdict::{Place, RecipientVerdict, Verdict};
 /// What can be reached today.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// Delivery can be told to verify TLS or to give nothing.
-    pub verifies_tls: bool,
+    /// To whom delivery can be told to verify TLS or to give nothing.
+    pub verifies_tls: VerifiedTls,
     /// The portal runs, so that messages can be picked up.
     pub pickup: bool,
     /// Kinds of national numbers that a login can show.
     pub numbers: Vec<NumberType>,
     /// Who cannot be reached is refused rather than held.
     pub refuse_unreachable: bool,
+}
+
+/// The domains to which delivery can be told to verify TLS or to give nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifiedTls {
+    /// Where nothing is said of a domain.
+    pub usually: bool,
+    /// What is said of domains.
+    pub of: ByDomain<bool>,
+}
+
+impl VerifiedTls {
+    /// Whether it can for this domain.
+    #[must_use]
+    pub fn to(&self, domain: &Domain) -> bool {
+        self.of.get(domain).copied().unwrap_or(self.usually)
+    }
 }
 
 /// What is done for each recipient, in the envelope's order.
@@ -37,7 +55,7 @@ fn means(verdict: &RecipientVerdict, reach: &Reach) -> Means {
         // A thread address stands for a post box: what goes there never leaves, however it is to be protected.
         Protection::Plain | Protection::Tls | Protection::Secure if verdict.place == Place::Service => Means::Service,
         Protection::Plain => Means::Pass { verified_tls: false },
-        Protection::Tls if reach.verifies_tls => Means::Pass { verified_tls: true },
+        Protection::Tls if reach.verifies_tls.to(verdict.address.domain()) => Means::Pass { verified_tls: true },
         Protection::Tls => Means::Wait(Reason::NoVerifiedTls),
         Protection::Secure => secured(verdict, reach),
     }

@@ -19,6 +19,10 @@ pub struct Offers {
     pub starttls: bool,
     /// DSN, RFC 3461.
     pub dsn: bool,
+    /// AUTH PLAIN, RFC 4616.
+    pub auth_plain: bool,
+    /// AUTH LOGIN, which no RFC has and many servers offer.
+    pub auth_login: bool,
 }
 
 impl Offers {
@@ -36,6 +40,12 @@ impl Offers {
                 "SMTPUTF8" => offers.smtputf8 = true,
                 "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
+                "AUTH" => {
+                    for mechanism in words {
+                        offers.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
+                        offers.auth_login |= mechanism.eq_ignore_ascii_case("LOGIN");
+                    }
+                }
                 _ => {}
             }
         }
@@ -65,10 +75,11 @@ mod tests {
 
     #[test]
     fn offers_are_read_in_any_case_and_the_greeting_is_none() {
-        let text = "250-PIPELINING\r\n250-size 1000\r\n250-8bitmime\r\n250-AUTH PLAIN\r\n250 DSN\r\n";
+        let text = "250-PIPELINING\r\n250-size 1000\r\n250-8bitmime\r\n250-AUTH CRAM-MD5 plain\r\n250 DSN\r\n";
         let hello = Answer::take(&mut BytesMut::from(text)).unwrap().unwrap();
         let offers = Offers::of(&hello);
-        assert_eq!(offers, Offers { size: Some(1000), eight_bit: true, dsn: true, ..Offers::default() });
+        let wanted = Offers { size: Some(1000), eight_bit: true, dsn: true, auth_plain: true, ..Offers::default() };
+        assert_eq!(offers, wanted);
     }
 
     #[test]

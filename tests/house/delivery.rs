@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustls::RootCertStore;
 use sealgate::delivery::{
-    Blame, Bounds, Contents, Destination, Dispatch, Handover, InMemory, Internet, NextHop, Octets, Outcome, Passage,
-    Patience, Relay, Resolver, Settings, SystemResolver, Transport, Trust, Unreadable,
+    Blame, Bounds, Contents, Destination, Dispatch, DomainRoute, Handover, InMemory, Internet, NextHop, Octets,
+    Outcome, Passage, Patience, Relay, Resolver, Settings, SystemResolver, TlsLevel, Transport, Trust, Unreadable,
 };
-use sealgate::mail::{Address, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
+use sealgate::mail::{Address, ByDomain, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
 use sealgate::net::{ClientTls, DnsSettings};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::scripted_peer::{Act, Peer, certificate, hello, outer_ip, say, takes_message};
 
@@ -26,6 +27,8 @@ pub fn settings(hop: &str) -> Settings {
         hostname: "gw.sundby.example".parse().unwrap(),
         internet: Internet::Smarthost(hop.parse().unwrap()),
         smarthost_enforces_tls: false,
+        login: None,
+        routes: ByDomain::default(),
         mail_server: hop.parse().unwrap(),
         inner_plaintext: false,
         dns: DnsSettings::default(),
@@ -620,6 +623,91 @@ async fn on_loopback_the_mail_server_is_not_asked_for_tls() {
     let inner = Dispatch { destination: Destination::MailServer, ..mail(&["eva@sundby.example"]) };
     assert_eq!(told(&smtp(&peer), &inner).await, ["eva: delivered"]);
     assert_eq!(peer.count("STARTTLS"), 0);
+}
+
+/// A relay with a route for `.partner.example` to a peer at loopback.
+fn routed(peer: &Peer, tls: TlsLevel, login: Option<&str>, names: &[&str], roots: RootCertStore) -> Relay {
+    let route = DomainRoute {
+        next_hop: Some(format!("smtp://{}", peer.address).parse().unwrap()),
+        login: login.map(|login| login.parse().unwrap()),
+        tls,
+        names: names.iter().map(|name| name.parse().unwrap()).collect(),
+        roots: None,
+    };
+    let routes = [(".partner.example".parse().unwrap(), Arc::new(route))].into_iter().collect();
+    relay_with(Settings { routes, ..settings("smtp://127.0.0.1:9") }, roots, Patience::STANDARD)
+}
+
+fn starttls_with(acceptor: TlsAcceptor, offers: &[&str], acts: Vec<Act>) -> Vec<Act> {
+    let shake = vec![Act::Hear("STARTTLS"), say("220 go"), Act::Tls(acceptor)];
+    let inside = hello(offers).split_off(1);
+    [hello(&["STARTTLS", "AUTH PLAIN LOGIN"]), shake, inside, acts].concat()
+}
+
+#[tokio::test]
+async fn a_password_is_said_to_a_peer_that_has_proven_itself_and_to_nobody_else() {
+    let (right, roots) = certificate(&["relay.partner.example"]);
+    let (stranger, _) = certificate(&["relay.partner.example"]);
+    let plain = vec![Act::Hear("AUTH PLAIN AGd3AHNlOmNyZXQ="), say("235 2.7.0 welcome")];
+    let by_login = [("AUTH LOGIN", "334 VXNlcm5hbWU6"), ("Z3c=", "334 UGFzc3dvcmQ6"), ("c2U6Y3JldA==", "235 welcome")];
+    let by_login = by_login.map(|(said, reply)| [Act::Hear(said), say(reply)]).concat();
+    let refused = vec![Act::Hear("AUTH PLAIN"), say("535 5.7.8 who?"), Act::Stall];
+    let takes = [takes_message(1), vec![Act::Stall]].concat();
+    let names = &["relay.partner.example"][..];
+    for (what, script, names, wanted) in [
+        (
+            "PLAIN",
+            starttls_with(right.clone(), &["AUTH LOGIN PLAIN"], [plain, takes.clone()].concat()),
+            names,
+            "eva: delivered",
+        ),
+        (
+            "LOGIN",
+            starttls_with(right.clone(), &["AUTH LOGIN"], [by_login, takes.clone()].concat()),
+            names,
+            "eva: delivered",
+        ),
+        ("refused", starttls_with(right.clone(), &["AUTH PLAIN"], refused), names, "eva: 4.7.8 Peer"),
+        ("neither", starttls_with(right.clone(), &["AUTH CRAM-MD5"], takes.clone()), names, "eva: 4.7.4 Peer"),
+        ("offered in the clear alone", starttls_with(right.clone(), &[], takes.clone()), names, "eva: 4.7.4 Peer"),
+        (
+            "another name",
+            starttls_with(right.clone(), &["AUTH PLAIN"], takes.clone()),
+            &["relay.example"],
+            "eva: 4.7.5 Peer",
+        ),
+        ("another root", starttls_with(stranger, &["AUTH PLAIN"], takes.clone()), names, "eva: 4.7.5 Peer"),
+        ("no TLS", [hello(&["AUTH PLAIN"]), takes].concat(), names, "eva: 4.7.5 Peer"),
+    ] {
+        let peer = Peer::plays(vec![script]).await;
+        let relay = routed(&peer, TlsLevel::Opportunistic, Some("gw:se:cret"), names, roots.clone());
+        assert_eq!(told(&relay, &mail(&["eva@a.partner.example"])).await, [wanted], "{what}");
+        if wanted.contains("4.7.4") || wanted.contains("4.7.5") {
+            assert_eq!((peer.count("AUTH"), peer.count("MAIL")), (0, 0), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_domain_goes_its_own_way_and_tls_or_nothing_by_a_verified_one_alone() {
+    let (right, roots) = certificate(&["127.0.0.1"]);
+    let take = || vec![starttls_with(right.clone(), &[], [takes_message(1), vec![Act::Stall]].concat())];
+    for (level, strict) in [
+        (TlsLevel::Opportunistic, "eva: 4.7.10 Ourselves"),
+        (TlsLevel::Encrypt, "eva: 4.7.10 Ourselves"),
+        (TlsLevel::Verified, "eva: delivered"),
+    ] {
+        let peer = Peer::plays(take()).await;
+        let relay = routed(&peer, level, None, &[], roots.clone());
+        let verified = Dispatch { passage: Passage::VerifiedTls, ..mail(&["eva@a.partner.example"]) };
+        assert_eq!(told(&relay, &verified).await, [strict], "{level:?}");
+        assert_eq!(peer.count("MAIL"), usize::from(strict.ends_with("delivered")), "{level:?}");
+    }
+    let peer = Peer::plays(take()).await;
+    let relay = routed(&peer, TlsLevel::Verified, None, &[], roots);
+    let mut told = told(&relay, &mail(&["eva@a.partner.example", "ove@live.example"])).await;
+    told.sort();
+    assert_eq!(told, ["eva: delivered", "ove: 4.4.1 Peer"], "nobody listens at the smarthost");
 }
 
 #[tokio::test]

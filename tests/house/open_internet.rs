@@ -11,9 +11,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use sealgate::delivery::{
-    Dispatch, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, Transport, Trust,
+    Dispatch, DomainRoute, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, TlsLevel,
+    Transport, Trust,
 };
-use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Time};
+use sealgate::mail::ByDomain;
+use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Roots, Time};
 use sealgate::store::{Embedded, Table, decode_row};
 use sealgate::vault::{Identity, Vault};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -170,57 +172,142 @@ pub fn hex(octets: &[u8]) -> String {
 struct Expected {
     domain: &'static str,
     what: &'static str,
-    any: &'static str,
-    verified: &'static str,
+    /// Without a route, plain mail and mail that needs verified TLS; plain mail by a route with `tls = "encrypt"`; any mail
+    /// by one with `tls = "verified"`.
+    becomes: [&'static str; 4],
 }
 
-const fn row(domain: &'static str, what: &'static str, any: &'static str, verified: &'static str) -> Expected {
-    Expected { domain, what, any, verified }
+const fn row(domain: &'static str, what: &'static str, becomes: [&'static str; 4]) -> Expected {
+    Expected { domain, what, becomes }
 }
 
-const TABLE: [Expected; 33] = [
-    row("clear.unsigned", "no DNSSEC, no TLS", "in the clear", "waits 4.7.10"),
-    row("tls.unsigned", "no DNSSEC, TLS", "by TLS", "waits 4.7.10"),
-    row("signed.example", "DNSSEC without TLSA, TLS", "by TLS", "waits 4.7.10"),
-    row("dane.example", "TLSA 3 1 1 that fits", "by TLS", "by TLS"),
-    row("anchor.example", "TLSA 2 0 1 of the issuer", "by TLS", "by TLS"),
-    row("alias.example", "TLSA where the host's alias points", "by TLS", "by TLS"),
-    row("aliased.example", "TLSA behind an alias of their own", "by TLS", "by TLS"),
-    row("leaving.example", "TLSA at the host's alias, which leads out of DNSSEC", "by TLS", "by TLS"),
-    row("lost.example", "the same, of another certificate", "waits 4.7.5", "waits 4.7.5"),
-    row("whole.example", "the domain an alias, no MX", "in the clear", "waits 4.7.10"),
-    row("wrong.example", "TLSA of another certificate", "waits 4.7.5", "waits 4.7.5"),
-    row("stripped.example", "TLSA, STARTTLS not offered", "waits 4.7.5", "waits 4.7.5"),
-    row("unusable.example", "TLSA of a usage that says nothing", "by TLS", "waits 4.7.10"),
-    row("refused.example", "TLSA that cannot be looked up", "waits 4.4.3", "waits 4.4.3"),
-    row("forged.example", "an address that is not as signed", "waits 4.4.3", "waits 4.4.3"),
-    row("mixed.example", "signed MX to a host without DNSSEC", "by TLS", "waits 4.7.10"),
-    row("sts.unsigned", "MTA-STS enforce, a certificate we trust", "by TLS", "by TLS"),
-    row("stranger.unsigned", "MTA-STS enforce, a certificate we do not trust", "waits 4.7.5", "waits 4.7.5"),
-    row("bare.unsigned", "MTA-STS enforce, STARTTLS not offered", "waits 4.7.5", "waits 4.7.5"),
-    row("other.unsigned", "MTA-STS enforce, the host not in the policy", "waits 4.7.5", "waits 4.7.5"),
-    row("testing.unsigned", "MTA-STS testing, a certificate we do not trust", "by TLS", "waits 4.7.10"),
-    row("mute.unsigned", "MTA-STS record, never a policy", "by TLS", "waits 4.7.10"),
-    row("both.example", "MTA-STS enforce that fits, TLSA that does not", "waits 4.7.5", "waits 4.7.5"),
-    row("second.example", "the best host is not there", "by TLS", "by TLS"),
-    row("half.example", "the best host fails its TLSA, the next has none", "by TLS", "waits 4.7.5"),
-    row("implicit.unsigned", "an address and no MX", "in the clear", "waits 4.7.10"),
-    row("null.example", "null MX", "comes back 5.1.10", "comes back 5.1.10"),
-    row("nobody.example", "no such domain", "comes back 5.1.2", "comes back 5.1.2"),
-    row("loop.example", "MX to loopback", "comes back 5.4.6", "comes back 5.4.6"),
-    row("circle.example", "MX to ourselves", "comes back 5.4.6", "comes back 5.4.6"),
-    row("inside.example", "MX to a private address", "comes back 5.4.4", "comes back 5.4.4"),
-    row("partly.example", "MX to a private address and another", "by TLS", "by TLS"),
-    row("fetch.unsigned", "MTA-STS policy at a private address", "by TLS", "waits 4.7.10"),
+const TABLE: [Expected; 36] = [
+    row("clear.unsigned", "no DNSSEC, no TLS", ["in the clear", "waits 4.7.10", "waits 4.7.5", "waits 4.7.5"]),
+    row("tls.unsigned", "no DNSSEC, TLS", ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"]),
+    row(
+        "pkix.unsigned",
+        "no DNSSEC, a certificate we trust for the domain",
+        ["by TLS", "waits 4.7.10", "by TLS", "by TLS"],
+    ),
+    row(
+        "host.unsigned",
+        "no DNSSEC, a certificate we trust for the host",
+        ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"],
+    ),
+    row("signed.example", "DNSSEC without TLSA, TLS", ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"]),
+    row(
+        "host.example",
+        "DNSSEC without TLSA, a certificate we trust for the host",
+        ["by TLS", "waits 4.7.10", "by TLS", "by TLS"],
+    ),
+    row("dane.example", "TLSA 3 1 1 that fits", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row("anchor.example", "TLSA 2 0 1 of the issuer", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row("alias.example", "TLSA where the host's alias points", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row("aliased.example", "TLSA behind an alias of their own", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row(
+        "leaving.example",
+        "TLSA at the host's alias, which leads out of DNSSEC",
+        ["by TLS", "by TLS", "by TLS", "by TLS"],
+    ),
+    row(
+        "lost.example",
+        "the same, of another certificate",
+        ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"],
+    ),
+    row("whole.example", "the domain an alias, no MX", ["in the clear", "waits 4.7.10", "waits 4.7.5", "waits 4.7.5"]),
+    row("wrong.example", "TLSA of another certificate", ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"]),
+    row("stripped.example", "TLSA, STARTTLS not offered", ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"]),
+    row("unusable.example", "TLSA of a usage that says nothing", ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"]),
+    row(
+        "refused.example",
+        "TLSA that cannot be looked up",
+        ["waits 4.4.3", "waits 4.4.3", "waits 4.4.3", "waits 4.4.3"],
+    ),
+    row(
+        "forged.example",
+        "an address that is not as signed",
+        ["waits 4.4.3", "waits 4.4.3", "waits 4.4.3", "waits 4.4.3"],
+    ),
+    row("mixed.example", "signed MX to a host without DNSSEC", ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"]),
+    row("sts.unsigned", "MTA-STS enforce, a certificate we trust", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row(
+        "stranger.unsigned",
+        "MTA-STS enforce, a certificate we do not trust",
+        ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"],
+    ),
+    row(
+        "bare.unsigned",
+        "MTA-STS enforce, STARTTLS not offered",
+        ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"],
+    ),
+    row(
+        "other.unsigned",
+        "MTA-STS enforce, the host not in the policy",
+        ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"],
+    ),
+    row(
+        "testing.unsigned",
+        "MTA-STS testing, a certificate we do not trust",
+        ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"],
+    ),
+    row("mute.unsigned", "MTA-STS record, never a policy", ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"]),
+    row(
+        "both.example",
+        "MTA-STS enforce that fits, TLSA that does not",
+        ["waits 4.7.5", "waits 4.7.5", "waits 4.7.5", "waits 4.7.5"],
+    ),
+    row("second.example", "the best host is not there", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row(
+        "half.example",
+        "the best host fails its TLSA, the next has none",
+        ["by TLS", "waits 4.7.5", "by TLS", "waits 4.7.5"],
+    ),
+    row("implicit.unsigned", "an address and no MX", ["in the clear", "waits 4.7.10", "waits 4.7.5", "waits 4.7.5"]),
+    row(
+        "null.example",
+        "null MX",
+        ["comes back 5.1.10", "comes back 5.1.10", "comes back 5.1.10", "comes back 5.1.10"],
+    ),
+    row(
+        "nobody.example",
+        "no such domain",
+        ["comes back 5.1.2", "comes back 5.1.2", "comes back 5.1.2", "comes back 5.1.2"],
+    ),
+    row(
+        "loop.example",
+        "MX to loopback",
+        ["comes back 5.4.6", "comes back 5.4.6", "comes back 5.4.6", "comes back 5.4.6"],
+    ),
+    row(
+        "circle.example",
+        "MX to ourselves",
+        ["comes back 5.4.6", "comes back 5.4.6", "comes back 5.4.6", "comes back 5.4.6"],
+    ),
+    row(
+        "inside.example",
+        "MX to a private address",
+        ["comes back 5.4.4", "comes back 5.4.4", "comes back 5.4.4", "comes back 5.4.4"],
+    ),
+    row("partly.example", "MX to a private address and another", ["by TLS", "by TLS", "by TLS", "by TLS"]),
+    row("fetch.unsigned", "MTA-STS policy at a private address", ["by TLS", "waits 4.7.10", "by TLS", "waits 4.7.5"]),
 ];
 
 /// The table as the page shows it.
 fn shown() -> String {
-    let mut table = "| the domain | plain mail and notices | `protect = \"tls\"` |\n| --- | --- | --- |\n".to_owned();
-    for Expected { what, any, verified, .. } in &TABLE {
-        writeln!(table, "| {what} | {any} | {verified} |").unwrap();
+    let mut table =
+        "| the domain | plain mail and notices | `protect = \"tls\"` | `encrypt` | `verified` |\n".to_owned();
+    table.push_str("| --- | --- | --- | --- | --- |\n");
+    for Expected { what, becomes: [any, strict, encrypted, verified], .. } in &TABLE {
+        writeln!(table, "| {what} | {any} | {strict} | {encrypted} | {verified} |").unwrap();
     }
     table
+}
+
+/// A route for all domains of the table.
+fn route(tls: TlsLevel, names: &[&str], roots: Option<Roots>) -> ByDomain<Arc<DomainRoute>> {
+    let names = names.iter().map(|name| name.parse().unwrap()).collect();
+    let route = Arc::new(DomainRoute { next_hop: None, login: None, tls, names, roots });
+    [".example", ".unsigned"].map(|pattern| (pattern.parse().unwrap(), Arc::clone(&route))).into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,6 +318,9 @@ async fn the_table_holds() {
         "mx.anchor.example",
         "mx.sts.unsigned",
         "mx.both.example",
+        "pkix.unsigned",
+        "mx.host.unsigned",
+        "mx.host.example",
         "mta-sts.sts.unsigned",
         "mta-sts.stranger.unsigned",
         "mta-sts.bare.unsigned",
@@ -259,6 +349,7 @@ async fn the_table_holds() {
         ("refused.example", tls_at, Some(fits.as_str())),
         ("forged.example", "192.0.2.77", None),
         ("both.example", anchored_at, Some(wrong.as_str())),
+        ("host.example", anchored_at, None),
         ("loop.example", "127.0.0.1", None),
         ("inside.example", "10.0.0.1", None),
         ("partly.example", "10.0.0.1", Some(fits.as_str())),
@@ -285,7 +376,8 @@ async fn the_table_holds() {
     writeln!(root, "gw.sundby.example. A 192.0.2.1").unwrap();
     writeln!(root, "_mta-sts.both.example. TXT \"v=STSv1; id=1;\"\nmta-sts.both.example. A {policies_at}").unwrap();
     let mut unsigned = format!(
-        "clear MX 10 mx.clear\nmx.clear A {clear_at}\ntls MX 10 mx.tls\nmx.tls A {tls_at}\nimplicit A {clear_at}\n"
+        "clear MX 10 mx.clear\nmx.clear A {clear_at}\ntls MX 10 mx.tls\nmx.tls A {tls_at}\nimplicit A {clear_at}\n\
+         pkix MX 10 mx.pkix\nmx.pkix A {anchored_at}\nhost MX 10 mx.host\nmx.host A {anchored_at}\n"
     );
     let mut policies = HashMap::from([("both.example".to_owned(), policy("enforce", "*.both.example"))]);
     for (name, address, mode, host) in [
@@ -311,35 +403,71 @@ async fn the_table_holds() {
     serve_policies(policies_at, issued.acceptor(), policies).await;
     let servers = NameServers::start(&root, &unsigned, ("192.0.2.77", tls_at), &["_tcp.mx.refused.example."]);
     let dns = Dns::new(&DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) });
-    let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
+    let dns = dns.unwrap();
     let trust = Trust::from(ClientTls::with_roots(issuer.roots()).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let keeping = keeping(folder.path());
-    let resolver = Arc::new(SystemResolver);
-    let relay = Relay::with(settings, trust, Some(dns.unwrap()), Some(keeping), resolver, Patience::STANDARD);
-    assert!(relay.name_servers_serve().await);
+    let relay_by = |routes| {
+        let settings =
+            sealgate::delivery::Settings { internet: Internet::Mx, routes, ..settings("smtp://127.0.0.1:9") };
+        let (dns, keeping, resolver) = (dns.clone(), keeping.clone(), Arc::new(SystemResolver));
+        Relay::with(settings, trust.clone(), Some(dns), Some(keeping), resolver, Patience::STANDARD)
+    };
+    let becomes = async |relay: &Relay, domain: &str, passage| {
+        let outcomes = relay.deliver(&Dispatch { passage, ..mail(&[&format!("eva@{domain}")]) }).await;
+        let taken: Vec<&str> = [&clear, &tls, &anchored].into_iter().flat_map(Host::take).collect();
+        match &outcomes[0].1 {
+            Outcome::Delivered(_) => taken.join(", "),
+            Outcome::Deferred(why) => format!("waits {}{}", why.status, taken.concat()),
+            Outcome::Failed(why) => format!("comes back {}{}", why.status, taken.concat()),
+        }
+    };
+    let free = relay_by(ByDomain::default());
+    assert!(free.name_servers_serve().await);
 
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/transport.md")).unwrap();
     let table = shown();
     assert!(page.contains(&table), "docs/transport.md must hold this table:\n{table}");
 
+    let opportunistic = relay_by(route(TlsLevel::Opportunistic, &[], None));
+    let encrypted = relay_by(route(TlsLevel::Encrypt, &[], None));
+    let verified = relay_by(route(TlsLevel::Verified, &[], None));
     let mut faults = Vec::new();
-    for expected in &TABLE {
-        for (passage, wanted) in [(Passage::Any, expected.any), (Passage::VerifiedTls, expected.verified)] {
-            let to = format!("eva@{}", expected.domain);
-            let outcomes = relay.deliver(&Dispatch { passage, ..mail(&[&to]) }).await;
-            let taken: Vec<&str> = [&clear, &tls, &anchored].into_iter().flat_map(Host::take).collect();
-            let came = match &outcomes[0].1 {
-                Outcome::Delivered(_) => taken.join(", "),
-                Outcome::Deferred(why) => format!("waits {}{}", why.status, taken.concat()),
-                Outcome::Failed(why) => format!("comes back {}{}", why.status, taken.concat()),
-            };
-            if came != wanted {
-                faults.push(format!(
-                    "{} ({}), {passage:?}: {came}, not {wanted}: {:?}",
-                    expected.domain, expected.what, outcomes[0].1
-                ));
+    for Expected { domain, what, becomes: [any, strict, with_tls, with_proof] } in &TABLE {
+        for (way, relay, passage, wanted) in [
+            ("no route", &free, Passage::Any, any),
+            ("no route", &free, Passage::VerifiedTls, strict),
+            ("opportunistic", &opportunistic, Passage::Any, any),
+            ("opportunistic", &opportunistic, Passage::VerifiedTls, strict),
+            ("encrypt", &encrypted, Passage::Any, with_tls),
+            ("encrypt", &encrypted, Passage::VerifiedTls, strict),
+            ("verified", &verified, Passage::Any, with_proof),
+            ("verified", &verified, Passage::VerifiedTls, with_proof),
+        ] {
+            let came = becomes(relay, domain, passage).await;
+            if came != *wanted {
+                faults.push(format!("{domain} ({what}), {way}, {passage:?}: {came}, not {wanted}"));
             }
+        }
+    }
+    // Names that are written count, roots that are written count alone.
+    let roots = |certificate: &Certificate| {
+        let file = folder.path().join("roots.pem");
+        std::fs::write(&file, certificate.pem()).unwrap();
+        Some(Roots::read(&file).unwrap())
+    };
+    for (what, names, pinned, domain, wanted) in [
+        ("its name", &["mx.host.unsigned"][..], None, "host.unsigned", "by TLS"),
+        ("another's name", &["mx.host.example"], None, "tls.unsigned", "waits 4.7.5"),
+        ("its name and its root", &["mx.dane.example"], roots(&own), "tls.unsigned", "by TLS"),
+        ("its root alone", &[], roots(&own), "tls.unsigned", "waits 4.7.5"),
+        ("another's root", &[], roots(&own), "pkix.unsigned", "waits 4.7.5"),
+        ("another's root, MTA-STS", &[], roots(&own), "sts.unsigned", "waits 4.7.5"),
+        ("another's root, DANE", &[], roots(&own), "anchor.example", "by TLS"),
+    ] {
+        let came = becomes(&relay_by(route(TlsLevel::Verified, names, pinned)), domain, Passage::VerifiedTls).await;
+        if came != wanted {
+            faults.push(format!("{domain}, {what}: {came}, not {wanted}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

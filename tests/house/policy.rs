@@ -66,6 +66,38 @@ fn treatments(settings: &Settings, to: &[&str], message: &[u8]) -> Vec<String> {
     recipients.iter().map(|recipient| recipient["treatment"].as_str().unwrap().to_owned()).collect()
 }
 
+/// `protect = "tls"` and the routes of the configuration: what is done for whom, and which way it would take.
+#[test]
+fn a_route_is_shown_and_says_where_verified_tls_is_to_be_had() {
+    let rules = r#"
+[[delivery.route]]
+domains = ["partner.example", ".partner.example"]
+next_hop = "smtp://relay.partner.example:587"
+tls = "verified"
+[[delivery.route]]
+domains = ["lax.partner.example"]
+next_hop = "smtp://relay.lax.example"
+[[rule]]
+name = "agreements"
+if.any = [{ subject = "avtal" }]
+protect = "tls"
+"#;
+    let to = ["eva@partner.example", "eva@a.partner.example", "eva@lax.partner.example", EVA];
+    let verified = "delivery.route[0]: smtp://relay.partner.example:587, verified TLS";
+    let lax = "delivery.route[1]: smtp://relay.lax.example:25, TLS where it is offered";
+    let shown = |subject: &str| -> Vec<String> {
+        let message = format!("From: anna@sundby.example\r\nSubject: {subject}\r\n\r\nHej\r\n");
+        let recipients = explained(&settings(rules), &to, message.as_bytes());
+        let told = recipients.iter().map(|it| format!("{} {}", it["treatment"], it["route"]));
+        told.map(|told| told.replace('"', "")).collect()
+    };
+    assert_eq!(shown("avtal"), [&format!("pass {verified}"), &format!("pass {verified}"), "hold null", "hold null"]);
+    assert_eq!(
+        shown("Hej"),
+        [&format!("pass {verified}"), &format!("pass {verified}"), &format!("pass {lax}"), "pass null"]
+    );
+}
+
 #[test]
 fn a_national_number_in_an_address_is_not_shown_to_the_others() {
     let settings = settings("");

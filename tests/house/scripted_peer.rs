@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -271,6 +273,13 @@ impl Certificate {
     /// Its octets (DER).
     pub fn der(&self) -> &[u8] {
         &self.chain[0]
+    }
+
+    /// In PEM.
+    pub fn pem(&self) -> String {
+        let lines = STANDARD.encode(self.der()).into_bytes();
+        let lines: Vec<_> = lines.chunks(64).map(String::from_utf8_lossy).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
     /// Its SubjectPublicKeyInfo (DER).

@@ -1,13 +1,18 @@
 //! `[delivery]`: where mail goes from here.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::delivery::{Bounds, Internet, NextHop};
-use crate::fault::{At, FilePath, Key, Keys, Network, Place, Reader, Section, Setting, TextSetting, Value, settings};
-use crate::mail::Domain;
+use crate::delivery::{Bounds, Internet, NextHop, TlsLevel};
+use crate::fault::{
+    At, FilePath, Key, Keys, Network, Place, Reader, Secret, Section, Setting, TextSetting, UnknownWord, Value,
+    settings, words,
+};
+use crate::mail::{ByDomain, Domain, DomainPattern};
 use crate::net::DnsSettings;
+use crate::policy::VerifiedTls;
 
 settings! {
     /// Where mail goes from here.
@@ -16,6 +21,8 @@ settings! {
         internet: Internet,
         /// The smarthost itself sends over verified TLS or not at all. Only then may `protect = "tls"` go through it; else that mail waits and comes back.
         smarthost_enforces_tls: bool = false,
+        /// Who we are to the smarthost: a file nobody else may read with `name:password` in it, or `credential:NAME`. Then its TLS is always verified.
+        login: Option<Secret>,
         /// Where our own mailboxes live. Off loopback its TLS is verified, and so is the outbound door's, unless `inner_plaintext = true`.
         mail_server: NextHop,
         /// Between us and our own mail server, TLS need not be, or be verified: for a network that is safe by other means.
@@ -34,23 +41,99 @@ settings! {
         max_messages_per_connection: NonZeroU32 = 100,
         /// How long a connection may stand unused before it is closed.
         idle_timeout: Duration = "15s",
+        /// Domains whose mail goes another way, or that have to prove more than they do of themselves.
+        route: Vec<DeliveryRoute>,
+    }
+
+    /// Domains whose mail goes another way, or that have to prove more than they do of themselves. It never weakens what a domain's own hosts have to prove by DANE or MTA-STS, nor `protect = "tls"`.
+    pub struct DeliveryRoute {
+        /// The domains, at least one: `partner.example`, or `.partner.example` for all below it. Of several routes that fit, the nearest name counts.
+        domains: Vec<DomainPattern>,
+        /// Whom to give their mail, such as `smtp://relay.partner.example:587`. Without it the way is that of `delivery.internet`, which must be `mx` then.
+        next_hop: Option<NextHop>,
+        /// Who we are to the next hop: a file nobody else may read with `name:password` in it, or `credential:NAME`. Then its TLS is always verified.
+        login: Option<Secret>,
+        /// The least that a connection has to be: `opportunistic` (TLS where it is offered), `encrypt` (TLS, with any certificate), or `verified`: DANE, MTA-STS, or a certificate for the next hop, for the domain itself, for a host that DNSSEC proves to be the domain's, or for one of `names`. Only what is `verified` may carry mail under `protect = "tls"` by a next hop. Default: `opportunistic`, and with a login `verified`.
+        tls: Option<RouteTls>,
+        /// Certificates in PEM to believe for these domains, and no others.
+        ca_file: Option<FilePath>,
+        /// Further names that a certificate may be for.
+        names: Vec<Domain>,
+    }
+}
+
+words! {
+    /// `delivery.route.tls`.
+    pub enum RouteTls {
+        /// TLS where it is offered.
+        Opportunistic = "opportunistic",
+        /// TLS, with any certificate.
+        Encrypt = "encrypt",
+        /// TLS with a peer that proves who it is.
+        Verified = "verified",
+    }
+}
+
+impl fmt::Display for DeliveryRoute {
+    /// The way in words, for `sealgate explain`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.next_hop {
+            Some(hop) => write!(f, "{hop}")?,
+            None => f.write_str("mx")?,
+        }
+        match (self.level(), &self.login) {
+            (TlsLevel::Verified, _) | (_, Some(_)) => f.write_str(", verified TLS"),
+            (TlsLevel::Encrypt, None) => f.write_str(", TLS"),
+            (TlsLevel::Opportunistic, None) => f.write_str(", TLS where it is offered"),
+        }
+    }
+}
+
+impl DeliveryRoute {
+    /// What is written of TLS, or its default.
+    #[must_use]
+    pub fn level(&self) -> TlsLevel {
+        match self.tls {
+            None | Some(RouteTls::Opportunistic) => TlsLevel::Opportunistic,
+            Some(RouteTls::Encrypt) => TlsLevel::Encrypt,
+            Some(RouteTls::Verified) => TlsLevel::Verified,
+        }
     }
 }
 
 impl Delivery {
-    /// Whether mail for which verified TLS is required has a way: by MX, or by a smarthost that enforces it.
+    /// The route of a domain, if one is written.
     #[must_use]
-    pub fn verifies_tls(&self) -> bool {
-        self.internet == Internet::Mx || self.smarthost_enforces_tls
+    pub fn route_of(&self, domain: &Domain) -> Option<&DeliveryRoute> {
+        let each =
+            self.route.iter().flat_map(|route| route.domains.iter().map(move |pattern| (pattern.clone(), route)));
+        each.collect::<ByDomain<_>>().get(domain).copied()
     }
 
-    /// The settings as `delivery` takes them; `hostname` is what we call ourselves.
+    /// Which domains mail has a way to for which verified TLS is required: by MX, by a smarthost that enforces it, or by a
+    /// next hop of their own that is verified.
+    #[must_use]
+    pub fn verifies_tls(&self) -> VerifiedTls {
+        let usually = self.internet == Internet::Mx || self.smarthost_enforces_tls;
+        let by_next_hop = self.route.iter().map(|route| {
+            let verifies = if route.next_hop.is_some() { route.level() == TlsLevel::Verified } else { usually };
+            (route, verifies)
+        });
+        let each = by_next_hop
+            .flat_map(|(route, verifies)| route.domains.iter().map(move |pattern| (pattern.clone(), verifies)));
+        VerifiedTls { usually, of: each.collect::<ByDomain<bool>>() }
+    }
+
+    /// The settings as `delivery` takes them, but for what stands in files: logins and routes. `hostname` is what we call
+    /// ourselves.
     #[must_use]
     pub fn for_delivery(&self, hostname: &Domain) -> crate::delivery::Settings {
         crate::delivery::Settings {
             hostname: hostname.clone(),
             internet: self.internet.clone(),
             smarthost_enforces_tls: self.smarthost_enforces_tls,
+            login: None,
+            routes: ByDomain::default(),
             mail_server: self.mail_server.clone(),
             inner_plaintext: self.inner_plaintext,
             dns: DnsSettings {

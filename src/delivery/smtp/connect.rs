@@ -4,11 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BufMut;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
 
-use crate::delivery::config::{NextHop, Protocol};
+use crate::delivery::config::{Login, NextHop, Protocol};
 use crate::delivery::error::{SessionError, Step};
 use crate::delivery::route::{Kind, Route};
 use crate::delivery::smtp::allowance::Allowance;
@@ -191,6 +194,9 @@ impl Caller {
         if route.kind == Kind::Exchanger && hello.is_by_ourselves {
             return Err(SessionError::PeerIsOurselves);
         }
+        if let Some(login) = &route.login {
+            sign_on(&mut wire, hello.offers, login, demand).await?;
+        }
         Ok(Session {
             wire,
             offers: hello.offers,
@@ -272,6 +278,35 @@ impl Session {
         self.wire.serve_until(Instant::now() + patience);
         _ = timeout(patience, self.wire.answer(Step::Hello)).await;
     }
+}
+
+/// AUTH PLAIN, or LOGIN where only that is offered (RFC 4954 §4, RFC 4616): inside TLS, with a peer that has proven who
+/// it is, and with nobody else.
+async fn sign_on(wire: &mut Wire, offers: Offers, login: &Login, demand: &Demand) -> Result<(), SessionError> {
+    match demand {
+        Demand::Required(Proof::Verified | Proof::Named(_) | Proof::Dane(_)) => {}
+        Demand::Required(Proof::Any) | Demand::IfOffered | Demand::Nothing => {
+            return Err(SessionError::PeerOffersNoTls);
+        }
+    }
+    let step = Step::SignOn;
+    let encoded = |text: &str| Zeroizing::new(STANDARD.encode(text));
+    if offers.auth_plain {
+        let both = Zeroizing::new(format!("\0{}\0{}", login.name(), login.password()));
+        let line = Zeroizing::new(format!("AUTH PLAIN {}\r\n", *encoded(&both)));
+        wire.send_secret(step, line.as_bytes()).await?;
+    } else if offers.auth_login {
+        wire.unsent().put_slice(b"AUTH LOGIN\r\n");
+        for answer in [login.name(), login.password()] {
+            expect(step, 334, wire.answer(step).await?)?;
+            let line = Zeroizing::new(format!("{}\r\n", *encoded(answer)));
+            wire.send_secret(step, line.as_bytes()).await?;
+        }
+    } else {
+        return Err(SessionError::PeerOffersNoLogin);
+    }
+    expect(step, 235, wire.answer(step).await?)?;
+    Ok(())
 }
 
 fn expect(step: Step, code: u16, answer: Answer) -> Result<Answer, SessionError> {

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use crate::delivery::config::{NextHop, Protocol};
+use crate::delivery::config::{DomainRoute, NextHop, Protocol, TlsLevel};
 use crate::delivery::route::{Kind, Passage, Route, TlsPolicy};
 use crate::delivery::smtp::sts::Sts;
 use crate::delivery::smtp::sts_policy::{Mode, StsPolicy};
 use crate::delivery::trouble::NoWay;
 use crate::mail::Domain;
-use crate::net::{Dane, Dns, DnsFault, Exchange, Outside, Told, is_here};
+use crate::net::{Dane, Dns, DnsFault, Exchange, Named, Outside, Roots, Told, is_here};
 use crate::vault::random_octets;
 
 /// The port of mail exchangers (RFC 5321 §4.5.4.2).
@@ -38,21 +38,39 @@ struct Hosts {
     are_proven: bool,
 }
 
+/// What is known of a domain when its hosts are looked at.
+struct Expectation<'e> {
+    domain: &'e Domain,
+    hosts_are_proven: bool,
+    /// Its MTA-STS policy, if that is to be enforced.
+    enforced: Option<&'e StsPolicy>,
+    configured: Option<&'e DomainRoute>,
+    passage: Passage,
+}
+
 impl Exchangers {
-    /// The ways to a domain, best first, at least one.
+    /// The ways to a domain, best first, at least one. What is configured for it can ask for more than the domain does
+    /// itself, never for less.
     ///
     /// # Errors
     /// [`NoWay`]: the domain takes no mail, cannot be looked up now, or no host of it may be given this message.
-    pub async fn routes(&self, domain: &Domain, passage: Passage) -> Result<Vec<Route>, NoWay> {
+    pub async fn routes(
+        &self,
+        domain: &Domain,
+        configured: Option<&DomainRoute>,
+        passage: Passage,
+    ) -> Result<Vec<Route>, NoWay> {
         let hosts = self.hosts(domain).await?;
         let policy = match &self.sts {
             Some(sts) => sts.policy(domain).await.map_err(|fault| NoWay::PolicyIsUnknown(fault.to_string()))?,
             None => None,
         };
         let enforced = policy.filter(|policy| policy.mode == Mode::Enforce);
+        let hosts_are_proven = hosts.are_proven;
+        let expectation = Expectation { domain, hosts_are_proven, enforced: enforced.as_ref(), configured, passage };
         let (mut routes, mut last) = (Vec::new(), NoWay::NoAddress);
         for host in hosts.names.into_iter().take(HOSTS) {
-            match self.route(domain, host, hosts.are_proven, enforced.as_ref(), passage).await {
+            match self.route(host, &expectation).await {
                 Ok(route) => routes.push(route),
                 // What may be put right outweighs what may not.
                 Err(why) if last.is_permanent() => last = why,
@@ -73,14 +91,7 @@ impl Exchangers {
         }
     }
 
-    async fn route(
-        &self,
-        domain: &Domain,
-        host: Domain,
-        host_is_proven: bool,
-        enforced: Option<&StsPolicy>,
-        passage: Passage,
-    ) -> Result<Route, NoWay> {
+    async fn route(&self, host: Domain, expectation: &Expectation<'_>) -> Result<Route, NoWay> {
         let addresses = match self.dns.addresses(&host).await {
             Ok(told) => told,
             Err(DnsFault::NoSuchName(_)) => return Err(NoWay::NoAddress),
@@ -95,16 +106,10 @@ impl Exchangers {
         if !addresses.records.iter().any(|address| self.outside.has(*address)) {
             return Err(NoWay::Inside);
         }
-        // DANE stands before MTA-STS, which says nothing against it (RFC 8461 §2).
-        let tls = match (self.tls(domain, &host, host_is_proven, &addresses).await?, enforced, passage) {
-            (TlsPolicy::Dane(dane), _, _) => TlsPolicy::Dane(dane),
-            (_, Some(policy), _) if policy.covers(&host) => TlsPolicy::Verified,
-            (_, Some(_), _) => return Err(NoWay::NotInPolicy),
-            (_, None, Passage::VerifiedTls) => return Err(NoWay::VerifiedTls),
-            (policy, None, Passage::Any) => policy,
-        };
+        let own = self.tls(expectation.domain, &host, expectation.hosts_are_proven, &addresses).await?;
+        let tls = expectation.policy(own, &host)?;
         let hop = NextHop { protocol: Protocol::Smtp, host: host.to_string(), port: PORT };
-        Ok(Route { hop, tls, kind: Kind::Exchanger })
+        Ok(Route { hop, tls, kind: Kind::Exchanger, login: None })
     }
 
     /// What the host has to prove. Without DNSSEC on the whole way to it, its TLSA records prove nothing (RFC 7672 §2.2).
@@ -133,6 +138,39 @@ impl Exchangers {
             }
         }
         Ok(TlsPolicy::Opportunistic)
+    }
+}
+
+impl Expectation<'_> {
+    /// What a host has to prove, given what its TLSA records say. DANE stands before MTA-STS, which says nothing against
+    /// it (RFC 8461 §2), and both before what is configured.
+    fn policy(&self, own: TlsPolicy, host: &Domain) -> Result<TlsPolicy, NoWay> {
+        let level = self.configured.map_or(TlsLevel::Opportunistic, |route| route.tls);
+        match (own, self.enforced) {
+            (TlsPolicy::Dane(dane), _) => Ok(TlsPolicy::Dane(dane)),
+            (_, Some(policy)) if !policy.covers(host) => Err(NoWay::NotInPolicy),
+            (_, Some(_)) => Ok(match self.roots() {
+                None => TlsPolicy::Verified,
+                roots @ Some(_) => TlsPolicy::Named(Named { names: [host.to_string()].into(), roots }),
+            }),
+            (_, None) if level == TlsLevel::Verified => Ok(TlsPolicy::Named(self.named(host))),
+            (_, None) if self.passage == Passage::VerifiedTls => Err(NoWay::VerifiedTls),
+            (_, None) if level == TlsLevel::Encrypt => Ok(TlsPolicy::Encrypted),
+            (own, None) => Ok(own),
+        }
+    }
+
+    /// The names that count without a policy of the domain's: its own, those that are configured, and the host's where
+    /// DNSSEC proves that it is the domain's. One that an unsigned record names proves nothing.
+    fn named(&self, host: &Domain) -> Named {
+        let host = Some(host).filter(|_| self.hosts_are_proven);
+        let further = self.configured.into_iter().flat_map(|route| &route.names);
+        let names = std::iter::once(self.domain).chain(further).chain(host);
+        Named { names: names.map(ToString::to_string).collect(), roots: self.roots() }
+    }
+
+    fn roots(&self) -> Option<Roots> {
+        self.configured.and_then(|route| route.roots.clone())
     }
 }
 

@@ -118,6 +118,20 @@ impl Relay {
         self.pool.close().await;
     }
 
+    /// The message for those who are reached in the same way, by way.
+    fn parts(&self, mail: &Dispatch) -> Vec<(Result<Way, NoWay>, Dispatch)> {
+        let mut parts: Vec<(Result<Way, NoWay>, Vec<Recipient>)> = Vec::new();
+        for recipient in &mail.envelope.recipients {
+            let way = self.router.way(mail.destination, mail.passage, recipient.address.domain());
+            match parts.iter_mut().find(|(known, _)| *known == way) {
+                Some((_, recipients)) => recipients.push(recipient.clone()),
+                None => parts.push((way, vec![recipient.clone()])),
+            }
+        }
+        let part = |recipients| Dispatch { envelope: Envelope { recipients, ..mail.envelope.clone() }, ..mail.clone() };
+        parts.into_iter().map(|(way, recipients)| (way, part(recipients))).collect()
+    }
+
     /// All recipients, by as many transactions as it takes. The first that ends its session settles those behind it.
     async fn carry(&self, mail: &Dispatch, route: &Route, allowance: &mut Allowance) -> Carried {
         let mut outcomes = Vec::with_capacity(mail.envelope.recipients.len());
@@ -183,9 +197,11 @@ impl Relay {
         };
         let mut allowance = Allowance::new(self.patience);
         let routes = match &self.exchangers {
-            Some(exchangers) => timeout_at(allowance.until(), exchangers.routes(&domain, mail.passage))
-                .await
-                .unwrap_or_else(|_| Err(NoWay::NameServers("the look-ups took too long".to_owned()))),
+            Some(exchangers) => {
+                timeout_at(allowance.until(), exchangers.routes(&domain, self.router.configured(&domain), mail.passage))
+                    .await
+                    .unwrap_or_else(|_| Err(NoWay::NameServers("the look-ups took too long".to_owned())))
+            }
             None => Err(NoWay::NameServers("no name server is configured".to_owned())),
         };
         let routes = match routes {
@@ -255,11 +271,14 @@ enum Stop {
 #[async_trait]
 impl Transport for Relay {
     async fn deliver(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
-        match self.router.way(mail.destination, mail.passage) {
-            Ok(Way::Hop(route)) => self.carry(mail, &route, &mut Allowance::new(self.patience)).await.outcomes,
-            Ok(Way::Mx) => self.carry_by_mx(mail).await,
-            Err(why) => unserved(mail, &trouble::no_way(&why)),
-        }
+        let parts = self.parts(mail).into_iter().map(|(way, part)| async move {
+            match way {
+                Ok(Way::Hop(route)) => self.carry(&part, &route, &mut Allowance::new(self.patience)).await.outcomes,
+                Ok(Way::Mx) => self.carry_by_mx(&part).await,
+                Err(why) => unserved(&part, &trouble::no_way(&why)),
+            }
+        });
+        futures_util::stream::iter(parts).buffer_unordered(DOMAINS).concat().await
     }
 }
 

@@ -23,6 +23,7 @@ pub fn demand(policy: &TlsPolicy, protocol: Protocol, peer: IpAddr) -> Demand {
     let is_local = peer.to_canonical().is_loopback();
     match (policy, protocol) {
         (TlsPolicy::Dane(dane), _) => Demand::Required(Proof::Dane(dane.clone())),
+        (TlsPolicy::Named(named), _) => Demand::Required(Proof::Named(named.clone())),
         (TlsPolicy::Verified, _) => Demand::Required(Proof::Verified),
         (TlsPolicy::Encrypted, _) => Demand::Required(Proof::Any),
         (TlsPolicy::VerifiedOffLoopback, _) if !is_local => Demand::Required(Proof::Verified),

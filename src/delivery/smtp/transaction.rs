@@ -78,6 +78,7 @@ fn means_died_unused(error: &SessionError) -> bool {
         | SessionError::PeerOffersNoTls
         | SessionError::TlsFailed(_)
         | SessionError::PeerInjectedBehindStartTls
+        | SessionError::PeerOffersNoLogin
         | SessionError::MessageUnreadable(_)
         | SessionError::MessageHasBareLineEnd(_) => false,
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
@@ -81,7 +81,7 @@ impl Patience {
         match step {
             Step::Connect => self.connect,
             Step::Greeting => self.greeting,
-            Step::Hello | Step::StartTls | Step::Reset | Step::Mail | Step::Rcpt => self.command,
+            Step::Hello | Step::StartTls | Step::SignOn | Step::Reset | Step::Mail | Step::Rcpt => self.command,
             Step::Data => self.data,
             Step::Content => self.block,
             Step::FinalDot => self.final_dot,
@@ -125,6 +125,21 @@ impl Wire {
     /// What is to be sent next; [`Wire::flush`] or the next [`Wire::answer`] sends it.
     pub fn unsent(&mut self) -> &mut BytesMut {
         &mut self.unsent
+    }
+
+    /// Sends a line that must not stay in memory behind the caller's back: past the buffer of what is unsent.
+    ///
+    /// # Errors
+    /// The connection is in the clear: nothing was sent. Or it ended.
+    pub async fn send_secret(&mut self, step: Step, line: &[u8]) -> Result<(), SessionError> {
+        self.flush(step).await?;
+        let (until, too_late) = self.limit(step);
+        let Stream::Tls(stream) = &mut self.stream else { return Err(SessionError::PeerOffersNoTls) };
+        let sending = async {
+            stream.write_all(line).await?;
+            stream.flush().await
+        };
+        timeout_at(until, sending).await.map_err(|_| too_late)?.map_err(|fault| ended(step, &fault))
     }
 
     /// Whether the peer has said something nobody has read.
