@@ -374,6 +374,7 @@ pub fn outbound(settings: &Settings, door: &Outbound) -> DoorSettings {
         max_sessions_per_client: count(door.max_sessions_per_client.get()),
         idle_timeout: door.idle_timeout,
         session_timeout: door.session_timeout,
+        offers_require_tls: !settings.delivery.inner_plaintext,
         ..DoorSettings::outbound(settings.hostname.clone(), door.listen, door.allow.clone())
     }
 }
@@ -394,6 +395,7 @@ pub fn inbound(settings: &Settings, door: &Inbound) -> DoorSettings {
         connections: Rate::per_minute(door.max_connections_per_minute),
         messages: Rate::per_hour(door.max_messages_per_hour),
         refusals: Rate::per_hour(door.max_refusals_per_hour),
+        offers_require_tls: !settings.delivery.inner_plaintext,
         ..DoorSettings::inbound(settings.hostname.clone(), door.listen)
     }
 }

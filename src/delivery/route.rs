@@ -21,6 +21,8 @@ pub enum Destination {
 pub enum Passage {
     /// As well as it goes: it is sealed, or judged `plain`.
     Any,
+    /// Verified TLS or nothing, to a peer that promises the same on: the sender asked for it (RFC 8689 §4.1).
+    RequireTls,
     /// Verified TLS or nothing: judged `tls`.
     VerifiedTls,
 }
@@ -95,7 +97,7 @@ impl Router {
     /// There is none today; the message waits.
     pub fn way(&self, destination: Destination, passage: Passage, domain: &Domain) -> Result<Way, NoWay> {
         match (destination, self.configured(domain)) {
-            (Destination::MailServer, _) => Ok(Way::Hop(self.inner())),
+            (Destination::MailServer, _) => Ok(Way::Hop(self.inner(passage))),
             (Destination::Internet, Some(DomainRoute { next_hop: Some(hop), login, tls, names, roots })) => {
                 if passage == Passage::VerifiedTls && *tls != TlsLevel::Verified {
                     return Err(NoWay::RouteVerifiesNothing);
@@ -105,7 +107,7 @@ impl Router {
                     Named { names: names.collect(), roots: roots.clone() }
                 };
                 let tls = match tls {
-                    _ if login.is_some() => TlsPolicy::Named(named()),
+                    _ if login.is_some() || passage != Passage::Any => TlsPolicy::Named(named()),
                     TlsLevel::Verified => TlsPolicy::Named(named()),
                     TlsLevel::Encrypt => TlsPolicy::Encrypted,
                     TlsLevel::Opportunistic => TlsPolicy::Opportunistic,
@@ -122,8 +124,9 @@ impl Router {
         self.settings.routes.get(domain).map(Arc::as_ref)
     }
 
-    fn inner(&self) -> Route {
-        let tls = if self.settings.inner_plaintext { TlsPolicy::Opportunistic } else { TlsPolicy::VerifiedOffLoopback };
+    fn inner(&self, passage: Passage) -> Route {
+        let is_lax = self.settings.inner_plaintext && passage == Passage::Any;
+        let tls = if is_lax { TlsPolicy::Opportunistic } else { TlsPolicy::VerifiedOffLoopback };
         Route { hop: self.settings.mail_server.clone(), tls, kind: Kind::MailServer, login: None }
     }
 
@@ -139,6 +142,8 @@ impl Router {
                 let tls = match (&login, enforced) {
                     (Some(_), _) => TlsPolicy::Verified,
                     (None, true) => TlsPolicy::VerifiedOffLoopback,
+                    // A smarthost that offers REQUIRETLS promises it on; that it is the smarthost must be proven.
+                    (None, false) if passage == Passage::RequireTls => TlsPolicy::Verified,
                     (None, false) => TlsPolicy::Opportunistic,
                 };
                 Ok(Way::Hop(Route { hop: hop.clone(), tls, kind: Kind::Smarthost, login }))

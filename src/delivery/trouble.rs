@@ -17,9 +17,14 @@ use crate::smtp::{Answer, EnhancedStatus};
 /// Congestion (RFC 3463 §3.5). With ourselves to blame: the destination was not even asked.
 const CROWDED: EnhancedStatus = EnhancedStatus::new(4, 4, 5);
 
+/// REQUIRETLS is not offered (RFC 8689 §4.1), with the peer to blame: found by us, not said by it.
+const PROMISES_NO_TLS: EnhancedStatus = EnhancedStatus::new(5, 7, 30);
+
 /// What the next hop cannot carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incapable {
+    /// The sender's wish for TLS all the way (RFC 8689 §4.1).
+    OfRequireTls,
     /// The message is over its SIZE (RFC 1870 §6.1).
     OfSize,
     /// Eight-bit octets (RFC 6152 §3).
@@ -154,6 +159,9 @@ pub fn is_crowded_out(diagnosis: &Diagnosis) -> bool {
 #[must_use]
 pub fn incapable(what: Incapable, remote: &str) -> Diagnosis {
     let (blame, status, reason) = match what {
+        Incapable::OfRequireTls => {
+            (Blame::Peer, PROMISES_NO_TLS, "the sender requires TLS all the way and the peer does not promise it")
+        }
         Incapable::OfSize => {
             (Blame::Message, EnhancedStatus::new(5, 3, 4), "the message is larger than the peer takes")
         }
@@ -168,6 +176,12 @@ pub fn incapable(what: Incapable, remote: &str) -> Diagnosis {
         }
     };
     Diagnosis { blame, status, reason: reason.to_owned(), reply: None, remote: Some(remote.to_owned()) }
+}
+
+/// Whether another host of the domain may promise TLS all the way, which this one did not (RFC 8689 §4.1).
+#[must_use]
+pub fn may_be_promised_elsewhere(diagnosis: &Diagnosis) -> bool {
+    diagnosis.blame == Blame::Peer && diagnosis.status == PROMISES_NO_TLS
 }
 
 /// Whether a recipient only has to wait for its turn: see [`NoWay::Crowded`].

@@ -115,7 +115,11 @@ impl Worker {
                 NextHop::Internet => Destination::Internet,
                 NextHop::MailServer => Destination::MailServer,
             },
-            passage: if outgoing.verified_tls() { Passage::VerifiedTls } else { Passage::Any },
+            passage: match (outgoing.verified_tls(), outgoing.envelope().require_tls) {
+                (true, _) => Passage::VerifiedTls,
+                (false, true) => Passage::RequireTls,
+                (false, false) => Passage::Any,
+            },
             size: content.length(),
             has_eight_bit: content.has_eight_bit,
             has_utf8_header: content.has_utf8_header,

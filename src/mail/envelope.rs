@@ -19,6 +19,9 @@ pub struct Envelope {
     pub dsn_return: Option<DsnReturn>,
     /// `ENVID=`, decoded from xtext (RFC 3461 §4.4).
     pub envelope_id: Option<String>,
+    /// `REQUIRETLS` (RFC 8689 §2). What was kept before there was such a thing has none.
+    #[serde(default)]
+    pub require_tls: bool,
 }
 
 /// One recipient of an envelope.
@@ -72,6 +75,7 @@ impl Envelope {
             smtputf8: false,
             dsn_return: None,
             envelope_id: None,
+            require_tls: false,
         }
     }
 }
@@ -81,5 +85,20 @@ impl Recipient {
     #[must_use]
     pub fn plain(address: Address) -> Self {
         Self { address, notify: None, original: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mail::envelope::*;
+
+    #[test]
+    fn what_was_kept_before_requiretls_is_read() {
+        let old = r#"{"sender":"Null","recipients":[],"body":"SevenBit","smtputf8":false,"dsn_return":null,"envelope_id":null}"#;
+        let read: Envelope = serde_json::from_str(old).unwrap();
+        assert!(!read.require_tls);
+        let asking = Envelope { require_tls: true, ..read };
+        let written = serde_json::to_string(&asking).unwrap();
+        assert_eq!(serde_json::from_str::<Envelope>(&written).unwrap(), asking);
     }
 }

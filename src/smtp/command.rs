@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use smtp_proto::{
-    Error, MAIL_BODY_7BIT, MAIL_BODY_BINARYMIME, MAIL_RET_FULL, MAIL_RET_HDRS, MAIL_SMTPUTF8, RCPT_NOTIFY_DELAY,
-    RCPT_NOTIFY_FAILURE, RCPT_NOTIFY_NEVER, RCPT_NOTIFY_SUCCESS, Request,
+    Error, MAIL_BODY_7BIT, MAIL_BODY_BINARYMIME, MAIL_REQUIRETLS, MAIL_RET_FULL, MAIL_RET_HDRS, MAIL_SMTPUTF8,
+    RCPT_NOTIFY_DELAY, RCPT_NOTIFY_FAILURE, RCPT_NOTIFY_NEVER, RCPT_NOTIFY_SUCCESS, Request,
 };
 
 use crate::mail::{Address, BodyType, DsnNotify, DsnReturn, ReversePath};
@@ -73,6 +73,8 @@ pub struct MailFrom {
     pub dsn_return: Option<DsnReturn>,
     /// `ENVID=`, decoded.
     pub envelope_id: Option<String>,
+    /// `REQUIRETLS`, RFC 8689. It is offered behind TLS alone.
+    pub require_tls: bool,
 }
 
 /// `RCPT TO` with the parameters we offer.
@@ -205,7 +207,7 @@ fn mail(rest: &str) -> Result<MailFrom, CommandFault> {
         "" => ReversePath::Null,
         text => ReversePath::Mailbox(text.parse().map_err(|_| CommandFault::SenderIsNoAddress)?),
     };
-    let parameters = Parameters::read(parameters, &["SIZE", "BODY", "SMTPUTF8", "RET"], "ENVID")?;
+    let parameters = Parameters::read(parameters, &["SIZE", "BODY", "SMTPUTF8", "RET", "REQUIRETLS"], "ENVID")?;
     let line = format!("MAIL FROM:<>{}\r\n", parameters.known);
     let Request::Mail { from } = request(&line)? else {
         return Err(FORM);
@@ -229,6 +231,7 @@ fn mail(rest: &str) -> Result<MailFrom, CommandFault> {
             (false, false) => None,
         },
         envelope_id,
+        require_tls: is_set(MAIL_REQUIRETLS),
     })
 }
 
@@ -469,7 +472,8 @@ mod tests {
             "MAIL FROM:<a@x.example> ENVID=+zz",
             "MAIL FROM:<a@x.example> ENVID=",
             "MAIL FROM:<a@x.example> AUTH=<>",
-            "MAIL FROM:<a@x.example> REQUIRETLS",
+            "MAIL FROM:<a@x.example> REQUIRETLS=YES",
+            "MAIL FROM:<a@x.example> REQUIRETLS REQUIRETLS",
             "MAIL FROM:<a@x.example> HOLDFOR=10",
             "MAIL FROM:<a@x.example> SMTPUTF8=1",
             "MAIL FROM:<a@x.example> >",

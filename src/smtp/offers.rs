@@ -19,6 +19,8 @@ pub struct Offers {
     pub starttls: bool,
     /// DSN, RFC 3461.
     pub dsn: bool,
+    /// REQUIRETLS, RFC 8689.
+    pub require_tls: bool,
     /// AUTH PLAIN, RFC 4616.
     pub auth_plain: bool,
     /// AUTH LOGIN, which no RFC has and many servers offer.
@@ -40,6 +42,7 @@ impl Offers {
                 "SMTPUTF8" => offers.smtputf8 = true,
                 "STARTTLS" => offers.starttls = true,
                 "DSN" => offers.dsn = true,
+                "REQUIRETLS" => offers.require_tls = true,
                 "AUTH" => {
                     for mechanism in words {
                         offers.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");

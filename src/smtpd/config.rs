@@ -44,6 +44,8 @@ pub struct DoorSettings {
     pub max_sessions: usize,
     /// Sessions at once from one client (an IPv4 address, an IPv6 /64), likewise. Default: outbound 100, inbound 20.
     pub max_sessions_per_client: usize,
+    /// REQUIRETLS is offered behind TLS (RFC 8689). Default yes.
+    pub offers_require_tls: bool,
     /// How long a command may take to come. Default 5 minutes (RFC 5321 §4.5.3.2.7).
     pub idle_timeout: Duration,
     /// How long the next octets of a message may take to come. Default 3 minutes (RFC 5321 §4.5.3.2.5).
@@ -91,6 +93,7 @@ impl DoorSettings {
             max_recipients: limits::RECIPIENTS,
             max_sessions: 1_000,
             max_sessions_per_client: 100,
+            offers_require_tls: true,
             idle_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(180),
             data_rate: 100,

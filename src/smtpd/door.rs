@@ -137,6 +137,11 @@ impl Scene {
         &self.door.settings
     }
 
+    /// Whether mail can be taken whose sender wants TLS all the way: what came in the clear has not had it already.
+    pub(crate) fn offers_require_tls(&self) -> bool {
+        self.settings().offers_require_tls && self.tls.is_some()
+    }
+
     /// The peer, for the `Received` field. The protocol's name is that of RFC 3848 and RFC 6531 §4.3.
     pub(crate) fn peer(&self, greeting: &Greeting, is_utf8: bool) -> Peer {
         let protocol = match (greeting.is_extended, is_utf8, self.tls.is_some()) {

@@ -18,11 +18,14 @@ pub(crate) fn proceed(scene: &Scene, helo: String, is_extended: bool) -> (State,
     (State::Greeted(Greeting { helo, is_extended }), reply)
 }
 
-/// What we offer. REQUIRETLS (RFC 8689) and AUTH (RFC 4954) are not among it: nobody may count on them yet.
+/// What we offer. AUTH (RFC 4954) is not among it: nobody may count on it yet.
 fn extensions(scene: &Scene) -> Vec<String> {
     let settings = scene.settings();
     let mut offered: Vec<String> =
         ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"].map(str::to_owned).into();
+    if scene.offers_require_tls() {
+        offered.push("REQUIRETLS".to_owned());
+    }
     offered.push(format!("SIZE {}", settings.max_message_size));
     offered.push(format!("LIMITS RCPTMAX={}", settings.max_recipients));
     if scene.door.tls.is_some() && scene.tls.is_none() {

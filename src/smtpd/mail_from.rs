@@ -1,7 +1,7 @@
-//! MAIL FROM (RFC 5321 §4.1.1.2, RFC 1870 §6.1).
+//! MAIL FROM (RFC 5321 §4.1.1.2, RFC 1870 §6.1, RFC 8689 §2).
 
 use crate::mail::ReversePath;
-use crate::smtp::{MailFrom, Reply};
+use crate::smtp::{CommandFault, MailFrom, Reply};
 use crate::smtpd::door::Scene;
 use crate::smtpd::parting::Parting;
 use crate::smtpd::state::State;
@@ -20,6 +20,9 @@ pub(crate) fn check(scene: &Scene, state: &State, mail: &MailFrom) -> Result<(),
     }
     if mail.size.is_some_and(|size| size > scene.settings().max_message_size) {
         return Err(texts::TOO_LARGE);
+    }
+    if mail.require_tls && !scene.offers_require_tls() {
+        return Err(texts::of_command(CommandFault::ParameterUnknown));
     }
     let needs_utf8 = match &mail.path {
         ReversePath::Null => false,

@@ -27,6 +27,7 @@ impl Transaction {
             smtputf8: mail.smtputf8,
             dsn_return: mail.dsn_return,
             envelope_id: mail.envelope_id,
+            require_tls: mail.require_tls,
         };
         (envelope, mail.size)
     }

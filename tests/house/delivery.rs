@@ -711,6 +711,37 @@ async fn each_domain_goes_its_own_way_and_tls_or_nothing_by_a_verified_one_alone
 }
 
 #[tokio::test]
+async fn tls_all_the_way_goes_to_a_proven_peer_that_promises_it_on() {
+    let (right, roots) = certificate(&["127.0.0.1"]);
+    let (stranger, _) = certificate(&["127.0.0.1"]);
+    let take = || [takes_message(1), vec![Act::Stall]].concat();
+    let in_the_clear = [hello(&["REQUIRETLS"]), take()].concat();
+    let mut mail = Dispatch { passage: Passage::RequireTls, ..mail(&["eva@a.partner.example"]) };
+    mail.envelope.require_tls = true;
+    for (what, script, wanted) in [
+        ("promised", starttls_with(right.clone(), &["REQUIRETLS"], take()), "eva: delivered"),
+        ("not promised", starttls_with(right.clone(), &["DSN"], take()), "eva: 5.7.30 Peer"),
+        ("not proven", starttls_with(stranger, &["REQUIRETLS"], take()), "eva: 4.7.5 Peer"),
+        ("promised in the clear", in_the_clear.clone(), "eva: 4.7.5 Peer"),
+    ] {
+        let peer = Peer::plays(vec![script]).await;
+        // Even where the route would do with less.
+        let relay = routed(&peer, TlsLevel::Opportunistic, None, &[], roots.clone());
+        assert_eq!(told(&relay, &mail).await, [wanted], "{what}");
+        let asked = peer.count("MAIL FROM:<anna.berg@sundby.example> REQUIRETLS");
+        assert_eq!((peer.count("MAIL"), asked), if wanted.ends_with("delivered") { (1, 1) } else { (0, 0) }, "{what}");
+    }
+    // The smarthost, and our own mail server on loopback, where what is said in the clear stays on this machine.
+    let peer = Peer::plays(vec![starttls_with(right, &["REQUIRETLS"], take())]).await;
+    let smarthost = relay_with(settings(&format!("smtp://{}", peer.address)), roots, Patience::STANDARD);
+    assert_eq!(told(&smarthost, &mail).await, ["eva: delivered"]);
+    let peer = Peer::plays(vec![in_the_clear]).await;
+    let inner = Dispatch { destination: Destination::MailServer, ..mail };
+    assert_eq!(told(&smtp(&peer), &inner).await, ["eva: delivered"]);
+    assert_eq!(peer.count("MAIL FROM:<anna.berg@sundby.example> REQUIRETLS"), 0);
+}
+
+#[tokio::test]
 async fn a_diagnosis_says_who_said_what() {
     let refusal = [("MAIL", "250 ok"), ("RCPT", "550 5.1.1 no such user here"), ("DATA", "554 nobody")];
     let refusal = refusal.map(|(verb, reply)| [Act::Hear(verb), say(reply)]).concat();

@@ -15,11 +15,11 @@ use sealgate::delivery::{
     Transport, Trust,
 };
 use sealgate::mail::ByDomain;
-use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Roots, Time};
+use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Proof, Roots, Time};
 use sealgate::store::{Embedded, Table, decode_row};
 use sealgate::vault::{Identity, Vault};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -55,6 +55,11 @@ struct Host {
 
 impl Host {
     async fn start(address: &str, tls: Option<TlsAcceptor>) -> Self {
+        Self::start_offering(address, tls, "250 host.example\r\n").await
+    }
+
+    /// … with this as answer to EHLO inside TLS.
+    async fn start_offering(address: &str, tls: Option<TlsAcceptor>, hello: &'static str) -> Self {
         let listener = TcpListener::bind((address, 25)).await.unwrap();
         let taken: Arc<Mutex<Vec<&'static str>>> = Arc::default();
         let called: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -66,12 +71,14 @@ impl Host {
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     stream.write_all(b"220 host.example\r\n").await.unwrap_or_default();
-                    if converse(&mut stream, tls.is_some(), "in the clear", &told).await
+                    let clear =
+                        if tls.is_some() { "250-host.example\r\n250 STARTTLS\r\n" } else { "250 host.example\r\n" };
+                    if converse(&mut stream, clear, "in the clear", &told).await
                         && let Some(tls) = tls
                         && let Ok(stream) = tls.accept(stream.into_inner()).await
                     {
                         names.lock().unwrap().extend(stream.get_ref().1.server_name().map(str::to_owned));
-                        converse(&mut BufReader::new(stream), false, "by TLS", &told).await;
+                        converse(&mut BufReader::new(stream), hello, "by TLS", &told).await;
                     }
                 });
             }
@@ -125,7 +132,7 @@ pub fn keeping(folder: &Path) -> StsKeeping {
 /// Says yes to everything; true if the peer wants TLS now.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut BufReader<S>,
-    offers_tls: bool,
+    hello: &str,
     how: &'static str,
     taken: &Mutex<Vec<&'static str>>,
 ) -> bool {
@@ -143,7 +150,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 "250 2.0.0 taken\r\n"
             }
             _ if in_message => continue,
-            "EHLO" if offers_tls => "250-host.example\r\n250 STARTTLS\r\n",
+            "EHLO" => hello,
             "DATA" => {
                 in_message = true;
                 "354 go\r\n"
@@ -331,7 +338,8 @@ async fn the_table_holds() {
     ]);
     let clear = Host::start("192.0.2.10", None).await;
     let tls = Host::start("192.0.2.11", Some(own.acceptor())).await;
-    let anchored = Host::start("192.0.2.12", Some(issued.acceptor())).await;
+    let promises = "250-host.example\r\n250 REQUIRETLS\r\n";
+    let anchored = Host::start_offering("192.0.2.12", Some(issued.acceptor()), promises).await;
 
     let fits = format!("3 1 1 {}", hex(digest(&SHA256, &own.public_key()).as_ref()));
     let above = format!("2 0 1 {}", hex(digest(&SHA256, issuer.der()).as_ref()));
@@ -370,6 +378,7 @@ async fn the_table_holds() {
     writeln!(root, "mx.partly.example. A {tls_at}").unwrap();
     writeln!(root, "mixed.example. MX 10 mx.tls.unsigned.").unwrap();
     writeln!(root, "second.example. MX 20 mx.dane.example.\nsecond.example. MX 10 gone.second.example.").unwrap();
+    writeln!(root, "promise.example. MX 10 mx.dane.example.\npromise.example. MX 20 mx.anchor.example.").unwrap();
     writeln!(root, "gone.second.example. A {nobody_at}").unwrap();
     writeln!(root, "half.example. MX 10 mx.wrong.example.\nhalf.example. MX 20 mx.signed.example.").unwrap();
     writeln!(root, "null.example. MX 0 .\ncircle.example. MX 10 gw.sundby.example.").unwrap();
@@ -414,7 +423,9 @@ async fn the_table_holds() {
         Relay::with(settings, trust.clone(), Some(dns), Some(keeping), resolver, Patience::STANDARD)
     };
     let becomes = async |relay: &Relay, domain: &str, passage| {
-        let outcomes = relay.deliver(&Dispatch { passage, ..mail(&[&format!("eva@{domain}")]) }).await;
+        let mut mail = Dispatch { passage, ..mail(&[&format!("eva@{domain}")]) };
+        mail.envelope.require_tls = passage == Passage::RequireTls;
+        let outcomes = relay.deliver(&mail).await;
         let taken: Vec<&str> = [&clear, &tls, &anchored].into_iter().flat_map(Host::take).collect();
         match &outcomes[0].1 {
             Outcome::Delivered(_) => taken.join(", "),
@@ -468,6 +479,21 @@ async fn the_table_holds() {
         let came = becomes(&relay_by(route(TlsLevel::Verified, names, pinned)), domain, Passage::VerifiedTls).await;
         if came != wanted {
             faults.push(format!("{domain}, {what}: {came}, not {wanted}"));
+        }
+    }
+    // TLS all the way: the first host that proves itself and promises it.
+    for (domain, wanted) in [
+        ("anchor.example", "by TLS"),
+        ("sts.unsigned", "by TLS"),
+        ("promise.example", "by TLS"),
+        ("dane.example", "comes back 5.7.30"),
+        ("clear.unsigned", "comes back 5.7.10"),
+        ("tls.unsigned", "comes back 5.7.10"),
+        ("wrong.example", "waits 4.7.5"),
+    ] {
+        let came = becomes(&free, domain, Passage::RequireTls).await;
+        if came != wanted {
+            faults.push(format!("{domain}, REQUIRETLS: {came}, not {wanted}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -785,4 +811,37 @@ async fn the_daemon_delivers_to_the_open_internet() {
     let reply = recipients().iter().find(|it| it["address"] == "ove@clear.unsigned").unwrap()["last_reply"].clone();
     assert!(reply.as_str().unwrap().starts_with("4.7.10 verified TLS is required"), "{reply}");
     assert_eq!((took(&tls).len(), took(&clear).len()), (3, 1), "nothing went where nothing was proven");
+
+    let asked = id_in(&send_requiring_tls(gateway.outbound, "eva@dane.example").await);
+    let came_back = || gateway.ask(&["message", "trace", &asked]).to_string().contains("5.7.30");
+    wait_until("the one that nobody promises TLS all the way", came_back);
+    assert_eq!((took(&tls).len(), took(&clear).len()), (3, 1), "and nothing went there either");
+}
+
+/// Hands a gateway a message inside TLS, with the wish that it stays so; the answer to the final dot.
+async fn send_requiring_tls(address: SocketAddr, to: &str) -> String {
+    let mut clear = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let mut told = String::new();
+    clear.read_line(&mut told).await.unwrap();
+    clear.write_all(b"EHLO mx.sundby.example\r\n").await.unwrap();
+    while !told.starts_with("250 ") {
+        told.clear();
+        clear.read_line(&mut told).await.unwrap();
+    }
+    clear.write_all(b"STARTTLS\r\n").await.unwrap();
+    clear.read_line(&mut told).await.unwrap();
+    let any = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
+    let mut wire = BufReader::new(any.connect(clear.into_inner(), "gw.sundby.example", Proof::Any).await.unwrap());
+    let envelope = format!("MAIL FROM:<anna@sundby.example> REQUIRETLS\r\nRCPT TO:<{to}>\r\nDATA\r\n");
+    for lines in ["EHLO mx.sundby.example\r\n", &envelope, "Subject: Hej\r\n\r\ntext\r\n.\r\n"] {
+        wire.write_all(lines.as_bytes()).await.unwrap();
+        wire.flush().await.unwrap();
+        let last = if lines.contains("DATA") { "354 " } else { "250 " };
+        told.clear();
+        while !told.starts_with(last) {
+            told.clear();
+            assert!(wire.read_line(&mut told).await.unwrap() > 0);
+        }
+    }
+    told.trim().to_owned()
 }

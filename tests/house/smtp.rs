@@ -164,6 +164,7 @@ async fn play(name: &str, text: &str) {
                 let kept = door.house.kept().last().unwrap().octets.clone();
                 assert_eq!(kept.escape_ascii().to_string(), unescape(rest).escape_ascii().to_string(), "{place}");
             }
+            "R" => assert_eq!(door.house.kept().last().unwrap().envelope.require_tls.to_string(), rest, "{place}"),
             "P" => assert_eq!(door.house.kept().last().unwrap().peer.protocol, rest, "{place}"),
             "I" => {
                 let peer = door.house.kept().last().unwrap().peer.clone();
@@ -190,6 +191,7 @@ fn door(words: &str) -> (DoorSettings, Option<ServerTls>) {
         match key {
             "inbound" => settings = DoorSettings::inbound(settings.hostname, settings.listen),
             "tls" => tls = Some(certificate()),
+            "inner_plaintext" => settings.offers_require_tls = false,
             "allow" => settings.allow = vec![value.parse().unwrap()],
             "size" => settings.max_message_size = value.parse().unwrap(),
             "recipients" => settings.max_recipients = value.parse().unwrap(),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::delivery::config::{Login, NextHop, Protocol};
 use crate::delivery::error::{SessionError, Step};
-use crate::delivery::route::{Kind, Route};
+use crate::delivery::route::{Kind, Route, TlsPolicy};
 use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::tls_policy::{Demand, demand};
 use crate::delivery::smtp::wire::{Patience, Wire};
@@ -153,7 +153,9 @@ impl Caller {
     async fn call_address(&self, route: &Route, address: SocketAddr, until: Instant) -> Result<Session, SessionError> {
         let demand = demand(&route.tls, route.hop.protocol, address.ip());
         let wire = self.connect(address, until).await?;
-        match self.open(route, wire, &demand).await {
+        let opened = self.open(route, wire, &demand).await;
+        note(route, &opened);
+        match opened {
             // A channel nobody verifies is worth no lost mail: RFC 7435 §3 wants it in the clear rather than not at all.
             Err(SessionError::TlsFailed(why)) if demand == Demand::IfOffered => {
                 tracing::info!(remote = %route.hop.host, why, "STARTTLS failed, going on in the clear");
@@ -194,6 +196,8 @@ impl Caller {
         if route.kind == Kind::Exchanger && hello.is_by_ourselves {
             return Err(SessionError::PeerIsOurselves);
         }
+        // Said in the clear, it may be anybody's word (RFC 8689 §2).
+        hello.offers.require_tls &= wire.is_tls();
         if let Some(login) = &route.login {
             sign_on(&mut wire, hello.offers, login, demand).await?;
         }
@@ -278,6 +282,23 @@ impl Session {
         self.wire.serve_until(Instant::now() + patience);
         _ = timeout(patience, self.wire.answer(Step::Hello)).await;
     }
+}
+
+/// What came of TLS with a host: each handshake that was wanted passes here, with what was to be proven.
+fn note(route: &Route, opened: &Result<Session, SessionError>) {
+    let policy = match route.tls {
+        TlsPolicy::Dane(_) => "tlsa",
+        TlsPolicy::Verified | TlsPolicy::Named(_) | TlsPolicy::VerifiedOffLoopback => "verified",
+        TlsPolicy::Encrypted | TlsPolicy::Opportunistic => "none",
+    };
+    let result = match opened {
+        Ok(session) if session.wire.is_tls() => "by TLS",
+        Ok(_) => "in the clear",
+        Err(SessionError::PeerOffersNoTls) => "STARTTLS is not offered",
+        Err(SessionError::TlsFailed(_)) => "the handshake failed",
+        Err(_) => return,
+    };
+    tracing::debug!(remote = %route.hop.host, policy, result, "connection");
 }
 
 /// AUTH PLAIN, or LOGIN where only that is offered (RFC 4954 §4, RFC 4616): inside TLS, with a peer that has proven who

@@ -154,7 +154,7 @@ impl Expectation<'_> {
                 roots @ Some(_) => TlsPolicy::Named(Named { names: [host.to_string()].into(), roots }),
             }),
             (_, None) if level == TlsLevel::Verified => Ok(TlsPolicy::Named(self.named(host))),
-            (_, None) if self.passage == Passage::VerifiedTls => Err(NoWay::VerifiedTls),
+            (_, None) if self.passage != Passage::Any => Err(NoWay::VerifiedTls),
             (_, None) if level == TlsLevel::Encrypt => Ok(TlsPolicy::Encrypted),
             (own, None) => Ok(own),
         }

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use crate::delivery::config::{Internet, Settings};
 use crate::delivery::error::{SessionError, Step};
 use crate::delivery::outcome::{Diagnosis, Outcome};
-use crate::delivery::route::{Route, Router, Way};
+use crate::delivery::route::{Passage, Route, Router, Way};
 use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver, Trust};
 use crate::delivery::smtp::crowd::{Crowd, Reach};
@@ -25,6 +25,7 @@ use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble::{self, NoWay};
 use crate::mail::{Address, Domain, Envelope, Recipient};
 use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault, Outside};
+use crate::smtp::EnhancedStatus;
 
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
 const RECIPIENTS: usize = 100;
@@ -211,7 +212,7 @@ impl Relay {
         let mut best: Option<Vec<(Address, Outcome)>> = None;
         for route in routes {
             let carried = self.carry(&mail, &route, &mut allowance).await;
-            if !carried.found_nobody {
+            if !carried.found_nobody && !carried.outcomes.iter().all(|(_, outcome)| is_for_another_host(outcome)) {
                 place.leave(Reach::of(&carried.outcomes));
                 return carried.outcomes;
             }
@@ -282,10 +283,19 @@ impl Transport for Relay {
     }
 }
 
-/// The same for all recipients.
+/// The same for all recipients. Where nothing proves who takes the mail, its sender is told at once if that is the
+/// sender's own wish (RFC 8689 §4.1), and when its time is over if it is ours.
 fn unserved(mail: &Dispatch, diagnosis: &Diagnosis) -> Vec<(Address, Outcome)> {
-    let outcome = Outcome::unserved(diagnosis.clone());
+    let mut diagnosis = diagnosis.clone();
+    if mail.passage == Passage::RequireTls && diagnosis.status == EnhancedStatus::new(4, 7, 10) {
+        diagnosis.status = diagnosis.status.with_class(5);
+    }
+    let outcome = Outcome::unserved(diagnosis);
     mail.envelope.recipients.iter().map(|it| (it.address.clone(), outcome.clone())).collect()
+}
+
+fn is_for_another_host(outcome: &Outcome) -> bool {
+    outcome.diagnosis().is_some_and(trouble::may_be_promised_elsewhere)
 }
 
 fn is_crowded_out(outcome: &Outcome) -> bool {

@@ -136,7 +136,10 @@ impl Transaction<'_, '_> {
         let is_too_large = offers.size.is_some_and(|limit| limit > 0 && mail.size > limit);
         let eight_bit_is_lost = mail.has_eight_bit && !offers.eight_bit && self.session.kind != Kind::MailServer;
         let utf8_is_lost = needs_smtputf8(mail) && !offers.smtputf8;
+        // Our own mail server is where the way ends that the sender wants to be safe.
+        let asks_in_vain = mail.envelope.require_tls && !offers.require_tls && self.session.kind != Kind::MailServer;
         let lacking = [
+            (asks_in_vain, Incapable::OfRequireTls),
             (is_too_large, Incapable::OfSize),
             (utf8_is_lost, Incapable::OfUtf8),
             (eight_bit_is_lost, Incapable::OfEightBit),
@@ -293,6 +296,9 @@ impl Transaction<'_, '_> {
         let has_utf8_recipient = self.parties.iter().any(|party| party.recipient.address.needs_smtputf8());
         if offers.smtputf8 && (needs_smtputf8(mail) || mail.envelope.smtputf8 || has_utf8_recipient) {
             line.push_str(" SMTPUTF8");
+        }
+        if offers.require_tls && mail.envelope.require_tls {
+            line.push_str(" REQUIRETLS");
         }
         if offers.dsn {
             match mail.envelope.dsn_return {

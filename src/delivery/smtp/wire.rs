@@ -142,6 +142,11 @@ impl Wire {
         timeout_at(until, sending).await.map_err(|_| too_late)?.map_err(|fault| ended(step, &fault))
     }
 
+    /// Whether the connection is inside TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
     /// Whether the peer has said something nobody has read.
     pub fn has_unread(&self) -> bool {
         !self.unread.is_empty()
