@@ -101,6 +101,24 @@ pub fn id_in(reply: &str) -> String {
     reply.rsplit(' ').next().unwrap().to_owned()
 }
 
+/// RFC 3461 §5.2.2: who asked for a word of success has it from us where the next hop will not give it.
+#[tokio::test(flavor = "multi_thread")]
+async fn success_is_reported_as_relayed_where_the_next_hop_knows_no_reports() {
+    let (outside, inside) = (Sink::start(true, &["-N"]).await, Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    id_in(&send(gateway.outbound, &["eva@live.example> NOTIFY=SUCCESS", "ove@live.example"], "Hej"));
+    let report = || {
+        let messages = inside.messages();
+        let texts = messages.iter().map(|message| String::from_utf8_lossy(message).into_owned());
+        texts.into_iter().find(|text| text.contains("Action: relayed"))
+    };
+    wait_until("the report", || report().is_some());
+    let report = report().unwrap();
+    assert!(report.contains("Final-Recipient: rfc822; eva@live.example") && !report.contains("ove@"), "{report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_holds_releases_drops_and_finds_the_story() {
     let scene = Scene::raise().await;
