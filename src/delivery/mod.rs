@@ -3,6 +3,7 @@
 mod config;
 mod octets;
 mod signing;
+mod seven_bits;
 mod error;
 mod outcome;
 mod trouble;

@@ -362,7 +362,7 @@ impl Splitter {
 }
 
 /// Whether a header is fields throughout. A blank in front of the first goes on with nothing.
-fn has_only_fields(header: &[u8]) -> bool {
+pub(crate) fn has_only_fields(header: &[u8]) -> bool {
     !header.starts_with(b" ")
         && !header.starts_with(b"\t")
         && header.split_inclusive(|octet| *octet == b'\n').all(is_field)

@@ -13,10 +13,11 @@ use sealgate::delivery::{
     Outcome, Passage, Patience, Relay, Resolver, Settings, SystemResolver, TlsLevel, Transport, Trust, Unreadable,
 };
 use sealgate::mail::{Address, ByDomain, DsnNotify, DsnReturn, Envelope, QueueId, ReversePath};
-use sealgate::net::{ClientTls, DnsSettings};
+use sealgate::net::{ClientTls, DnsSettings, Proof};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::running::{free, wait_until};
 use crate::scripted_peer::{Act, Peer, certificate, hello, outer_ip, say, takes_message};
 
 pub const MESSAGE: &str = "Subject: hello\r\n\r\n.dot\r\nbye\r\n";
@@ -359,12 +360,39 @@ async fn what_the_peer_cannot_carry_is_not_offered_to_it() {
     let relay = smtp(&peer);
     let large = Dispatch { size: 1_001, ..mail(&["eva@live.example"]) };
     assert_eq!(told(&relay, &large).await, ["eva: 5.3.4 Message"]);
-    let eight = Dispatch { has_eight_bit: true, ..mail(&["eva@live.example"]) };
-    assert_eq!(told(&relay, &eight).await, ["eva: 5.6.3 Message"]);
+    // Signed by somebody, and without a word on what it is.
+    let part = "MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\r\nå\r\n";
+    for unchangeable in [format!("DKIM-Signature: v=1\r\n{part}"), "Subject: x\r\n\r\nå\r\n".to_owned()] {
+        let contents = InMemory::contents(unchangeable);
+        let eight = Dispatch { has_eight_bit: true, contents, ..mail(&["eva@live.example"]) };
+        assert_eq!(told(&relay, &eight).await, ["eva: 5.6.3 Message"]);
+    }
+    // In seven bits it would be too long.
+    let contents = InMemory::contents(format!("{part}{}\r\n", "å".repeat(200)));
+    let eight = Dispatch { has_eight_bit: true, size: 490, contents, ..mail(&["eva@live.example"]) };
+    assert_eq!(told(&relay, &eight).await, ["eva: 5.3.4 Message"]);
     let utf8 = Dispatch { has_utf8_header: true, ..mail(&["eva@live.example"]) };
     assert_eq!(told(&relay, &utf8).await, ["eva: 5.6.7 Message"]);
     assert_eq!(told(&relay, &mail(&["åsa@live.example"])).await, ["åsa: 5.6.7 Recipient"]);
     assert_eq!((peer.count("connection"), peer.count("MAIL")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_peer_of_seven_bits_gets_the_message_in_seven() {
+    let peer = Peer::plays(vec![script(&[hello(&["PIPELINING", "SIZE"]), takes_message(1), vec![Act::Stall]])]).await;
+    let eight = "MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\r\n.å =\r\n";
+    let seven = "MIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n.=C3=A5 =3D\r\n";
+    let mail = Dispatch {
+        has_eight_bit: true,
+        size: eight.len() as u64,
+        contents: InMemory::contents(eight),
+        ..mail(&["eva@live.example"])
+    };
+    assert_eq!(told(&smtp(&peer), &mail).await, ["eva: delivered"]);
+    let heard = peer.heard();
+    assert!(heard.contains(&format!("MAIL FROM:<anna.berg@sundby.example> SIZE={}", seven.len())), "{heard:?}");
+    let content: String = heard.iter().skip_while(|line| *line != "DATA").skip(1).map(|l| format!("{l}\r\n")).collect();
+    assert_eq!(content, format!("{}.\r\n", seven.replace("\r\n.=", "\r\n..=")));
 }
 
 #[tokio::test]
@@ -739,6 +767,54 @@ async fn tls_all_the_way_goes_to_a_proven_peer_that_promises_it_on() {
     let inner = Dispatch { destination: Destination::MailServer, ..mail };
     assert_eq!(told(&smtp(&peer), &inner).await, ["eva: delivered"]);
     assert_eq!(peer.count("MAIL FROM:<anna.berg@sundby.example> REQUIRETLS"), 0);
+}
+
+/// TLS as it is agreed on: with a peer of this century's end, and with one of the last.
+#[tokio::test]
+async fn tls_is_hybrid_where_the_peer_has_it_and_never_below_1_2() {
+    let (right, roots) = certificate(&["127.0.0.1"]);
+    let take = || [takes_message(1), vec![Act::Stall]].concat();
+    let peer = Peer::plays(vec![starttls_with(right.clone(), &[], take())]).await;
+    let relay = routed(&peer, TlsLevel::Verified, None, &[], roots);
+    assert_eq!(told(&relay, &mail(&["eva@a.partner.example"])).await, ["eva: delivered"]);
+    assert_eq!(peer.count("tls TLSv1_3 X25519MLKEM768"), 1, "{:?}", peer.heard());
+
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let weak = ["-cipher", "ALL:@SECLEVEL=0"];
+    for (version, is_taken) in [("-tls1_1", false), ("-tls1_2", true)] {
+        let address = free();
+        let mut server = std::process::Command::new("openssl")
+            .args(["s_server", "-quiet", "-accept", &address.to_string(), version, "-cert"])
+            .arg(&chain)
+            .arg("-key")
+            .arg(&key)
+            .args(weak)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("PEER MISSING: openssl");
+        wait_until("OpenSSL", || std::net::TcpStream::connect(address).is_ok());
+        let control = std::process::Command::new("openssl")
+            .args(["s_client", "-connect", &address.to_string(), version])
+            .args(weak)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&control.stdout).into_owned();
+        assert!(
+            said.contains(&format!("New, {}", version.replace("-tls1_1", "TLSv1.0").replace("-tls1_2", "TLSv1.2"))),
+            "{said}"
+        );
+        let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let any = ClientTls::with_roots(RootCertStore::empty()).unwrap();
+        let shaken = any.connect(socket, "127.0.0.1", Proof::Any).await;
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert_eq!(shaken.is_ok(), is_taken, "{version}");
+    }
 }
 
 #[tokio::test]

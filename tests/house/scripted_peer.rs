@@ -189,7 +189,10 @@ async fn play(stream: Box<dyn Socket>, script: Vec<Act>, told: Arc<watch::Sender
             },
             Act::Tls(acceptor) => match acceptor.accept(stream.into_inner()).await {
                 Ok(tls) => {
-                    tell(&told, "tls".to_owned());
+                    let (_, agreed) = tls.get_ref();
+                    let (version, group) = (agreed.protocol_version(), agreed.negotiated_key_exchange_group());
+                    let words = version.zip(group).map(|(version, group)| format!("{version:?} {:?}", group.name()));
+                    tell(&told, format!("tls {}", words.unwrap_or_default()));
                     stream = BufReader::new(Box::new(tls) as Box<dyn Socket>);
                 }
                 Err(_) => return tell(&told, "no tls".to_owned()),

@@ -1,6 +1,7 @@
 //! One mail transaction: envelope, message, and who was served.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -8,6 +9,7 @@ use crate::delivery::error::{SessionError, Step};
 use crate::delivery::octets::{Octets, Unreadable};
 use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome, bounded};
 use crate::delivery::route::Kind;
+use crate::delivery::seven_bits::in_seven_bits;
 use crate::delivery::smtp::connect::Session;
 use crate::delivery::transport::Dispatch;
 use crate::delivery::trouble::{self, Incapable};
@@ -51,8 +53,17 @@ enum Clearance {
 
 /// Offers the message for these recipients, once. Each of them is settled on return, unless the session died unused.
 pub async fn attempt(session: &mut Session, mail: &Dispatch, parties: &mut [Party<'_>]) -> Fate {
+    let (written_anew, fault) = match written_for(session, mail).await {
+        Ok(written) => (written, None),
+        Err(fault) => (None, Some(SessionError::MessageUnreadable(fault))),
+    };
+    let mail = written_anew.as_ref().unwrap_or(mail);
     let mut transaction = Transaction { session, mail, parties, is_mail_accepted: false, size: mail.size };
-    let error = match transaction.run().await {
+    let run = match fault {
+        Some(fault) => Err(fault),
+        None => transaction.run().await,
+    };
+    let error = match run {
         Ok(fate) => return fate,
         Err(error) => error,
     };
@@ -61,6 +72,18 @@ pub async fn attempt(session: &mut Session, mail: &Dispatch, parties: &mut [Part
     }
     transaction.settle(&trouble::session(&error, &transaction.session.remote));
     Fate::Ended(error)
+}
+
+/// The message in seven bits, where the peer takes no more and it can be written so (RFC 6152 §3). Eight-bit text goes to
+/// our own mail server whether it offers 8BITMIME or not: it is where such text comes from.
+async fn written_for(session: &Session, mail: &Dispatch) -> Result<Option<Dispatch>, Unreadable> {
+    let is_wanted = mail.has_eight_bit && !session.offers.eight_bit && session.kind != Kind::MailServer;
+    if !is_wanted || mail.has_utf8_header {
+        return Ok(None);
+    }
+    let seven = in_seven_bits(&mail.contents).await?;
+    let signing = mail.signing.as_ref().map(|signing| Arc::new(signing.anew()));
+    Ok(seven.map(|(contents, size)| Dispatch { contents, size, has_eight_bit: false, signing, ..mail.clone() }))
 }
 
 /// What a connection looks like that the peer had given up while it stood idle: gone, or a `421` and gone.
@@ -129,8 +152,7 @@ impl Transaction<'_, '_> {
         Ok(leaving.octets)
     }
 
-    /// Eight-bit text goes to our own mail server whether it offers 8BITMIME or not: it is where such text comes from. Any
-    /// other peer without it gets none, for what it would do to the eighth bit nobody knows (RFC 6152 §3).
+    /// A peer without 8BITMIME gets no eight-bit text, for what it would do to the eighth bit nobody knows (RFC 6152 §3).
     fn refuse_what_the_peer_cannot_carry(&mut self) {
         let (offers, mail) = (self.session.offers, self.mail);
         let is_too_large = offers.size.is_some_and(|limit| limit > 0 && mail.size > limit);
