@@ -99,7 +99,7 @@ fn table(items: &[Value], with_head: bool) {
 }
 
 fn show(item: &Value) {
-    for name in ["id", "stage", "sender", "created", "expires", "size"] {
+    for name in ["id", "stage", "direction", "sender", "created", "expires", "size"] {
         print::line(&format!("{name:<10}{}", field(item, name)));
     }
     let recipients = item.get("recipients").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::queue::error::QueueError;
 use crate::queue::index::{self, APART, BY_DOMAIN, domain_hash};
 use crate::queue::intake::PreparedItem;
 use crate::queue::item::{Consignment, Ended, Item, RecipientState};
+use crate::queue::reception::Origin;
 use crate::queue::settle::put_or_finish;
 use crate::queue::table::{
     BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
@@ -71,6 +72,9 @@ pub struct Listed {
     pub id: QueueId,
     /// Where it stands.
     pub stage: Stage,
+    /// `in` for what came through the inbound door; `out` for what our mail server or sealgate itself sent; `null` where
+    /// the row cannot be read.
+    pub direction: Option<&'static str>,
     /// Envelope sender; empty for the null path.
     pub sender: String,
     /// RFC 3339.
@@ -495,6 +499,7 @@ impl Inspector {
         let mut listed = Listed {
             id,
             stage: clear.stage,
+            direction: None,
             sender: String::new(),
             created: Time::from_unix_ms(clear.created).rfc3339(),
             expires: Time::from_unix_ms(clear.expires).rfc3339(),
@@ -505,6 +510,10 @@ impl Inspector {
             listed.stage = Stage::Corrupt;
             return Ok(listed);
         };
+        listed.direction = Some(match item.origin {
+            Origin::Outbound => "out",
+            Origin::Inbound => "in",
+        });
         listed.sender = item.envelope.sender.mailbox().map(ToString::to_string).unwrap_or_default();
         for (state, recipient) in item.states.iter().zip(&item.envelope.recipients) {
             let (state, reply) = match state {
