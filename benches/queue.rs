@@ -52,6 +52,7 @@ async fn entry(kept: &Kept, number: u64, created: Time) -> PreparedItem {
     let item = Item {
         kind: Kind::Written { kind: FixedKind::Notice, about: id, recipient: None, teller: ReversePath::Null },
         origin: Origin::Outbound,
+        sender_is_proven: false,
         envelope: envelope.clone(),
         verdict: Verdict::fixed(FixedKind::Notice, &[to]),
         states: vec![RecipientState::Consigned(0)],

@@ -218,6 +218,7 @@ pub fn house(settings: &Settings) -> anyhow::Result<notify::House> {
             lifetime: settings.queue.maximal_lifetime,
             report_lifetime: settings.queue.report_lifetime.min(settings.queue.maximal_lifetime),
         },
+        domains: settings.organisation.domains.clone(),
         head: notify::Letterhead {
             organisation: settings.organisation.name.clone(),
             language: settings.organisation.language,

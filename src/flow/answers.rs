@@ -127,6 +127,7 @@ impl Answers {
                 ..Summary::default()
             },
             envelope: envelope.clone(),
+            sender_is_proven: false,
         };
         let outgoings = vec![Outgoing::written(FixedKind::Answer, envelope, content)];
         let expires = now.after(settings.lifetime);

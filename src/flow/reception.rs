@@ -321,7 +321,7 @@ impl Receiving for Arriving {
             entries.push(house.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))?);
         }
         let kind = Kind::Mail { content, portal };
-        let item = Item { kind, origin, envelope, verdict, states, summary };
+        let item = Item { kind, origin, envelope, verdict, states, summary, sender_is_proven: false };
         let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
         let ways = new.outgoings.len();
         let prepared = new.prepare(&house.vault)?;

@@ -100,6 +100,12 @@ impl Address {
     }
 }
 
+/// `postmaster@` a domain, which every domain with mail has (RFC 5321 §4.5.1).
+#[must_use]
+pub fn postmaster_of(domain: &Domain) -> Option<Address> {
+    "postmaster".parse().ok().map(|local| Address::new(local, domain.clone()))
+}
+
 impl ReversePath {
     /// The mailbox, if the path is not null.
     #[must_use]

@@ -25,7 +25,7 @@ mod compose;
 mod report;
 mod bounce;
 
-pub use address::{Address, AddressFault, LocalPart, ReversePath};
+pub use address::{Address, AddressFault, LocalPart, ReversePath, postmaster_of};
 pub use automatic::{is_automatic, is_out_of_office};
 pub use bounce::{Bounce, BouncedRecipient};
 pub use compose::{Letter, MultipartWriter};

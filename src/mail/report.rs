@@ -132,6 +132,15 @@ impl ReportedRecipient {
 }
 
 impl Returned {
+    /// The header, whatever else there is.
+    #[must_use]
+    pub fn header_alone(mut self) -> Self {
+        if let Some(end) = memchr::memmem::find(&self.octets, b"\r\n\r\n") {
+            self.octets.truncate(end + 2);
+        }
+        Self { is_whole: false, ..self }
+    }
+
     fn media_type(&self, international: bool) -> &'static str {
         let header = memchr::memmem::find(&self.octets, b"\r\n\r\n").map_or(self.octets.len(), |end| end);
         let is_global = international && !self.octets.get(..header).unwrap_or_default().is_ascii();

@@ -44,6 +44,8 @@ pub struct House {
     pub sender: Sender,
     /// What they show of the organisation.
     pub head: Letterhead,
+    /// `organisation.domains`: who has a mailbox there is told what strangers are not.
+    pub domains: Vec<Domain>,
 }
 
 /// A letter about to be put into the queue.
@@ -134,7 +136,11 @@ impl Mailer {
         let event = match post.kind {
             FixedKind::Notice => EventKind::Noticed,
             FixedKind::Receipt => EventKind::Receipt,
-            FixedKind::Report | FixedKind::AutoReply | FixedKind::Answer | FixedKind::Opened => EventKind::Report,
+            FixedKind::Report
+            | FixedKind::ReportOutside
+            | FixedKind::AutoReply
+            | FixedKind::Answer
+            | FixedKind::Opened => EventKind::Report,
         };
         let entry = self
             .journal
@@ -152,7 +158,9 @@ impl Mailer {
         };
         let now = self.clock.now();
         let lifetime = match post.kind {
-            FixedKind::Receipt | FixedKind::Report | FixedKind::AutoReply => house.sender.report_lifetime,
+            FixedKind::Receipt | FixedKind::Report | FixedKind::ReportOutside | FixedKind::AutoReply => {
+                house.sender.report_lifetime
+            }
             FixedKind::Notice | FixedKind::Answer | FixedKind::Opened => house.sender.lifetime,
         };
         let item = Item {
@@ -167,6 +175,7 @@ impl Mailer {
                 ..Summary::default()
             },
             envelope: envelope.clone(),
+            sender_is_proven: false,
         };
         let outgoings = vec![Outgoing::written(post.kind, envelope, content)];
         NewItem { id, item, body, created: now, expires: now.after(lifetime), outgoings, entries: vec![entry] }

@@ -314,6 +314,22 @@ pub fn report(
     head.sheet(language, about.subject(language, name), &blocks)
 }
 
+/// Tells the postmaster what was taken from outside and could not be passed on, and that its sender was not told.
+#[must_use]
+pub fn not_passed_on(head: &Letterhead, language: Language, about: &About<'_>, lines: &[ReportLine]) -> Sheet {
+    let items = lines
+        .iter()
+        .map(|line| say(language, "report-line", &[("recipient", &line.recipient), ("reason", &line.reason)]));
+    let blocks = vec![
+        Block::Heading(say(language, "not-passed-on-subject", &[])),
+        Block::Paragraph(say(language, "not-passed-on-text", &[])),
+        Block::Items(items.collect()),
+        Block::Paragraph(say(language, "not-passed-on-why", &[])),
+        about.closing(language),
+    ];
+    head.sheet(language, say(language, "not-passed-on-subject", &[]), &blocks)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::notify::letters::*;

@@ -1,13 +1,22 @@
 //! Telling a sender what became of a message: delivery reports (RFC 3461 §5, RFC 3464).
 
-use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, Returned, ReversePath};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, Returned, ReversePath, postmaster_of};
 use crate::net::Time;
 use crate::notify::by_mail::{Mailer, Post};
-use crate::notify::letters::{About, ReportKind, ReportLine, answer_lost, notice_failed, reason_of, report};
+use crate::notify::letters::{
+    About, ReportKind, ReportLine, answer_lost, not_passed_on, notice_failed, reason_of, report,
+};
 use crate::policy::FixedKind;
-use crate::queue::{Item, Kind, PreparedItem, QueueError};
+use crate::queue::{Item, Kind, Origin, PreparedItem, QueueError};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::telemetry::Metrics;
+
+/// Reports to the postmaster in an hour: a mail server that refuses what strangers send may do so by the thousand.
+const TO_POSTMASTER: u32 = 50;
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What became of one recipient.
 #[derive(Debug, Clone)]
@@ -32,13 +41,23 @@ pub struct Reporter {
     mailer: Mailer,
     journal: Journal,
     metrics: Metrics,
+    /// When the hour under way began, and how often the postmaster was told in it.
+    told: Arc<Mutex<(Time, u32)>>,
+}
+
+/// Who is told what became of somebody's message.
+enum Reader {
+    /// Its sender.
+    Sender(Address),
+    /// Who answers for our mail: what it says of its sender, nobody vouches for.
+    Postmaster(Address),
 }
 
 impl Reporter {
     /// A reporter that writes through this mailer.
     #[must_use]
     pub fn new(mailer: Mailer, journal: Journal, metrics: Metrics) -> Self {
-        Self { mailer, journal, metrics }
+        Self { mailer, journal, metrics, told: Arc::new(Mutex::new((Time::from_unix_ms(0), 0))) }
     }
 
     /// The mailer below.
@@ -62,7 +81,7 @@ impl Reporter {
         returned: Returned,
     ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
         match &item.kind {
-            Kind::Mail { .. } if item.envelope.sender == ReversePath::Null => {
+            Kind::Mail { .. } if item.origin == Origin::Outbound && item.envelope.sender == ReversePath::Null => {
                 // Never to the null path (RFC 5321 §4.5.5): what came back of it is in the events.
                 if kind == ReportKind::Failed {
                     self.untold(id);
@@ -70,16 +89,19 @@ impl Reporter {
                 Ok((Vec::new(), Vec::new()))
             }
             Kind::Mail { .. } => {
-                let wanted: Vec<Failure> =
-                    about.iter().filter(|failure| wants(item, &failure.address, kind)).cloned().collect();
-                let report = self.to_sender(id, item, created, kind, &wanted, returned).await?;
+                let report = self.of_mail(id, item, created, kind, about, returned).await?;
                 Ok((report.into_iter().collect(), Vec::new()))
             }
             Kind::Written { kind: FixedKind::Notice, .. } if kind == ReportKind::Failed => {
                 self.notice_given_up(item, about).await
             }
             Kind::Written {
-                kind: FixedKind::Receipt | FixedKind::Report | FixedKind::AutoReply | FixedKind::Opened,
+                kind:
+                    FixedKind::Receipt
+                    | FixedKind::Report
+                    | FixedKind::ReportOutside
+                    | FixedKind::AutoReply
+                    | FixedKind::Opened,
                 about: message,
                 ..
             } if kind == ReportKind::Failed => {
@@ -111,9 +133,12 @@ impl Reporter {
         about: &[Failure],
     ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
         let report = match &item.kind {
-            Kind::Mail { .. } => {
-                self.to_sender(id, item, created, ReportKind::Failed, about, Returned::default()).await?
-            }
+            Kind::Mail { .. } => match self.reader(item, ReportKind::Failed).filter(|_| !about.is_empty()) {
+                Some(reader) => {
+                    Some(self.written(id, item, created, ReportKind::Failed, about, Returned::default(), reader).await?)
+                }
+                None => None,
+            },
             Kind::Written { kind: FixedKind::Answer, about: message, recipient: Some(author), .. } => {
                 Some(self.answer_lost(*message, author).await?)
             }
@@ -183,7 +208,7 @@ impl Reporter {
         Ok((vec![self.mailer.prepare(post).await?], entries))
     }
 
-    async fn to_sender(
+    async fn of_mail(
         &self,
         id: QueueId,
         item: &Item,
@@ -192,10 +217,66 @@ impl Reporter {
         about: &[Failure],
         returned: Returned,
     ) -> Result<Option<PreparedItem>, QueueError> {
-        let ReversePath::Mailbox(sender) = &item.envelope.sender else { return Ok(None) };
-        if about.is_empty() {
+        let Some(reader) = self.reader(item, kind) else { return Ok(None) };
+        // What a stranger wishes to hear does not bind the postmaster.
+        let is_wanted = |failure: &&Failure| match &reader {
+            Reader::Sender(_) => wants(item, &failure.address, kind),
+            Reader::Postmaster(_) => true,
+        };
+        let wanted: Vec<Failure> = about.iter().filter(is_wanted).cloned().collect();
+        if wanted.is_empty() || !self.may_tell(&reader) {
             return Ok(None);
         }
+        self.written(id, item, created, kind, &wanted, returned, reader).await.map(Some)
+    }
+
+    /// Who is told. The sender of what came from outside is whoever the message says: unless that is proven, or the report
+    /// stays in the house, it goes to our postmaster instead, and only about what is lost.
+    fn reader(&self, item: &Item, kind: ReportKind) -> Option<Reader> {
+        let house = self.mailer.house();
+        let postmaster = || house.domains.first().and_then(postmaster_of).map(Reader::Postmaster);
+        match (item.origin, &item.envelope.sender) {
+            (Origin::Outbound, sender) => sender.mailbox().cloned().map(Reader::Sender),
+            (Origin::Inbound, ReversePath::Mailbox(sender))
+                if item.sender_is_proven || house.domains.contains(sender.domain()) =>
+            {
+                Some(Reader::Sender(sender.clone()))
+            }
+            (Origin::Inbound, _) if kind == ReportKind::Failed => postmaster(),
+            (Origin::Inbound, _) => None,
+        }
+    }
+
+    /// Whether one more report may be written now. What is not told stands in the events.
+    fn may_tell(&self, reader: &Reader) -> bool {
+        if matches!(reader, Reader::Sender(_)) {
+            return true;
+        }
+        let now = self.mailer.now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < told.0 || now >= told.0.after(HOUR) {
+            *told = (now, 0);
+        }
+        told.1 = told.1.saturating_add(1);
+        if told.1 == TO_POSTMASTER + 1 {
+            tracing::error!(
+                "the mail server refuses much that was taken for it; the rest of this hour stands in the events alone"
+            );
+        }
+        told.1 <= TO_POSTMASTER
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a report is about all of these")]
+    async fn written(
+        &self,
+        id: QueueId,
+        item: &Item,
+        created: Time,
+        kind: ReportKind,
+        about: &[Failure],
+        returned: Returned,
+        reader: Reader,
+    ) -> Result<PreparedItem, QueueError> {
         let house = self.mailer.house();
         let text = id.to_string();
         let lines: Vec<ReportLine> = about
@@ -203,7 +284,17 @@ impl Reporter {
             .map(|failure| ReportLine { recipient: failure.address.to_string(), reason: failure.reason.clone() })
             .collect();
         let told = About { subject: &item.summary.subject, id: &text, recipient: "" };
-        let sheet = report(&house.head, house.head.language, &told, kind, &lines);
+        let (to, sheet) = match reader {
+            Reader::Sender(sender) => (sender, report(&house.head, house.head.language, &told, kind, &lines)),
+            Reader::Postmaster(postmaster) => {
+                // A letter of ours says nothing that strangers wrote; their header is a part of its own.
+                let told = About { subject: "", ..told };
+                (postmaster, not_passed_on(&house.head, house.head.language, &told, &lines))
+            }
+        };
+        // What strangers sent stays where it was refused.
+        let returned = if item.origin == Origin::Inbound { returned.header_alone() } else { returned };
+        let goes_outside = item.origin == Origin::Inbound && !house.domains.contains(to.domain());
         let (action, until) = match kind {
             ReportKind::Failed => (Action::Failed, None),
             ReportKind::Delayed(until) => (Action::Delayed, Some(until.unix_ms())),
@@ -233,12 +324,12 @@ impl Reporter {
             returned,
         };
         let post = Post {
-            kind: FixedKind::Report,
+            kind: if goes_outside { FixedKind::ReportOutside } else { FixedKind::Report },
             in_reply_to: item.summary.message_id.clone(),
             report: Some(report),
-            ..Post::receipt(sender.clone(), sheet, id)
+            ..Post::receipt(to, sheet, id)
         };
-        Ok(Some(self.mailer.prepare(post).await?))
+        self.mailer.prepare(post).await
     }
 }
 

@@ -70,6 +70,8 @@ pub enum FixedKind {
     Receipt,
     /// A delivery report to a sender.
     Report,
+    /// A delivery report to a sender outside who is proven.
+    ReportOutside,
     /// An answer on its way to its department.
     Answer,
     /// Mail that was opened, on its way inside.
@@ -187,6 +189,7 @@ impl FixedKind {
             Self::Notice => "notice",
             Self::Receipt => "receipt",
             Self::Report => "report",
+            Self::ReportOutside => "report-outside",
             Self::Answer => "answer",
             Self::Opened => "opened",
             Self::AutoReply => "auto-reply",

@@ -489,6 +489,7 @@ impl Inspector {
             return Ok(Listed {
                 id,
                 stage: Stage::Corrupt,
+                direction: None,
                 sender,
                 expires: created.clone(),
                 created,

@@ -22,6 +22,9 @@ pub struct Item {
     pub states: Vec<RecipientState>,
     /// What reports and receipts say about it.
     pub summary: Summary,
+    /// It came from outside, and its sender is who it says: a report can be sent there.
+    #[serde(default)]
+    pub sender_is_proven: bool,
 }
 
 /// What kind of message an item is.

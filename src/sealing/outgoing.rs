@@ -39,7 +39,7 @@ impl Outgoing {
     #[must_use]
     pub fn written(kind: FixedKind, envelope: Envelope, content: Content) -> Self {
         let next_hop = match kind {
-            FixedKind::Notice | FixedKind::AutoReply => NextHop::Internet,
+            FixedKind::Notice | FixedKind::AutoReply | FixedKind::ReportOutside => NextHop::Internet,
             FixedKind::Receipt | FixedKind::Report | FixedKind::Answer | FixedKind::Opened => NextHop::MailServer,
         };
         Self { next_hop, envelope, content, verified_tls: false }

@@ -89,6 +89,10 @@ report-relayed-text = Beskeden er overladt til den næste mailserver, som ikke f
 report-line = { $recipient }: { $reason }
 report-nothing-clear = Intet indhold har forladt organisationen ubeskyttet.
 
+not-passed-on-subject = En besked udefra kunne ikke gives videre
+not-passed-on-text = En besked, der var modtaget udefra, kunne ikke afleveres til mailserveren for:
+not-passed-on-why = Afsenderen har ikke fået besked: ingen står inde for den adresse, der er angivet, og en rapport kunne nå en, der aldrig har skrevet. Beskedens header er vedhæftet.
+
 reason-no-reply = modtagerens mailserver svarer ikke
 reason-no-such-address = adressen findes ikke
 reason-no-such-domain = domænet modtager ikke e-mail

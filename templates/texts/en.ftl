@@ -89,6 +89,10 @@ report-relayed-text = The message has been handed to the next mail server, which
 report-line = { $recipient }: { $reason }
 report-nothing-clear = No content has left the organisation unprotected.
 
+not-passed-on-subject = A message from outside could not be passed on
+not-passed-on-text = A message that had been taken from outside could not be given to the mail server for:
+not-passed-on-why = Its sender was not told: nobody vouches for the address it gives, and a report could reach somebody who never wrote. The header of the message is attached.
+
 reason-no-reply = the recipient's mail server does not answer
 reason-no-such-address = there is no such address
 reason-no-such-domain = the domain takes no mail
