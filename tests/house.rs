@@ -45,6 +45,10 @@ mod starttls;
 mod internet_faults;
 #[path = "house/route.rs"]
 mod route;
+#[path = "house/inbound.rs"]
+mod inbound;
+#[path = "house/slapd.rs"]
+mod slapd;
 #[path = "house/crash.rs"]
 mod crash;
 #[path = "house/command.rs"]

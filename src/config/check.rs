@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::sections::{ChoosableBy, DeliveryRoute, Department, Inbound, Portal, ProtectionName, Provider};
+use crate::config::sections::{
+    ChoosableBy, DeliveryRoute, Department, Inbound, Portal, ProtectionName, Provider, RecipientSource,
+};
 use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop, TlsLevel};
 use crate::fault::Reader;
@@ -20,6 +22,9 @@ pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
     check_doors(settings, reader);
     check_scan(settings, reader);
     check_delivery(settings, reader);
+    if let Some(inbound) = &settings.smtpd.inbound {
+        check_recipients(settings, inbound, reader);
+    }
     check_queue(settings, reader);
     if let Some(portal) = &settings.portal {
         check_portal(portal, reader);
@@ -251,6 +256,41 @@ fn check_route(settings: &Settings, route: &DeliveryRoute, reader: &mut Reader) 
     }
     if route.next_hop.is_none() && route.tls.is_none() && route.login.is_none() && !reader.is_faulty(&route.place.key) {
         reader.warning(&key("domains"), "the route says nothing", "write `next_hop` or `tls`");
+    }
+}
+
+fn check_recipients(settings: &Settings, inbound: &Inbound, reader: &mut Reader) {
+    let Some(ldap) = &inbound.ldap else {
+        if inbound.recipients == RecipientSource::Ldap && !reader.is_faulty("smtpd.inbound.ldap") {
+            let hint = "write [smtpd.inbound.ldap] with `url` and `base`";
+            reader.fault(&inbound.place.of("recipients"), "no directory is named", hint);
+        }
+        return;
+    };
+    if inbound.recipients != RecipientSource::Ldap {
+        reader.warning(
+            &ldap.place.key,
+            "nobody asks this directory",
+            "write `recipients = \"ldap\"` in [smtpd.inbound]",
+        );
+    }
+    let (url, of) = (&ldap.url, |name| ldap.place.of(name));
+    let is_tls = url.scheme == "ldaps" || ldap.start_tls;
+    if !matches!(url.scheme.as_str(), "ldap" | "ldaps") || url.login.is_some() || !matches!(url.rest.as_str(), "" | "/")
+    {
+        reader.fault(
+            &of("url"),
+            format!("not ldap:// or ldaps:// and a host: {url}"),
+            "write \"ldaps://ldap.sundby.example\"",
+        );
+    } else if url.scheme == "ldaps" && ldap.start_tls {
+        reader.fault(&of("start_tls"), "ldaps:// is TLS from the first byte", "leave it out, or write ldap://");
+    } else if !is_tls && !url.host.is_loopback() && !settings.delivery.inner_plaintext {
+        let hint = "write ldaps://, or `start_tls = true`";
+        reader.fault(&of("url"), "off loopback, the directory would be asked in the clear", hint);
+    }
+    if ldap.bind_dn.is_some() != ldap.password.is_some() {
+        reader.fault(&of("bind_dn"), "`bind_dn` and `password` stand together", "write both, or neither");
     }
 }
 

@@ -15,9 +15,9 @@ use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::config::check::listeners;
-use crate::config::sections::{Delivery, Dkim, Tls};
+use crate::config::sections::{Delivery, Dkim, Inbound, RecipientSource, Tls};
 use crate::config::settings::Settings;
-use crate::delivery::Login;
+use crate::delivery::{Login, RecipientList};
 use crate::fault::{Reader, Secret, why};
 use crate::net::Time;
 use crate::sender_auth::SigningKey;
@@ -67,6 +67,9 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
         let _ = read_secret(&provider.client_secret, &provider.place.of("client_secret"), world, reader);
     }
     check_delivery(&settings.delivery, world, reader);
+    if let Some(inbound) = &settings.smtpd.inbound {
+        check_recipients(inbound, world, reader);
+    }
     for expect in &settings.expect {
         if !expect.message.path.is_file() {
             not_found(&expect.message.written, &expect.place.of("message"), reader);
@@ -78,6 +81,30 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
     check_socket(&settings.control_socket(), reader);
     if world.files == Files::Start {
         check_ports(settings, reader);
+    }
+}
+
+fn check_recipients(inbound: &Inbound, world: &World, reader: &mut Reader) {
+    let key = inbound.place.of("recipients");
+    if let RecipientSource::List(list) = &inbound.recipients {
+        if !list.path.is_file() {
+            not_found(&list.written, &key, reader);
+        } else if let Err(faults) = RecipientList::read(&list.path) {
+            for fault in faults {
+                let hint = "write an address or @domain a line, and # before what is neither";
+                reader.fault(&key, format!("{}: {fault}", list.written), hint);
+            }
+        }
+    }
+    let Some(ldap) = &inbound.ldap else { return };
+    if let Some(password) = &ldap.password {
+        let _ = read_secret(password, &ldap.place.of("password"), world, reader);
+    }
+    if let Some(roots) = &ldap.ca_file {
+        let key = ldap.place.of("ca_file");
+        if let Some(pem) = read_file(&roots.path, &roots.written, &key, reader) {
+            let _ = certificates(&pem, &roots.written, &key, reader);
+        }
     }
 }
 

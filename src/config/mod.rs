@@ -16,8 +16,9 @@ pub use reference::{reference, reference_page, reference_value};
 pub use sections::{
     AgeRecipient, AgeRecipientFault, BlobStore, ChannelName, ChoosableBy, Claims, Condition, ConditionFault, Content,
     Control, Deliver, DeliverFault, Delivery, Department, Dkim, DmarcWish, Expect, Grants, HeaderField,
-    HeaderFieldFault, Identity, ImapLogin, Imapd, Inbound, Label, Log, Notify, OnFound, Organisation, Outbound,
-    OwnCertificate, Pattern, Policy, Portal, ProtectionName, Provider, Queue, Require, Reveal, RowStore, Rule, Scan,
-    Selector, Sender, Sms, Smtpd, Store, StoreNameFault, TimeZone, Tls, Trust, Tunnel, Unknown, Unreachable, Vault,
+    HeaderFieldFault, Identity, ImapLogin, Imapd, Inbound, Label, Ldap, Log, Notify, OnFound, Organisation, Outbound,
+    OwnCertificate, Pattern, Policy, Portal, ProtectionName, Provider, Queue, RecipientSource, Require, Reveal,
+    RowStore, Rule, Scan, Selector, Sender, Sms, Smtpd, Store, StoreNameFault, TimeZone, Tls, Trust, Tunnel, Unknown,
+    Unreachable, Vault,
 };
 pub use settings::Settings;

@@ -64,14 +64,6 @@ fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
     for tunnel in &settings.tunnel {
         reader.warning(&tunnel.place.key, "not served yet", "mail to this domain is served by the other channels");
     }
-    // On loopback it waits for nobody from outside yet.
-    if let Some(inbound) = settings.smtpd.inbound.as_ref().filter(|inbound| !inbound.listen.ip().is_loopback()) {
-        reader.warning(
-            &inbound.place.key,
-            "mail for organisation.domains is not served yet",
-            "the door takes mail for the service addresses at hostname; all else is refused with 550",
-        );
-    }
 }
 
 fn mail_depends(key: &str, what: &str, hint: &str, reader: &mut Reader) {

@@ -7,10 +7,13 @@ use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
 use crate::config::{
-    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Inbound, Outbound, ProtectionName,
-    Provider, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
+    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Inbound, Ldap, Outbound, ProtectionName,
+    Provider, RecipientSource, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
-use crate::delivery::{self, ConfiguredKey, DomainRoute, Internet, KeySettings, Login};
+use crate::delivery::{
+    self, Asked, Callout, ConfiguredKey, Directory, DirectorySettings, DomainRoute, Internet, KeySettings, ListFault,
+    Login, RecipientList,
+};
 use crate::directory::NumberType;
 use crate::fault::Secret;
 use crate::flow;
@@ -173,7 +176,15 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         refuse_unreachable: settings.policy.unreachable == Unreachable::Refuse,
         has_portal: portal.is_some(),
         numbers: numbers(settings),
-        max_message_size: outbound.map_or(100 << 20, |outbound| outbound.max_message_size.0),
+        // Each door has its own limit; this one bounds what is kept.
+        max_message_size: [
+            outbound.map(|door| door.max_message_size.0),
+            settings.smtpd.inbound.as_ref().map(|door| door.max_message_size.0),
+        ]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(100 << 20),
         secret_header: outbound.and_then(|o| o.require.as_ref()?.header.as_ref()).map(|header| header.name.clone()),
         departments,
         default_department: settings.default_department().map(|d| d.id.to_lowercase()),
@@ -399,6 +410,50 @@ pub fn inbound(settings: &Settings, door: &Inbound) -> DoorSettings {
         offers_require_tls: !settings.delivery.inner_plaintext,
         ..DoorSettings::inbound(settings.hostname.clone(), door.listen)
     }
+}
+
+/// Who knows our recipients. The mail server is the one of the start, as for mail.
+///
+/// # Errors
+/// What cannot be read: the list, a certificate, a password.
+pub fn recipients(settings: &Settings, started: &Settings) -> anyhow::Result<Asked> {
+    let Some(door) = &settings.smtpd.inbound else { return Ok(Asked::Nobody) };
+    match (&door.recipients, &door.ldap) {
+        (RecipientSource::Callout, _) => {
+            let callout = Callout::new(started.delivery.for_delivery(&started.hostname)).context("delivery")?;
+            Ok(Asked::MailServer(Arc::new(callout)))
+        }
+        (RecipientSource::List(file), _) => {
+            let told = |faults: Vec<ListFault>| {
+                let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                anyhow!("smtpd.inbound.recipients: {}: {}", file.written, told.join("; "))
+            };
+            RecipientList::read(&file.path).map(Asked::List).map_err(told)
+        }
+        (RecipientSource::Ldap, Some(ldap)) => directory(ldap).map(Arc::new).map(Asked::Directory),
+        (RecipientSource::Ldap, None) => Err(anyhow!("smtpd.inbound.ldap: no directory is named")),
+    }
+}
+
+fn directory(ldap: &Ldap) -> anyhow::Result<Directory> {
+    let bind = match (&ldap.bind_dn, &ldap.password) {
+        (Some(name), Some(password)) => {
+            let octets = Zeroizing::new(read_secret(password).context("smtpd.inbound.ldap.password")?);
+            let password = std::str::from_utf8(&octets).context("smtpd.inbound.ldap.password")?;
+            Some((name.clone(), Zeroizing::new(password.trim_end_matches(['\r', '\n']).to_owned())))
+        }
+        (Some(_) | None, _) => None,
+    };
+    let told = DirectorySettings {
+        url: ldap.url.base(),
+        start_tls: ldap.start_tls,
+        bind,
+        base: ldap.base.clone(),
+        filter: ldap.filter.clone(),
+        patience: ldap.timeout,
+    };
+    let ca_file = ldap.ca_file.as_ref().map(|file| file.path.as_path());
+    Directory::new(told, ca_file).context("smtpd.inbound.ldap.ca_file")
 }
 
 fn count(number: u32) -> usize {

@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use crate::config::{OnFound, Settings};
 use crate::control::Server as ControlSocket;
 use crate::daemon::bind::{
-    delivery, electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, sound_key_settings,
+    delivery, electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, recipients,
+    sound_key_settings,
 };
 use crate::daemon::kept::Kept;
-use crate::delivery::{Internet, Relay, Worker as DeliveryWorker};
+use crate::delivery::{Internet, Recipients, Relay, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, Dns, ServerTls, Shutdown};
@@ -33,6 +34,7 @@ pub struct Daemon {
     doors: Vec<(&'static str, Door)>,
     outbound: Option<SettingsHandle>,
     inbound: Option<SettingsHandle>,
+    recipients: Recipients,
     health: Option<TcpListener>,
     portal: Option<Portal>,
     /// Who says who mail from the internet is from.
@@ -83,6 +85,7 @@ pub struct Reload {
     kept: Kept,
     outbound: Option<SettingsHandle>,
     inbound: Option<SettingsHandle>,
+    recipients: Recipients,
     tls: Option<ServerTls>,
 }
 
@@ -128,7 +131,8 @@ impl Daemon {
         let scanner = scanning.as_ref().map(|scanning| scanning.scanner.clone());
         let names = settings.smtpd.inbound.as_ref().map(|_| names(settings)).transpose()?;
         let checks = names.clone().map(|names| Checks::new(Arc::new(names), clock.clone()));
-        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning, checks));
+        let recipients = Recipients::new(recipients(settings, settings)?, clock.clone());
+        let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning, checks, recipients.clone()));
         let mut doors = Vec::new();
         let (mut outbound_handle, mut inbound_handle) = (None, None);
         if let Some(door) = &settings.smtpd.outbound {
@@ -160,6 +164,7 @@ impl Daemon {
             doors,
             outbound: outbound_handle,
             inbound: inbound_handle,
+            recipients,
             health,
             portal,
             names,
@@ -202,6 +207,7 @@ impl Daemon {
             kept: self.kept.clone(),
             outbound: self.outbound.clone(),
             inbound: self.inbound.clone(),
+            recipients: self.recipients.clone(),
             tls: self.tls.clone(),
         }
     }
@@ -286,9 +292,14 @@ impl Reload {
         let flow = flow_settings(settings)?;
         let house = house(settings)?;
         let tls = settings.tls.as_ref().map(read_tls).transpose()?;
+        // A door that was shut at the start stays shut, and what it would have been told with it.
+        let asked = if self.inbound.is_some() { Some(recipients(settings, &self.started)?) } else { None };
         let keys = sound_key_settings(settings)?;
         self.kept.keyring.configure(keys);
         self.kept.settings.swap(flow);
+        if let Some(asked) = asked {
+            self.recipients.swap(asked);
+        }
         self.kept.reporter.mailer().swap(house);
         if let (Some(handle), Some(door)) = (&self.outbound, &settings.smtpd.outbound) {
             handle.replace(outbound(settings, door));
@@ -322,7 +333,13 @@ fn names(settings: &Settings) -> anyhow::Result<Dns> {
     Dns::new(&settings.delivery.for_delivery(&settings.hostname).dns).context("delivery.dns")
 }
 
-fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>, checks: Option<Checks>) -> House {
+fn reception(
+    kept: &Kept,
+    metrics: &Metrics,
+    scanning: Option<Scanning>,
+    checks: Option<Checks>,
+    recipients: Recipients,
+) -> House {
     House {
         settings: kept.settings.clone(),
         rows: Arc::clone(&kept.rows),
@@ -338,6 +355,7 @@ fn reception(kept: &Kept, metrics: &Metrics, scanning: Option<Scanning>, checks:
         scanning,
         marks: kept.marks.clone(),
         checks,
+        recipients: Arc::new(recipients),
     }
 }
 

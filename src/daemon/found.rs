@@ -159,7 +159,7 @@ key = "{tls_key}"
 [smtpd.outbound]                     # your mail server hands its outgoing mail over here
 listen = "{outbound}"
 
-[smtpd.inbound]                      # bounces and answers to notices come in here from the internet
+[smtpd.inbound]                      # mail from the internet: for your mailboxes, bounces, answers to notices
 listen = "{inbound}"
 
 [delivery]

@@ -12,8 +12,12 @@ mod transport;
 mod kept;
 mod smtp;
 mod keyring;
+mod admission;
 mod worker;
 
+pub use admission::{
+    Asked, Directory, DirectorySettings, Filter, FilterFault, ListFault, RecipientList, Recipients, Remembered,
+};
 pub use config::{
     Bounds, DomainRoute, Internet, Login, LoginFault, NextHop, NextHopFault, Protocol, Settings, TlsLevel,
 };
@@ -25,7 +29,7 @@ pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Kind, Passage, Route, Router, TlsPolicy, Way};
 pub use signing::{Leaving, Signing};
 pub use smtp::{
-    Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver, Trust,
+    Callout, Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver, Trust,
 };
 pub use transport::{Dispatch, Transport};
 pub use trouble::NoWay;

@@ -83,6 +83,13 @@ impl ServiceAddress {
     }
 }
 
+/// Whether this is who answers for our own host name (RFC 5321 §4.5.1, RFC 2142 §4): the organisation's postmaster does.
+#[must_use]
+pub fn is_postmaster(address: &Address, hostname: &Domain) -> bool {
+    let local = address.local().as_str();
+    address.domain() == hostname && ["postmaster", "abuse"].iter().any(|name| local.eq_ignore_ascii_case(name))
+}
+
 /// What tokens stand for. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens {

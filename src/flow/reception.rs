@@ -6,17 +6,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::flow::addresses::{ServiceAddress, Tokens};
+use crate::flow::addresses::{ServiceAddress, Tokens, is_postmaster};
 use crate::flow::passes::Passes;
 use crate::flow::scanning::Scanning;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
 use crate::flow::ways::{Leaving, leaving};
 use crate::mail::limits;
-use crate::mail::{Address, Envelope, Hop, QueueId, ReversePath, received};
+use crate::mail::{Address, Envelope, Hop, QueueId, Recipient, ReversePath, postmaster_of, received};
 use crate::mailboxes::PostBox;
 use crate::net::Clock;
-use crate::policy::{Facts, Place, Reach, Reader, Verdict, judge, serve};
+use crate::policy::{
+    DIRECTIVE_FIELDS, Facts, Place, Reach, Reader, RecipientCheck, Standing, Verdict, Wish, judge, serve, wish,
+};
 use crate::queue::{
     Draft, Item, Kind, Marks, NewItem, Origin, Peer, Receiving, Reception, ReceptionError, RecipientState, Schedule,
     Spool, Summary,
@@ -67,6 +69,8 @@ pub struct House {
     pub marks: Marks,
     /// Who mail from the internet is from; none where there is no inbound door.
     pub checks: Option<Checks>,
+    /// Who knows our recipients.
+    pub recipients: Arc<dyn RecipientCheck>,
 }
 
 /// Places for messages with large headers, at each door. Cheap to clone.
@@ -131,21 +135,12 @@ impl Reception for House {
         recipient: &Address,
     ) -> Result<(), ReceptionError> {
         let settings = self.settings.get();
-        let refused = |status, text: &str| Err(ReceptionError::Refused { status, text: text.to_owned() });
-        if recipient.domain() != &settings.hostname {
-            return match origin {
-                Origin::Outbound => Ok(()),
-                Origin::Inbound => refused("5.7.1", "this host takes mail for its own addresses only"),
-            };
+        if recipient.domain() == &settings.hostname {
+            return self.admit_service_address(&settings, recipient);
         }
-        match ServiceAddress::of(recipient, &settings.hostname) {
-            None => refused("5.1.1", "no such address here"),
-            Some(ServiceAddress::NoReply) => Ok(()),
-            Some(ServiceAddress::Bounce(token) | ServiceAddress::Thread(token)) => match self.tokens.bearing(&token) {
-                Ok(Some(_)) => Ok(()),
-                Ok(None) => refused("5.1.1", "no such address here"),
-                Err(fault) => Err(ReceptionError::Unavailable(fault.to_string())),
-            },
+        match origin {
+            Origin::Outbound => Ok(()),
+            Origin::Inbound => self.admit_inside(&settings, recipient).await,
         }
     }
 
@@ -157,18 +152,18 @@ impl Reception for House {
         declared_size: Option<u64>,
     ) -> Result<Box<dyn Receiving>, ReceptionError> {
         let settings = self.settings.get();
+        let envelope = with_postmaster(envelope, &settings);
         let limit = settings.max_message_size;
         if declared_size.is_some_and(|size| size > limit) {
             return Err(ReceptionError::TooLarge);
         }
-        let draft = match origin {
-            Origin::Outbound => self.spool.begin_warm()?,
-            Origin::Inbound => self.spool.begin()?,
-        };
+        // Service mail is read here and does not leave.
+        let leaves = envelope.recipients.iter().any(|recipient| recipient.address.domain() != &settings.hostname);
+        let draft = if leaves { self.spool.begin_warm()? } else { self.spool.begin()? };
         let year = settings.year(self.clock.now());
         let reader = match origin {
             Origin::Outbound => Reader::new(Arc::clone(&settings.rules), year),
-            // No rule is asked about what comes to our own addresses: what strangers send is not opened.
+            // No rule is asked about what comes in: what strangers send is not opened.
             Origin::Inbound => Reader::of_structure(year),
         };
         Ok(Box::new(Arriving {
@@ -232,9 +227,9 @@ impl Receiving for Arriving {
         if origin == Origin::Inbound {
             house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
         }
-        let results = match body_hashes {
+        let (results, sender_is_proven) = match body_hashes {
             Some(hashes) => house.results_of_checks(&settings, &peer, &envelope, &read.header, hashes).await?,
-            None => String::new(),
+            None => (String::new(), false),
         };
         let facts = Facts {
             sender: envelope.sender.clone(),
@@ -281,7 +276,9 @@ impl Receiving for Arriving {
                 unix_ms: now.unix_ms(),
             });
         let secret = settings.secret_header.as_deref();
-        let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).collect();
+        // Directives are for our own senders: copied into a forwarded mail, they would be honoured.
+        let directives = DIRECTIVE_FIELDS.iter().copied().filter(|_| origin == Origin::Inbound);
+        let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).chain(directives).collect();
         let traced = format!("{trace}{}", passes.next_field(house.vault.index(), &settings.hostname));
         let results_of = (origin == Origin::Inbound).then_some(&settings.hostname);
         let on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off, results_of);
@@ -321,7 +318,7 @@ impl Receiving for Arriving {
             entries.push(house.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))?);
         }
         let kind = Kind::Mail { content, portal };
-        let item = Item { kind, origin, envelope, verdict, states, summary, sender_is_proven: false };
+        let item = Item { kind, origin, envelope, verdict, states, summary, sender_is_proven };
         let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
         let ways = new.outgoings.len();
         let prepared = new.prepare(&house.vault)?;
@@ -346,7 +343,7 @@ fn apart<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 
 impl House {
     /// Finds out who mail from the internet is from, and refuses what its author's domain wants refused. The field that tells
-    /// of it, with its CRLF.
+    /// of it, with its CRLF, and whether the envelope sender is proven: only then may it be told what became of the message.
     async fn results_of_checks(
         &self,
         settings: &Settings,
@@ -354,17 +351,17 @@ impl House {
         envelope: &Envelope,
         header: &crate::mail::Header,
         hashes: BodyHashes,
-    ) -> Result<String, ReceptionError> {
+    ) -> Result<(String, bool), ReceptionError> {
         let host = &settings.hostname;
         // What is our own has been looked at before, and its address says nothing of the author's.
         let checks = self.checks.as_ref().filter(|_| !settings.is_own_peer(peer.ip));
-        let Some(checks) = checks else { return Ok(authentication_results(host, &[])) };
+        let Some(checks) = checks else { return Ok((authentication_results(host, &[]), false)) };
         let body = hashes.finish();
         let hand = Hand { ip: peer.ip, helo: &peer.helo, sender: &envelope.sender, header, body: &body };
         let proof = checks.prove(host, hand).await;
         let ruling = if settings.dmarc_refuses { proof.ruling(&settings.trusted_sealers) } else { Ruling::Take };
         match ruling {
-            Ruling::Take => Ok(proof.field(host)),
+            Ruling::Take => Ok((proof.field(host), proof.is_of_sender())),
             Ruling::Refuse(status, text) | Ruling::Defer(status, text) => {
                 tracing::info!(status, "a message was refused because of who it says it is from");
                 Err(ReceptionError::Refused { status, text })
@@ -372,11 +369,44 @@ impl House {
         }
     }
 
-    /// Judges what came. At the inbound door only service addresses were let in: sealgate itself reads them.
+    /// Whether one of our own addresses is there.
+    fn admit_service_address(&self, settings: &Settings, recipient: &Address) -> Result<(), ReceptionError> {
+        if is_postmaster(recipient, &settings.hostname) {
+            return Ok(());
+        }
+        match ServiceAddress::of(recipient, &settings.hostname) {
+            None => Err(no_such_address()),
+            Some(ServiceAddress::NoReply) => Ok(()),
+            Some(ServiceAddress::Bounce(token) | ServiceAddress::Thread(token)) => match self.tokens.bearing(&token) {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => Err(no_such_address()),
+                Err(fault) => Err(ReceptionError::Unavailable(fault.to_string())),
+            },
+        }
+    }
+
+    /// Whether somebody outside may write to this recipient. Whoever is not there is refused now: there is nobody to tell
+    /// later, for its sender may be forged.
+    async fn admit_inside(&self, settings: &Settings, recipient: &Address) -> Result<(), ReceptionError> {
+        let refused = |status, text: &str| Err(ReceptionError::Refused { status, text: text.to_owned() });
+        match wish(recipient, &settings.domains) {
+            Wish::Relay => return refused("5.7.1", "this host passes nothing on"),
+            Wish::Postmaster => return Ok(()),
+            Wish::Mailbox => {}
+        }
+        match self.recipients.standing(recipient).await {
+            Standing::Known => Ok(()),
+            Standing::Unknown => Err(no_such_address()),
+            Standing::TakesNone => refused("5.2.1", "this address takes no mail"),
+            Standing::Undecided(why) => Err(ReceptionError::Unavailable(why)),
+        }
+    }
+
+    /// Judges what came. No rule is asked about what came through the inbound door.
     fn judge(&self, settings: &Settings, origin: Origin, facts: &Facts) -> Result<Verdict, ReceptionError> {
         let judged = match origin {
             Origin::Outbound => judge(&settings.rules, facts),
-            Origin::Inbound => Ok(Verdict::service(&facts.recipients)),
+            Origin::Inbound => Ok(Verdict::inbound(&facts.recipients, &settings.hostname)),
         };
         judged.map_err(|refusal| {
             tracing::info!(status = refusal.status, rule = refusal.rule, "a message was refused by policy");
@@ -476,6 +506,30 @@ impl House {
         event.told.recipients = envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
         self.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))
     }
+}
+
+/// What is said of an address that is not there, whoever said so.
+fn no_such_address() -> ReceptionError {
+    ReceptionError::Refused { status: "5.1.1", text: "no such address here".to_owned() }
+}
+
+/// The envelope with the organisation's postmaster in the place of ours: the gateway has no mailboxes.
+fn with_postmaster(mut envelope: Envelope, settings: &Settings) -> Envelope {
+    let Some(postmaster) = settings.domains.first().and_then(postmaster_of) else { return envelope };
+    let is_ours = |recipient: &Recipient| is_postmaster(&recipient.address, &settings.hostname);
+    let mut is_there = envelope.recipients.iter().any(|recipient| recipient.address.folded() == postmaster.folded());
+    let recipients = std::mem::take(&mut envelope.recipients).into_iter().filter_map(|mut recipient| {
+        if is_ours(&recipient) {
+            if std::mem::replace(&mut is_there, true) {
+                return None;
+            }
+            recipient.original.get_or_insert(format!("rfc822;{}", recipient.address));
+            recipient.address = postmaster.clone();
+        }
+        Some(recipient)
+    });
+    envelope.recipients = recipients.collect();
+    envelope
 }
 
 /// Each different text once, with how often it stands there.

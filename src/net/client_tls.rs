@@ -123,6 +123,14 @@ impl ClientTls {
     }
 }
 
+impl ClientTls {
+    /// How a library of its own verifies what [`Proof::Verified`] asks for.
+    #[must_use]
+    pub fn verifying(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.verified.config())
+    }
+}
+
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")

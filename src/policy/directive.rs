@@ -56,7 +56,7 @@ pub struct Removals {
 }
 
 /// The header fields that say the same as directives do.
-const FIELDS: [&str; 5] =
+pub const DIRECTIVE_FIELDS: [&str; 5] =
     ["X-Sealgate-Protect", "X-Sealgate-Reply-To", "X-Sealgate-Number", "X-Sealgate-Sms", "X-Sealgate-Retention"];
 
 impl Directives {
@@ -97,7 +97,7 @@ pub fn parse_directives(
         asked.removals.subject_tags.push(whole.to_owned());
     }
     for field in header.fields() {
-        let Some(name) = FIELDS.iter().find(|name| field.is(name)) else { continue };
+        let Some(name) = DIRECTIVE_FIELDS.iter().find(|name| field.is(name)) else { continue };
         asked.removals.fields.push((*name).to_owned());
         let value = field.text();
         match *name {

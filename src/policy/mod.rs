@@ -8,6 +8,7 @@
 //! as a match unless the configuration says otherwise. Senders can only raise protection.
 
 mod error;
+mod admission;
 mod protection;
 mod scan;
 mod text;
@@ -25,8 +26,9 @@ mod treatment;
 mod serve;
 mod explanation;
 
+pub use admission::{RecipientCheck, Standing, Wish, wish};
 pub use condition::{Condition, Pattern};
-pub use directive::{Chooser, Departments, Directives, NumberDomains, Removals, parse_directives};
+pub use directive::{Chooser, DIRECTIVE_FIELDS, Departments, Directives, NumberDomains, Removals, parse_directives};
 pub use error::{Refusal, RuleFault};
 pub use explanation::{Explained, Explanation};
 pub use facts::Facts;

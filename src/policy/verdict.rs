@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::NationalId;
-use crate::mail::Address;
+use crate::mail::{Address, Domain};
 use crate::policy::directive::Removals;
 use crate::policy::protection::{Channel, Protection};
 
@@ -107,13 +107,17 @@ impl Verdict {
         }
     }
 
-    /// The verdict on what came through the inbound door to service addresses: sealgate itself reads it.
+    /// The verdict on what came through the inbound door: no rule is asked. What is for our domains goes to the mail
+    /// server, and what came to service addresses at `hostname` sealgate itself reads.
     #[must_use]
-    pub fn service(recipients: &[Address]) -> Self {
+    pub fn inbound(recipients: &[Address], hostname: &Domain) -> Self {
         let mut verdict = Self::fixed(FixedKind::Opened, recipients);
         for recipient in &mut verdict.recipients {
-            recipient.place = Place::Service;
-            recipient.rule = "built in: service address".to_owned();
+            let is_service = recipient.address.domain() == hostname;
+            let (place, rule) =
+                if is_service { (Place::Service, "service address") } else { (Place::Inside, "inbound") };
+            recipient.place = place;
+            recipient.rule = format!("built in: {rule}");
         }
         verdict
     }

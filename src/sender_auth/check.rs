@@ -216,6 +216,16 @@ impl Proof {
         }
     }
 
+    /// Whether the envelope sender's domain sent it, or signed it. Who is not proven gets no report of us: it would be sent to
+    /// whomever the message names (RFC 5321 §6.2).
+    #[must_use]
+    pub fn is_of_sender(&self) -> bool {
+        let Some((sender, spf)) = &self.mail_from else { return false };
+        let domain = sender.rsplit_once('@').and_then(|(_, domain)| domain.parse::<Domain>().ok());
+        let signed = |it: &Signed| it.result == DkimResult::Pass && it.domain.is_some() && it.domain == domain;
+        *spf == SpfResult::Pass || self.dkim.iter().any(signed)
+    }
+
     fn is_passed_on_by(&self, trusted: &[Domain]) -> bool {
         let last = self.arc.sealers.last();
         self.arc.status == ArcStatus::Pass

@@ -18,6 +18,11 @@ pub struct Dovecot {
 impl Dovecot {
     /// Starts it with mailboxes for these.
     pub async fn start(users: &[&str]) -> Self {
+        Self::start_with_full(users, &[]).await
+    }
+
+    /// The same, with mailboxes in which nothing more finds room.
+    pub async fn start_with_full(users: &[&str], full: &[&str]) -> Self {
         let is_installed = Path::new("/usr/sbin/dovecot").exists() && Path::new("/usr/lib/dovecot/lmtp").exists();
         let Some(account) = is_installed.then(|| account("dovenull")).flatten() else {
             panic!("PEER MISSING: dovecot with LMTP; tests/run installs it, and must run as root");
@@ -29,7 +34,9 @@ impl Dovecot {
         std::fs::write(&settings, configuration(folder.path(), account, port)).unwrap();
         let mail = folder.path().join("mail");
         std::fs::create_dir(&mail).unwrap();
-        let users: String = users.iter().map(|user| format!("{user}:::::{}/{user}::\n", mail.display())).collect();
+        let line = |user: &&str, room: &str| format!("{user}:::::{}/{user}::{room}\n", mail.display());
+        let full = full.iter().map(|user| line(user, "userdb_quota_rule=*:bytes=10"));
+        let users: String = users.iter().map(|user| line(user, "")).chain(full).collect();
         std::fs::write(folder.path().join("users"), users).unwrap();
         for path in [folder.path(), &mail] {
             std::os::unix::fs::chown(path, Some(account.0), Some(account.1)).unwrap();
@@ -80,6 +87,10 @@ fn configuration(folder: &Path, (user, group): (u32, u32), port: u16) -> String 
 state_dir = {folder}/state
 log_path = {folder}/log
 protocols = lmtp
+mail_plugins = quota
+plugin {{
+  quota = maildir:User quota
+}}
 listen = 127.0.0.1
 ssl = no
 mail_location = maildir:{folder}/mail/%u

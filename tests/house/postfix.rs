@@ -42,8 +42,14 @@ pub struct Postfix {
 impl Postfix {
     /// Starts it: mail for `sundby.example` goes to `mailboxes` by LMTP, all else to `gateway`.
     pub fn start(gateway: SocketAddr, mailboxes: SocketAddr) -> Self {
-        let main = format!("relay_transport = lmtp:inet:{mailboxes}\nrelayhost = [127.0.0.1]:{}\n", gateway.port());
-        Self::with(|_| (String::new(), main))
+        Self::start_at(free(), gateway, mailboxes, "")
+    }
+
+    /// The same at an address of one's own, with more in its settings.
+    pub fn start_at(address: SocketAddr, gateway: SocketAddr, mailboxes: SocketAddr, more: &str) -> Self {
+        let main =
+            format!("relay_transport = lmtp:inet:{mailboxes}\nrelayhost = [127.0.0.1]:{}\n{more}\n", gateway.port());
+        Self::at(address, |_| (String::new(), main))
     }
 
     /// Starts one that hands everything on to `hop`, and says as little against what it is handed as it can: a line end
@@ -60,6 +66,10 @@ impl Postfix {
     /// Starts it with these services besides a door at `address`, in place of the usual ones of the same name, and these
     /// settings, made for the folder of its configuration.
     pub fn with(make: impl FnOnce(&Path) -> (String, String)) -> Self {
+        Self::at(free(), make)
+    }
+
+    fn at(address: SocketAddr, make: impl FnOnce(&Path) -> (String, String)) -> Self {
         assert!(std::fs::exists("/usr/sbin/postfix").unwrap(), "PEER MISSING: postfix; tests/run installs it");
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -70,7 +80,6 @@ impl Postfix {
         let owner = Command::new("id").args(["-u", "postfix"]).output().unwrap();
         let owner: u32 = String::from_utf8(owner.stdout).unwrap().trim().parse().unwrap();
         chown(path("data"), Some(owner), None).unwrap();
-        let address = free();
         let (services, settings) = make(&path("etc"));
         let is_replaced = |line: &&str| {
             let name = line.split_whitespace().next();

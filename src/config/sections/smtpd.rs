@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::delivery::Filter;
 use crate::fault::{
-    At, FilePath, Key, Keys, Network, Place, Reader, Secret, Section, Setting, Size, TextSetting, UnknownWord, Value,
-    settings, words,
+    At, FilePath, Key, Keys, Network, Place, Reader, Secret, Section, Setting, Size, TextSetting, UnknownWord, Url,
+    Value, settings, words,
 };
 use crate::mail::Domain;
 
@@ -63,6 +64,10 @@ settings! {
         dmarc: DmarcWish = "reject",
         /// Domains of mailing lists and forwarders whose ARC seal (RFC 8617) is believed: what they pass on is not refused for DMARC.
         trusted_arc_sealers: Vec<Domain>,
+        /// Who knows which recipients are there. `callout` asks `delivery.mail_server`, which must refuse at RCPT whom it does not know; `list:FILE` is a file with an address or `@domain` a line, read again on reload; `ldap` asks a directory.
+        recipients: RecipientSource = "callout",
+        /// The directory that `recipients = "ldap"` asks.
+        ldap: Option<Ldap>,
         /// The largest message, announced with SIZE (RFC 1870).
         max_message_size: Size = "100 MiB",
         /// Recipients of one message; the rest is answered with 452 and tried again by the peer.
@@ -75,6 +80,26 @@ settings! {
         idle_timeout: Duration = "5m",
         /// How long a session may last.
         session_timeout: Duration = "30m",
+    }
+
+    /// A directory of our recipients, asked by LDAP (RFC 4511): one search for each.
+    pub struct Ldap {
+        /// `ldap://HOST:PORT` or `ldaps://HOST:PORT`. Off loopback it must be ldaps, or `start_tls`, unless `delivery.inner_plaintext = true`.
+        url: Url,
+        /// TLS by StartTLS, verified.
+        start_tls: bool = false,
+        /// Who to bind as; without, nobody.
+        bind_dn: Option<String>,
+        /// The password: a file nobody else may read, or `credential:NAME`.
+        password: Option<Secret>,
+        /// Below which entry to search.
+        base: String,
+        /// What to search for (RFC 4515); `{address}` stands for the recipient's address, escaped. A recipient is there if an entry is found.
+        filter: Filter = "(|(mail={address})(proxyAddresses=smtp:{address}))",
+        /// Certificates in PEM to believe besides the system's.
+        ca_file: Option<FilePath>,
+        /// How long each step may take.
+        timeout: Duration = "10s",
     }
 
     /// What a peer at the outbound door must show besides its address. All that is given must hold.
@@ -96,6 +121,48 @@ words! {
         /// It is taken, and marked.
         Mark = "mark",
     }
+}
+
+/// Who knows our recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecipientSource {
+    /// `callout`: the mail server.
+    Callout,
+    /// `list:FILE`.
+    List(FilePath),
+    /// `ldap`: a directory.
+    Ldap,
+}
+
+impl Setting for RecipientSource {
+    fn form() -> String {
+        "\"callout\", \"list:FILE\" with a path relative to this file, or \"ldap\"".to_owned()
+    }
+
+    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
+        let written = String::read(value, at)?;
+        match (written.as_str(), written.strip_prefix("list:").filter(|file| !file.is_empty())) {
+            ("callout", _) => Some(Self::Callout),
+            ("ldap", _) => Some(Self::Ldap),
+            (_, Some(file)) => Some(Self::List(FilePath { written: file.to_owned(), path: at.folder().join(file) })),
+            (_, None) => {
+                at.fault(format!("not a way to know recipients: {written:?}"), format!("write {}", Self::form()));
+                None
+            }
+        }
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::String(match self {
+            Self::Callout => "callout".to_owned(),
+            Self::List(file) => format!("list:{}", file.written),
+            Self::Ldap => "ldap".to_owned(),
+        }))
+    }
+}
+
+impl TextSetting for Filter {
+    const FORM: &'static str = "an LDAP filter with {address} in it, such as \"(mail={address})\"";
 }
 
 /// One header field with its value, which may be a secret: it prints as `…`.

@@ -72,6 +72,8 @@ pub struct Session {
     pub remote: String,
     /// A transaction was begun and not ended.
     pub must_reset: bool,
+    /// Recipients it refused when it was asked about them.
+    pub refusals: u32,
 }
 
 /// What a peer says of itself.
@@ -208,6 +210,7 @@ impl Caller {
             kind: route.kind,
             remote: route.hop.host.clone(),
             must_reset: false,
+            refusals: 0,
         })
     }
 

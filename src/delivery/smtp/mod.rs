@@ -11,7 +11,9 @@ mod transaction;
 mod pool;
 mod crowd;
 mod relay;
+mod callout;
 
+pub use callout::Callout;
 pub use connect::{Resolver, SystemResolver, Trust};
 pub use relay::{Relay, RelayFault};
 pub use sts::{Sts, StsKeeping};

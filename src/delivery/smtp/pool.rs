@@ -106,6 +106,11 @@ impl Pool {
         drop(slot);
     }
 
+    /// Takes leave of a session that is to be used no more.
+    pub fn retire(&self, lent: Lent) {
+        tokio::spawn(lent.session.quit());
+    }
+
     /// Takes leave of all that rest. Those in use end with their message.
     pub async fn close(&self) {
         let lanes: Vec<Arc<Lane>> = locked(&self.lanes).drain().map(|(_, lane)| lane).collect();

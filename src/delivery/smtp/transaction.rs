@@ -366,7 +366,7 @@ fn say(unsent: &mut BytesMut, line: &str) {
 }
 
 /// The next reply, unless it ends the session.
-async fn answer(session: &mut Session, step: Step) -> Result<Answer, SessionError> {
+pub async fn answer(session: &mut Session, step: Step) -> Result<Answer, SessionError> {
     let answer = session.wire.answer(step).await?;
     if trouble::is_about_session(&answer) {
         return Err(SessionError::PeerRefusedSession(step, answer));
