@@ -372,6 +372,7 @@ fn an_untagged_mail_passes_byte_identical(scene: &Scene) {
         let traces = added.iter().filter(|field| field.starts_with("Received:")).count();
         assert_eq!(traces, hops, "one trace field of each hop: {added:#?}");
         assert_eq!(added.iter().filter(|field| field.contains("(sealgate)")).count(), 1, "{added:#?}");
+        assert_eq!(added.iter().filter(|field| field.starts_with(PASSES)).count(), 1, "{added:#?}");
     }
 }
 
@@ -388,6 +389,9 @@ fn untagged() -> Vec<u8> {
     .into_bytes()
 }
 
+/// Our count of passes, which stands behind our trace field.
+const PASSES: &str = "X-Sealgate-Loop: 1; ";
+
 /// The header fields that each hop put on top, and all below them.
 fn behind_the_traces(mail: &[u8]) -> (Vec<String>, Vec<u8>) {
     let mut added: Vec<String> = Vec::new();
@@ -396,7 +400,7 @@ fn behind_the_traces(mail: &[u8]) -> (Vec<String>, Vec<u8>) {
         let text = String::from_utf8_lossy(line).into_owned();
         match added.last_mut() {
             Some(field) if text.starts_with(['\t', ' ']) => field.push_str(&text),
-            _ if text.starts_with("Received:") || is_the_sinks(&text) => added.push(text),
+            _ if text.starts_with("Received:") || is_the_sinks(&text) || text.starts_with(PASSES) => added.push(text),
             _ => break,
         }
         length += line.len();

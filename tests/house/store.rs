@@ -181,12 +181,19 @@ async fn a_change_that_panics_or_meets_damage_is_at_fault_alone() {
         let kept = Kept::new();
         let rows = kept.rows();
         let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
         let blocking = tokio::spawn({
             let rows = Arc::clone(&rows);
             async move {
-                rows.commit(Box::new(move |_| wait.recv().map_err(|_| StoreError::Conflict("nobody waits")))).await
+                let block = move |_: &mut dyn sealgate::store::Transaction| {
+                    begin.send(()).unwrap();
+                    wait.recv().map_err(|_| StoreError::Conflict("nobody waits"))
+                };
+                rows.commit(Box::new(block)).await
             }
         });
+        // In a group of its own: what comes now waits for it, and is one group.
+        begun.await.unwrap();
         let commit = |change: sealgate::store::Change| {
             let rows = Arc::clone(&rows);
             tokio::spawn(async move { rows.commit(change).await })
