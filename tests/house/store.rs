@@ -208,10 +208,9 @@ async fn a_change_that_panics_or_meets_damage_is_at_fault_alone() {
         let behind = commit(good());
         tokio::task::yield_now().await;
         go.send(()).unwrap();
-        blocking.await.unwrap().unwrap();
         let fault = faulty.await.unwrap().unwrap_err();
         assert!(!fault.is_temporary(), "{at_fault}: {fault}");
-        for other in [before, behind] {
+        for other in [blocking, before, behind] {
             let outcome = other.await.unwrap();
             assert!(outcome.as_ref().is_ok_and(|()| true) || outcome.unwrap_err().is_temporary(), "{at_fault}");
         }
