@@ -258,7 +258,8 @@ impl Waiting {
 
     /// Attempts so far; `None` if it lies in the queue no more.
     fn attempts(&self) -> Option<u32> {
-        self.kept.inspector.show(self.id).ok().map(|item| item.recipients[0].attempts)
+        // Between two reads it may have ended.
+        self.kept.inspector.show(self.id).ok()?.recipients.first().map(|recipient| recipient.attempts)
     }
 
     fn letters(&self) -> Vec<String> {
