@@ -242,7 +242,8 @@ impl Worker {
     fn failure(&self, address: &Address, diagnosis: &Diagnosis, is_over: bool) -> Failure {
         let house = self.reporter.mailer().house();
         let language = house.head.language;
-        let mut reason = diagnosis.reply.clone().unwrap_or_else(|| say(language, "reason-no-reply", &[]));
+        let unsaid = || self.reporter.reason_unsaid(&diagnosis.status.to_string());
+        let mut reason = diagnosis.reply.clone().unwrap_or_else(unsaid);
         if is_over {
             reason = format!("{}; {reason}", say(language, "reason-expired", &[]));
         }

@@ -234,16 +234,31 @@ pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, r
     about.fact(head, language, "notice-failed", text)
 }
 
+/// What a status (RFC 3463 §3, RFC 7505 §6, RFC 8689 §5) means for the person who wrote; `None` where it says too little.
+fn meaning_of(status: &str) -> Option<&'static str> {
+    Some(match status.split_once('.').map_or("", |(_, subject_and_detail)| subject_and_detail) {
+        "1.1" | "1.3" | "1.6" | "2.1" => "reason-no-such-address",
+        "1.2" | "1.10" | "4.4" => "reason-no-such-domain",
+        "2.2" => "reason-mailbox-full",
+        "3.4" => "reason-too-large",
+        "4.1" | "4.2" | "4.5" | "4.7" => "reason-no-reply",
+        "4.3" => "reason-no-names",
+        "6.3" | "6.7" => "reason-form",
+        "7.5" | "7.10" | "7.30" => "reason-tls",
+        _ => return None,
+    })
+}
+
+/// Why a recipient was not served where nobody said a word about it, by the status that we gave it ourselves.
+#[must_use]
+pub fn reason_unsaid(language: Language, status: &str) -> String {
+    say(language, meaning_of(status).unwrap_or("reason-not-handed-over"), &[])
+}
+
 /// What a status (RFC 3463 §3) means for the person who wrote, in our own words.
 #[must_use]
 pub fn reason_of(language: Language, status: &str) -> String {
-    let text = match status.split_once('.').map_or("", |(_, subject_and_detail)| subject_and_detail) {
-        "1.1" | "1.3" | "1.6" | "2.1" => "reason-no-such-address",
-        "1.2" | "1.10" => "reason-no-such-domain",
-        "2.2" => "reason-mailbox-full",
-        "4.1" | "4.4" | "4.7" => "reason-no-reply",
-        _ => "reason-refused",
-    };
+    let text = meaning_of(status).unwrap_or("reason-refused");
     let is_status = status.len() <= STATUS_OCTETS && status.bytes().all(|o| o == b'.' || o.is_ascii_digit());
     let told = say(language, text, &[]);
     if is_status && !status.is_empty() { format!("{told} ({status})") } else { told }
@@ -382,6 +397,24 @@ mod tests {
         assert_eq!(told("4.2.2"), "the mailbox is full (4.2.2)");
         for forged in ["", "log in at https://forged.example/", "5.7.1 call us", "5.7.1234567890"] {
             assert_eq!(told(forged), "the recipient's mail server did not take the notice");
+        }
+    }
+
+    #[test]
+    fn what_nobody_said_is_told_by_what_it_was() {
+        for (statuses, wanted) in [
+            (&["4.7.5", "4.7.10", "5.7.10", "5.7.30"][..], "no verified encrypted connection"),
+            (&["4.4.1", "4.4.2", "4.4.5"], "does not answer"),
+            (&["4.4.3"], "name servers"),
+            (&["5.1.2", "5.1.10", "5.4.4"], "takes no mail"),
+            (&["5.3.4"], "larger"),
+            (&["5.6.3", "5.6.7"], "in this form"),
+            (&["4.3.0", "4.5.0", "5.4.6", "5.6.0", ""], "could not be handed over"),
+        ] {
+            for status in statuses {
+                let told = reason_unsaid(Language::En, status);
+                assert!(told.contains(wanted), "{status}: {told}");
+            }
         }
     }
 

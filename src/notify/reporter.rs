@@ -7,7 +7,7 @@ use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, Returned,
 use crate::net::Time;
 use crate::notify::by_mail::{Mailer, Post};
 use crate::notify::letters::{
-    About, ReportKind, ReportLine, answer_lost, not_passed_on, notice_failed, reason_of, report,
+    About, ReportKind, ReportLine, answer_lost, not_passed_on, notice_failed, reason_of, reason_unsaid, report,
 };
 use crate::policy::FixedKind;
 use crate::queue::{Item, Kind, Origin, PreparedItem, QueueError};
@@ -189,6 +189,12 @@ impl Reporter {
     /// [`QueueError`] if the lock or the store fails.
     pub async fn notice_failed(
         &self,
+    /// Why a recipient was not served where nobody said a word about it, in the organisation's language.
+    #[must_use]
+    pub fn reason_unsaid(&self, status: &str) -> String {
+        reason_unsaid(self.mailer.house().head.language, status)
+    }
+
         message: QueueId,
         subject: &str,
         recipient: Option<&Address>,

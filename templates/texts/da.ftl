@@ -94,6 +94,10 @@ not-passed-on-text = En besked, der var modtaget udefra, kunne ikke afleveres ti
 not-passed-on-why = Afsenderen har ikke fået besked: ingen står inde for den adresse, der er angivet, og en rapport kunne nå en, der aldrig har skrevet. Beskedens header er vedhæftet.
 
 reason-no-reply = modtagerens mailserver svarer ikke
+reason-no-names = domænets navneservere svarer ikke, som de skal
+reason-too-large = meddelelsen er større, end modtagerens mailserver tager imod
+reason-form = modtagerens mailserver kan ikke tage imod meddelelsen i denne form
+reason-not-handed-over = den kunne ikke afleveres til modtagerens mailserver
 reason-no-such-address = adressen findes ikke
 reason-no-such-domain = domænet modtager ikke e-mail
 reason-mailbox-full = postkassen er fuld

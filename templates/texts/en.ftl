@@ -94,6 +94,10 @@ not-passed-on-text = A message that had been taken from outside could not be giv
 not-passed-on-why = Its sender was not told: nobody vouches for the address it gives, and a report could reach somebody who never wrote. The header of the message is attached.
 
 reason-no-reply = the recipient's mail server does not answer
+reason-no-names = the domain's name servers do not answer as they should
+reason-too-large = the message is larger than the recipient's mail server takes
+reason-form = the recipient's mail server cannot take the message in this form
+reason-not-handed-over = it could not be handed over to the recipient's mail server
 reason-no-such-address = there is no such address
 reason-no-such-domain = the domain takes no mail
 reason-mailbox-full = the mailbox is full

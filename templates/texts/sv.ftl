@@ -94,6 +94,10 @@ not-passed-on-text = Ett meddelande som hade tagits emot utifrån kunde inte lä
 not-passed-on-why = Avsändaren har inte underrättats: ingen går i god för den adress som uppges, och ett besked kunde nå någon som aldrig har skrivit. Meddelandets huvud är bifogat.
 
 reason-no-reply = mottagarens e-postserver svarar inte
+reason-no-names = domänens namnservrar svarar inte som de ska
+reason-too-large = meddelandet är större än vad mottagarens e-postserver tar emot
+reason-form = mottagarens e-postserver kan inte ta emot meddelandet i den här formen
+reason-not-handed-over = det kunde inte lämnas till mottagarens e-postserver
 reason-no-such-address = adressen finns inte
 reason-no-such-domain = domänen tar inte emot e-post
 reason-mailbox-full = brevlådan är full
