@@ -18,8 +18,8 @@ use crate::config::check::listeners;
 use crate::config::sections::{Delivery, Dkim, Inbound, RecipientSource, Tls};
 use crate::config::settings::Settings;
 use crate::delivery::{Login, RecipientList};
-use crate::fault::{Reader, Secret, why};
-use crate::net::Time;
+use crate::fault::{FilePath, Reader, Secret, why};
+use crate::net::{Time, fault_of_anchors};
 use crate::sender_auth::SigningKey;
 use crate::vault::Identity;
 
@@ -129,6 +129,9 @@ fn check_delivery(delivery: &Delivery, world: &World, reader: &mut Reader) {
             let _ = certificates(&pem, &roots.written, &key, reader);
         }
     }
+    if let Some(anchors) = &delivery.dns_trust_anchor {
+        check_anchors(anchors, reader);
+    }
     let logins = of_routes.map(|route| (route.place.of("login"), &route.login));
     for (key, login) in logins.chain([("delivery.login".to_owned(), &delivery.login)]) {
         if let Some(login) = login
@@ -137,6 +140,17 @@ fn check_delivery(delivery: &Delivery, world: &World, reader: &mut Reader) {
         {
             reader.fault(&key, format!("{fault}: {login}"), "write both in the file, with a colon between them");
         }
+    }
+}
+
+fn check_anchors(anchors: &FilePath, reader: &mut Reader) {
+    let key = "delivery.dns_trust_anchor";
+    if !anchors.path.is_file() {
+        not_found(&anchors.written, key, reader);
+    } else if let Some(fault) = fault_of_anchors(&anchors.path) {
+        let hint =
+            "write DNSKEY records, a line each, as `. IN DNSKEY 257 3 13 …`, or leave it out for the internet's root";
+        reader.fault(key, format!("{}: {fault}", anchors.written), hint);
     }
 }
 

@@ -105,6 +105,17 @@ impl<T> Found<T> {
     }
 }
 
+/// What is wrong with a file of trust anchors, if anything.
+#[must_use]
+pub fn fault_of_anchors(file: &Path) -> Option<String> {
+    anchors(file).err()
+}
+
+fn anchors(file: &Path) -> Result<TrustAnchors, String> {
+    let anchors = TrustAnchors::from_file(file).map_err(|fault| fault.to_string())?;
+    if anchors.is_empty() { Err("no DNSKEY record in it".to_owned()) } else { Ok(anchors) }
+}
+
 impl Dns {
     /// Asks by these settings.
     ///
@@ -128,8 +139,7 @@ impl Dns {
         options.case_randomization = true;
         options.ndots = 0;
         if let Some(file) = &settings.trust_anchor {
-            let anchors = TrustAnchors::from_file(Path::new(file))
-                .map_err(|fault| unreadable(&file.display().to_string(), fault.to_string()))?;
+            let anchors = anchors(file).map_err(|fault| unreadable(&file.display().to_string(), fault))?;
             builder = builder.with_trust_anchor(Arc::new(anchors));
         }
         let resolver = builder.build().map_err(|fault| unreadable("name servers", fault.to_string()))?;

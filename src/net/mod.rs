@@ -18,7 +18,7 @@ mod listener;
 pub use client_tls::{ClientTls, ClientTlsError, Proof};
 pub use clock::{Clock, Time};
 pub use dane::Dane;
-pub use dns::{Dns, DnsFault, DnsSettings, Exchange, Tlsa, Told};
+pub use dns::{Dns, DnsFault, DnsSettings, Exchange, Tlsa, Told, fault_of_anchors};
 pub use limit::{Admission, Admitted, Place, SessionLimits};
 pub use listener::{Arrival, Listener};
 pub use named::{Named, Roots, RootsFault};

@@ -27,7 +27,7 @@ settings! {
         mail_server: NextHop,
         /// Between us and our own mail server, TLS need not be, or be verified: for a network that is safe by other means.
         inner_plaintext: bool = false,
-        /// Recursive name servers to ask for the hosts of a domain, as `address:port`. None means those of the system. They must pass DNSSEC records on: every answer is validated here.
+        /// Recursive name servers to ask for the hosts of a domain, as `address:port`. None means those of the system. They must pass DNSSEC records on: every answer is validated here. `mail_server`, a smarthost and a `next_hop` are looked up by the system.
         dns: Vec<SocketAddr> = [],
         /// A file with DNSKEY records to trust instead of the internet's root.
         dns_trust_anchor: Option<FilePath>,

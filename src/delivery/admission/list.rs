@@ -33,6 +33,9 @@ pub enum ListFault {
     /// It is no text.
     #[error("not UTF-8")]
     NotText,
+    /// Nobody stands in it: all mail would be refused for good.
+    #[error("nobody stands in it, and all mail would be refused")]
+    Empty,
     /// A line is neither an address nor `@domain`. The line itself is not repeated.
     #[error("line {0}: neither an address nor @domain: {1}")]
     Line(usize, String),
@@ -74,6 +77,9 @@ impl RecipientList {
                     break;
                 }
             }
+        }
+        if faults.is_empty() && list.addresses.is_empty() && list.domains.is_empty() {
+            faults.push(ListFault::Empty);
         }
         if faults.is_empty() { Ok(list) } else { Err(faults) }
     }
