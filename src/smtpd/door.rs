@@ -30,6 +30,20 @@ pub(crate) struct Rates {
     refusals: RateLimit,
 }
 
+/// What a client did more often than the configuration allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Limit {
+    /// It came.
+    #[error("max_connections_per_minute")]
+    Connections,
+    /// It began a message.
+    #[error("max_messages_per_hour")]
+    Messages,
+    /// It was refused.
+    #[error("max_refusals_per_hour")]
+    Refusals,
+}
+
 /// The client that a session serves, as far as its peer is believed.
 pub(crate) struct Client {
     /// Where the connection comes from, as the socket or the PROXY protocol says.
@@ -60,33 +74,15 @@ impl Door {
         }
     }
 
-    /// Counts a connection of this client, and tells whether it may have it.
-    pub(crate) fn may_connect(&self, ip: IpAddr) -> bool {
-        self.rates.refusals.has_left(ip, self.settings.refusals)
-            && self.rates.connections.take(ip, self.settings.connections)
-    }
-
-    /// Turns a no of the house into what the peer hears; what only the operator may know goes to the log.
-    pub(crate) fn explain(&self, step: &'static str, error: &ReceptionError) -> Reply {
-        let reply = texts::of_reception(error);
-        self.metrics.refused.get_or_create(&Labels::of(step)).inc();
-        match error {
-            ReceptionError::Unavailable(reason) => {
-                tracing::warn!(door = self.name(), step, reason, "cannot take mail");
-            }
-            ReceptionError::DiskIsFull | ReceptionError::PastMark(_) => {
-                tracing::warn!(door = self.name(), step, reason = %error, "no room to take mail")
-            }
-            // What is said about a message may be in its own words; about the envelope it is in ours.
-            ReceptionError::Refused { status, text } if step != "message" => {
-                tracing::info!(door = self.name(), step, status, reason = text, "refused");
-            }
-            ReceptionError::Refused { status, .. } => tracing::info!(door = self.name(), step, status, "refused"),
-            ReceptionError::TooLarge | ReceptionError::PassesLimit(_) => {
-                tracing::info!(door = self.name(), step, code = reply.code(), reason = %error, "refused");
-            }
+    /// Counts a connection of this client.
+    ///
+    /// # Errors
+    /// The limit that it passes.
+    pub(crate) fn count_connection(&self, ip: IpAddr) -> Result<(), Limit> {
+        if !self.rates.refusals.has_left(ip, self.settings.refusals) {
+            return Err(Limit::Refusals);
         }
-        reply
+        if self.rates.connections.take(ip, self.settings.connections) { Ok(()) } else { Err(Limit::Connections) }
     }
 }
 
@@ -118,6 +114,28 @@ impl Scene {
     /// What is known before the first word.
     pub(crate) fn of(door: Door, client: Client, stream: &Stream) -> Self {
         Self { door, client, tls: stream.tls_words(), has_certificate: stream.has_client_certificate() }
+    }
+
+    /// Turns a no of the house into what the peer hears; what only the operator may know goes to the log.
+    pub(crate) fn explain(&self, step: &'static str, error: &ReceptionError) -> Reply {
+        let reply = texts::of_reception(error);
+        self.door.metrics.refused.get_or_create(&Labels::of(step)).inc();
+        let (door, peer) = (self.door.name(), self.client.address());
+        match error {
+            ReceptionError::Unavailable(reason) => tracing::warn!(door, step, reason, "cannot take mail"),
+            ReceptionError::DiskIsFull | ReceptionError::PastMark(_) => {
+                tracing::warn!(door, step, reason = %error, "no room to take mail")
+            }
+            // What is said about a message may be in its own words; about the envelope it is in ours.
+            ReceptionError::Refused { status, text } if step != "message" => {
+                tracing::info!(door, %peer, step, status, reason = text, "refused");
+            }
+            ReceptionError::Refused { status, .. } => tracing::info!(door, %peer, step, status, "refused"),
+            ReceptionError::TooLarge | ReceptionError::PassesLimit(_) => {
+                tracing::info!(door, %peer, step, code = reply.code(), reason = %error, "refused");
+            }
+        }
+        reply
     }
 
     /// Counts a message that begins, and tells whether the client may have one more.

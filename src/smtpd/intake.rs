@@ -28,7 +28,7 @@ impl Intake {
         let (envelope, size) = transaction.into_envelope();
         let asked = scene.door.reception.receive(settings.origin, &peer, envelope, size).await;
         Self {
-            course: asked.map_err(|error| scene.door.explain("message", &error)),
+            course: asked.map_err(|error| scene.explain("message", &error)),
             watch: settings.require.header.clone().map(HeaderWatch::new),
             octets: 0,
             limit: settings.max_message_size,
@@ -51,7 +51,7 @@ impl Intake {
         }
         let Ok(receiving) = &mut self.course else { return };
         if let Err(error) = receiving.write(octets).await {
-            self.course = Err(scene.door.explain("message", &error));
+            self.course = Err(scene.explain("message", &error));
         }
     }
 
@@ -84,7 +84,7 @@ impl Intake {
                 tracing::info!(door = scene.door.name(), item.id = %id, octets = self.octets, "promised");
                 texts::queued_as(id)
             }
-            Err(error) => scene.door.explain("message", &error),
+            Err(error) => scene.explain("message", &error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::mail::ReversePath;
 use crate::smtp::{CommandFault, MailFrom, Reply};
-use crate::smtpd::door::Scene;
+use crate::smtpd::door::{Limit, Scene};
 use crate::smtpd::parting::Parting;
 use crate::smtpd::state::State;
 use crate::smtpd::texts;
@@ -38,10 +38,10 @@ pub(crate) fn check(scene: &Scene, state: &State, mail: &MailFrom) -> Result<(),
 pub(crate) async fn proceed(scene: &Scene, state: State, mail: MailFrom) -> Result<(State, Reply), Parting> {
     let State::Greeted(greeting) = state else { return Ok((state, texts::MAIL_GIVEN)) };
     if !scene.may_begin_message() {
-        return Err(Parting::TooOften);
+        return Err(Parting::TooOften(Limit::Messages));
     }
     Ok(match scene.door.reception.admit_sender(scene.settings().origin, &mail.path).await {
         Ok(()) => (State::MailGiven(greeting, mail), texts::SENDER_OK),
-        Err(error) => (State::Greeted(greeting), scene.door.explain("sender", &error)),
+        Err(error) => (State::Greeted(greeting), scene.explain("sender", &error)),
     })
 }

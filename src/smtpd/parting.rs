@@ -1,6 +1,7 @@
 //! Why a session ends, and its last words.
 
 use crate::smtp::{LineFault, Reply};
+use crate::smtpd::door::Limit;
 use crate::smtpd::texts;
 
 /// Why a session ends.
@@ -22,8 +23,8 @@ pub(crate) enum Parting {
     #[error("the client has its share of sessions")]
     ClientFull,
     /// The client comes, sends or is refused too often.
-    #[error("the client comes or errs too often")]
-    TooOften,
+    #[error("too often for {0}")]
+    TooOften(Limit),
     /// Nothing came in time, or nothing was read.
     #[error("the peer took too long")]
     Idle,
@@ -64,7 +65,7 @@ impl Parting {
             Self::Quit => Some(texts::BYE),
             Self::SpokeTooSoon => Some(texts::SPOKE_TOO_SOON),
             Self::ClientFull => Some(texts::CLIENT_FULL),
-            Self::TooOften => Some(texts::TOO_OFTEN),
+            Self::TooOften(_) => Some(texts::TOO_OFTEN),
             Self::Idle => Some(texts::IDLE),
             Self::SessionTooLong => Some(texts::SESSION_TOO_LONG),
             Self::Stopping => Some(texts::STOPPING),
@@ -89,7 +90,7 @@ impl Parting {
             | Self::TooMuch
             | Self::TooManyFaults
             | Self::SpokeTooSoon
-            | Self::TooOften => true,
+            | Self::TooOften(_) => true,
             Self::Quit
             | Self::PeerGone
             | Self::HandshakeFailed

@@ -38,7 +38,7 @@ pub(crate) async fn proceed(scene: &Scene, state: State, to: RcptTo, address: Ad
         State::Connected | State::Greeted(_) | State::Chunking(..) => return (state, texts::MAIL_FIRST),
     };
     if let Err(error) = scene.door.reception.admit_recipient(scene.settings().origin, sender, &address).await {
-        return (state, scene.door.explain("recipient", &error));
+        return (state, scene.explain("recipient", &error));
     }
     let recipient = Recipient { address, notify: to.notify, original: to.original };
     (with_recipient(state, recipient), texts::RECIPIENT_OK)

@@ -138,8 +138,8 @@ async fn come_in(door: Door, limits: SessionLimits, arrival: Arrival) {
         tracing::info!(door = door.name(), peer = %ip, "turned away: not in `allow`");
         return turn_away(socket, texts::NOT_ALLOWED, place).await;
     }
-    if !is_trusted && !door.may_connect(ip) {
-        tracing::info!(door = door.name(), peer = %ip, "turned away: the client comes or errs too often");
+    if !is_trusted && let Err(limit) = door.count_connection(ip) {
+        tracing::info!(door = door.name(), peer = %ip, "turned away: too often for {limit}");
         return turn_away(socket, texts::TOO_OFTEN, place).await;
     }
     serve(door, socket, Client::new(ip, is_trusted, place)).await;

@@ -4,7 +4,7 @@ use crate::net::{ServerTls, Stream};
 use crate::smtp::{Command, CommandFault, Reply, Xclient};
 use crate::smtpd::bdat;
 use crate::smtpd::data;
-use crate::smtpd::door::{Client, Door, Scene};
+use crate::smtpd::door::{Client, Door, Limit, Scene};
 use crate::smtpd::greet;
 use crate::smtpd::mail_from;
 use crate::smtpd::parting::Parting;
@@ -170,7 +170,7 @@ impl Faults {
             500.. => {
                 self.refusals += 1;
                 if !scene.may_be_refused() {
-                    return Err(Parting::TooOften);
+                    return Err(Parting::TooOften(Limit::Refusals));
                 }
             }
             _ => {}

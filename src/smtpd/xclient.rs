@@ -37,5 +37,5 @@ pub(crate) fn proceed(scene: &mut Scene, xclient: Xclient) -> Result<(), Parting
     if !scene.client.place.count_for(Some(ip)) {
         return Err(Parting::ClientFull);
     }
-    if scene.door.may_connect(ip) { Ok(()) } else { Err(Parting::TooOften) }
+    scene.door.count_connection(ip).map_err(Parting::TooOften)
 }

@@ -134,6 +134,9 @@ async fn mail_is_taken_for_whom_the_mail_server_knows_and_for_nobody_else() {
         .collect();
     let told = say_to(inbound, &guesses);
     assert!(told.iter().any(|line| line.starts_with("421 4.7.0")), "who guesses is shown out: {told:?}");
+    let log = || std::fs::read_to_string(gateway.folder.join("log")).unwrap();
+    let refused = "refused door=\"inbound\" peer=127.0.0.1 step=\"recipient\" status=\"5.1.1\"";
+    assert!(log().contains(refused), "the log says who: {}", log());
 
     // Octet by octet as it came, with our trace before it; what only we write does not come from outside.
     let message = "From: Eva <eva@live.example>\r\nTo: anna.berg@sundby.example\r\nSubject:  folded\r\n \todd\r\nMessage-ID: <in1@live.example>\r\n\r\n..dot\r\nb\u{e5}de \r\n\r\n\r\nend";
@@ -172,6 +175,17 @@ async fn mail_is_taken_for_whom_the_mail_server_knows_and_for_nobody_else() {
     wait_until("the mail", || mailboxes.mailbox(ANNA).len() == 2);
     assert_eq!(mailboxes.mailbox(ANNA).iter().filter(|mail| mail.contains("Subject: kept")).count(), 1);
     assert!(outside.messages().is_empty());
+
+    // Whoever is turned away, the log names the setting that did it.
+    gateway.kill();
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let limited = config.replacen("greeting_pause", "max_connections_per_minute = 4\ngreeting_pause", 1);
+    std::fs::write(gateway.config(), limited).unwrap();
+    start(&mut gateway);
+    let greetings: Vec<String> = (0..6).map(|_| say_to(inbound, &["QUIT".to_owned()]).remove(0)).collect();
+    assert!(greetings.iter().any(|line| line == "421 4.7.0 too often, come again later"), "{greetings:?}");
+    let log = std::fs::read_to_string(gateway.folder.join("log")).unwrap();
+    assert!(log.contains("turned away: too often for max_connections_per_minute"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
