@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::net::clock::Time;
 use crate::net::dane::Dane;
 use crate::net::named::{Named, Roots, RootsFault};
 
@@ -131,6 +132,34 @@ impl ClientTls {
     }
 }
 
+/// Why a handshake failed, in words for people: what the library says of certificates is for its own programmers.
+#[must_use]
+pub fn handshake_fault(fault: &std::io::Error) -> String {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
+        UnknownIssuer,
+    };
+    let inner = fault.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(certificate)) = inner else { return fault.to_string() };
+    let day = |at: &UnixTime| {
+        let ms = at.as_secs().saturating_mul(1_000);
+        Time::from_unix_ms(i64::try_from(ms).unwrap_or(i64::MAX)).rfc3339()
+    };
+    match certificate {
+        UnknownIssuer => "nobody we trust has issued its certificate".to_owned(),
+        ExpiredContext { not_after, .. } => format!("its certificate ended at {}", day(not_after)),
+        Expired => "its certificate has ended".to_owned(),
+        NotValidYetContext { not_before, .. } => format!("its certificate begins at {}", day(not_before)),
+        NotValidYet => "its certificate has not begun".to_owned(),
+        NotValidForNameContext { expected, .. } => {
+            format!("its certificate is not for {}", expected.to_str())
+        }
+        NotValidForName => "its certificate is not for its name".to_owned(),
+        Revoked => "its certificate was revoked".to_owned(),
+        _ => fault.to_string(),
+    }
+}
+
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")
@@ -179,6 +208,32 @@ impl ServerCertVerifier for AnyCertificate {
 #[cfg(test)]
 mod tests {
     use crate::net::client_tls::*;
+
+    #[test]
+    fn a_handshake_that_fails_over_the_certificate_says_so_in_plain_words() {
+        use rustls::{CertificateError, Error};
+        let at = |secs| UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs));
+        let (time, not_after) = (at(1_795_828_555), at(1_709_251_200));
+        let expected = ServerName::try_from("mx.live.example").unwrap();
+        let presented = vec!["DnsName(\"other.example\")".to_owned()];
+        for (fault, wanted) in [
+            (CertificateError::UnknownIssuer, "nobody we trust has issued its certificate"),
+            (CertificateError::ExpiredContext { time, not_after }, "its certificate ended at 2024-03-01T00:00:00Z"),
+            (
+                CertificateError::NotValidYetContext { time: not_after, not_before: time },
+                "its certificate begins at 2026-11-28T01:15:55Z",
+            ),
+            (
+                CertificateError::NotValidForNameContext { expected, presented },
+                "its certificate is not for mx.live.example",
+            ),
+            (CertificateError::BadSignature, "invalid peer certificate: BadSignature"),
+        ] {
+            let fault = std::io::Error::new(std::io::ErrorKind::InvalidData, Error::InvalidCertificate(fault));
+            assert_eq!(handshake_fault(&fault), wanted);
+        }
+        assert_eq!(handshake_fault(&std::io::Error::other("gone")), "gone");
+    }
 
     #[test]
     fn a_file_without_a_root_is_refused_by_name() {

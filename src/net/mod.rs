@@ -15,7 +15,7 @@ mod server_tls;
 mod stream;
 mod listener;
 
-pub use client_tls::{ClientTls, ClientTlsError, Proof};
+pub use client_tls::{ClientTls, ClientTlsError, Proof, handshake_fault};
 pub use clock::{Clock, Time};
 pub use dane::Dane;
 pub use dns::{Dns, DnsFault, DnsSettings, Exchange, Tlsa, Told, fault_of_anchors};

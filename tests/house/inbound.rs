@@ -294,8 +294,8 @@ async fn a_directory_says_who_is_there() {
     }
     // What has to be set right, or is away, decides nothing.
     for (url, password, base, why) in [
-        (plain.clone(), "wrong", base, "the directory: result code 49"),
-        (plain.clone(), READER.1, "dc=elsewhere,dc=example", "the directory: result code 32"),
+        (plain.clone(), "wrong", base, "the directory: result code 49: it does not take `bind_dn` and `password`"),
+        (plain.clone(), READER.1, "dc=elsewhere,dc=example", "the directory: result code 32: there is no entry `base`"),
         (tls.replace("127.0.0.1", "localhost"), READER.1, base, "the directory: "),
     ] {
         let told = asked(Arc::new(directory(url, false, password, base)), ANNA).await;

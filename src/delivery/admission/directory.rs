@@ -169,10 +169,23 @@ impl RecipientCheck for Directory {
         match self.search(&self.settings.filter.of(recipient)).await {
             Ok(standing) => standing,
             Err(LdapError::LdapResult { result }) => {
-                Standing::Undecided(format!("the directory: result code {}", result.rc))
+                Standing::Undecided(format!("the directory: result code {}{}", result.rc, meaning_of(result.rc)))
             }
             Err(fault) => Standing::Undecided(format!("the directory: {fault}")),
         }
+    }
+}
+
+/// What a result code (RFC 4511 §4.1.9) says of the settings.
+fn meaning_of(code: u32) -> &'static str {
+    match code {
+        7 | 8 | 13 => ": it wants another way to bind, or TLS",
+        32 => ": there is no entry `base`",
+        34 => ": `base` or `bind_dn` is no distinguished name",
+        48 | 49 => ": it does not take `bind_dn` and `password`",
+        50 => ": `bind_dn` may not search there",
+        51 | 52 => ": it is busy or unavailable",
+        _ => "",
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::delivery::error::{SessionError, Step};
-use crate::net::{ClientTls, Proof};
+use crate::net::{ClientTls, Proof, handshake_fault};
 use crate::smtp::Answer;
 
 /// Octets the peer may have said that we have not read yet. 100 recipients' replies fit many times over; a peer that
@@ -159,7 +159,7 @@ impl Wire {
         let stream = timeout_at(until, tls.connect(stream, name, proof))
             .await
             .map_err(|_| too_late)?
-            .map_err(|fault| SessionError::TlsFailed(fault.to_string()))?;
+            .map_err(|fault| SessionError::TlsFailed(handshake_fault(&fault)))?;
         Ok(Self { stream: Stream::Tls(Box::new(stream)), ..self })
     }
 
