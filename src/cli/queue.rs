@@ -1,5 +1,6 @@
 //! `sealgate queue`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -11,6 +12,9 @@ use crate::cli::print::{self, field};
 use crate::control::Request;
 use crate::mail::{Domain, QueueId};
 use crate::queue::Stage;
+
+/// Octets of a reply in the list; `queue show` has all of it.
+const REPLY_OCTETS: usize = 70;
 
 pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure> {
     let asked = match verb {
@@ -32,10 +36,16 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
         Queue::Retry { .. } => print::line(&format!("{} due now", field(&answer.value, "count"))),
         Queue::Hold { .. } => print::line("held"),
         Queue::Release { .. } => print::line("released"),
-        Queue::Drop { .. } if answer.value.get("told") == Some(&Value::Bool(false)) => {
-            print::line("dropped; its sender was NOT told, for the message is damaged and nobody can read who that is");
-        }
-        Queue::Drop { .. } => print::line("dropped; its sender was told"),
+        Queue::Drop { .. } => print::line(match answer.value.get("hears").and_then(Value::as_str) {
+            Some("sender") => "dropped; its sender was told",
+            Some("postmaster") => {
+                "dropped; our postmaster was told, and not its sender: nobody vouches for the address it came from"
+            }
+            Some("damaged") => {
+                "dropped; its sender was NOT told, for the message is damaged and nobody can read who that is"
+            }
+            _ => "dropped; nobody was told, for nobody waits for it",
+        }),
     }
     Ok(())
 }
@@ -84,18 +94,38 @@ async fn list(
 
 fn table(items: &[Value], with_head: bool) {
     let row = |item: &Value| {
-        let recipients = item.get("recipients").and_then(Value::as_array).map_or(0, Vec::len);
+        let recipients = item.get("recipients").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         vec![
             field(item, "id"),
             field(item, "stage"),
             field(item, "created"),
             field(item, "size"),
             field(item, "sender"),
-            recipients.to_string(),
+            recipients.len().to_string(),
+            domains_of(recipients),
+            last_reply_of(recipients),
         ]
     };
-    let head = ["ID", "STAGE", "CREATED", "SIZE", "SENDER", "RECIPIENTS"];
+    let head = ["ID", "STAGE", "CREATED", "SIZE", "SENDER", "RECIPIENTS", "TO", "LAST REPLY"];
     print::part_of_table(&head, &items.iter().map(row).collect::<Vec<_>>(), with_head);
+}
+
+/// The recipients' domain, or how many there are.
+fn domains_of(recipients: &[Value]) -> String {
+    let addresses = recipients.iter().filter_map(|r| r.get("address").and_then(Value::as_str));
+    let domains: BTreeSet<&str> = addresses.filter_map(|a| a.rsplit_once('@')).map(|(_, domain)| domain).collect();
+    match (domains.first(), domains.len()) {
+        (None, _) => "-".to_owned(),
+        (Some(domain), 1) => (*domain).to_owned(),
+        (Some(_), many) => format!("{many} domains"),
+    }
+}
+
+/// The beginning of what was last said to the first recipient of whom anything was said.
+fn last_reply_of(recipients: &[Value]) -> String {
+    let said = recipients.iter().find_map(|r| r.get("last_reply").and_then(Value::as_str)).unwrap_or("-");
+    let end = said.floor_char_boundary(REPLY_OCTETS);
+    if end < said.len() { format!("{}…", said.get(..end).unwrap_or_default()) } else { said.to_owned() }
 }
 
 fn show(item: &Value) {
@@ -116,4 +146,25 @@ fn show(item: &Value) {
         &["RECIPIENT", "STATE", "ATTEMPTS", "NEXT", "LAST REPLY"],
         &recipients.iter().map(row).collect::<Vec<_>>(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::cli::queue::{REPLY_OCTETS, domains_of, last_reply_of};
+
+    #[test]
+    fn a_row_says_where_a_message_goes_and_what_was_last_said() {
+        let to = |address: &str, said: Option<&str>| json!({ "address": address, "last_reply": said });
+        let long = "å".repeat(REPLY_OCTETS);
+        for (recipients, domains, said) in [
+            (vec![], "-", "-"),
+            (vec![to("a@one.example", None), to("\"b@\"@one.example", Some("4.4.1 no"))], "one.example", "4.4.1 no"),
+            (vec![to("a@one.example", Some("first")), to("b@two.example", Some("second"))], "2 domains", "first"),
+            (vec![to("a@one.example", Some(&long))], "one.example", &format!("{}…", "å".repeat(REPLY_OCTETS / 2))),
+        ] {
+            assert_eq!((domains_of(&recipients).as_str(), last_reply_of(&recipients).as_str()), (domains, said));
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl Desk {
             Err(fault) if fault.is_damage() => {
                 let event = Event::new(EventKind::Dropped).about(id).detail("damaged: nobody could be told");
                 self.inspector.remove(id, Vec::new(), event).await?;
-                return Ok(json!({ "dropped": [id], "recipients": 0, "told": false }));
+                return Ok(json!({ "dropped": [id], "recipients": 0, "told": false, "hears": "damaged" }));
             }
             found => found?,
         };
@@ -186,12 +186,17 @@ impl Desk {
             }
         }
         let created = created_of(id);
+        let hears = self.reporter.hears_of_drop(&item).filter(|_| !given_up.is_empty());
         let (reports, _) = self.reporter.dropped(id, &item, created, &given_up).await?;
-        let mut event = Event::new(EventKind::Dropped).about(id).detail(format!("{} recipients", given_up.len()));
+        let mut event = Event::new(EventKind::Dropped).about(id).detail(format!(
+            "{} {}",
+            given_up.len(),
+            if given_up.len() == 1 { "recipient" } else { "recipients" }
+        ));
         event.told.recipients = given_up.iter().map(|failure| failure.address.to_string()).collect();
         self.inspector.remove(id, reports, event).await?;
         self.schedule.ring();
-        Ok(json!({ "dropped": [id], "recipients": given_up.len(), "told": true }))
+        Ok(json!({ "dropped": [id], "recipients": given_up.len(), "told": hears.is_some(), "hears": hears }))
     }
 
     fn messages(&self) -> Result<Value, Refusal> {

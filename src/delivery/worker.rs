@@ -160,7 +160,7 @@ impl Worker {
                 return;
             }
             lease.consignment.clone_from(&noted);
-            if fault.is_conflict() {
+            if fault.is_conflict() || matches!(fault, QueueError::NoSuchItem(_)) {
                 // Ended by hand meanwhile: what is left of it, if anything, stands as the operator wants it.
                 tracing::warn!(item.id = %id, %fault, "what came of an attempt is not wanted any more");
                 return;

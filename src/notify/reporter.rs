@@ -148,6 +148,19 @@ impl Reporter {
         Ok((report.into_iter().collect(), Vec::new()))
     }
 
+    /// Who hears that an item is given up: `sender`, `postmaster`, or nobody.
+    #[must_use]
+    pub fn hears_of_drop(&self, item: &Item) -> Option<&'static str> {
+        match &item.kind {
+            Kind::Mail { .. } => self.reader(item, ReportKind::Failed).map(|reader| match reader {
+                Reader::Sender(_) => "sender",
+                Reader::Postmaster(_) => "postmaster",
+            }),
+            Kind::Written { kind: FixedKind::Answer | FixedKind::Notice, .. } => Some("sender"),
+            Kind::Written { .. } => None,
+        }
+    }
+
     /// Tells a person that an answer from the portal did not arrive.
     ///
     /// # Errors
@@ -176,6 +189,12 @@ impl Reporter {
         self.notice_failed(*message, subject, recipient.as_ref(), teller, &reason, &failure.note).await
     }
 
+    /// Why a recipient was not served where nobody said a word about it, in the organisation's language.
+    #[must_use]
+    pub fn reason_unsaid(&self, status: &str) -> String {
+        reason_unsaid(self.mailer.house().head.language, status)
+    }
+
     /// What a status (RFC 3463) means, in the organisation's language.
     #[must_use]
     pub fn reason_of(&self, status: &str) -> String {
@@ -189,12 +208,6 @@ impl Reporter {
     /// [`QueueError`] if the lock or the store fails.
     pub async fn notice_failed(
         &self,
-    /// Why a recipient was not served where nobody said a word about it, in the organisation's language.
-    #[must_use]
-    pub fn reason_unsaid(&self, status: &str) -> String {
-        reason_unsaid(self.mailer.house().head.language, status)
-    }
-
         message: QueueId,
         subject: &str,
         recipient: Option<&Address>,

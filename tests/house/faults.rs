@@ -12,6 +12,7 @@ use sealgate::store::{Embedded, Rows, Table};
 use crate::crash::delivered;
 use crate::leaks::found_in;
 use crate::mail_sink::Sink;
+use crate::route::decoded;
 use crate::running::{Gateway, free, wait_until};
 
 /// Messages a disk that cannot grow may still take: the rows' file has room of its own.
@@ -217,6 +218,43 @@ async fn what_left_and_can_never_be_settled_is_set_aside_and_not_sent_again() {
     assert_eq!(gateway.ask(&["queue", "list"])[0]["stage"], "corrupt");
     assert_eq!(gateway.ask(&["queue", "drop", &id, "--notify"])["told"], false);
     assert!(queue_is_empty(&gateway));
+}
+
+/// The operator gives a message up while it is on its way: what came of it is told nobody, and alarms nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_while_it_is_attempted_is_dropped() {
+    // The answer to the final dot comes after two seconds, and a report of success is due then.
+    let (outside, inside) = (Sink::start(true, &["-e", "-w", "2"]).await, Sink::start(false, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    gateway.start();
+    assert!(send_with(gateway.outbound, "p1@live.example", " NOTIFY=SUCCESS", &mail(1, 1)).starts_with("250"));
+    wait_until("an attempt", || gateway.ask(&["queue", "list"])[0]["stage"] == "active");
+    let id = gateway.ask(&["queue", "list"])[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(gateway.ask(&["queue", "drop", &id, "--notify"])["hears"], "sender");
+    wait_until("its end", || log(&gateway).contains("what came of an attempt is not wanted any more"));
+    assert!(!log(&gateway).contains("can never be settled"), "{}", log(&gateway));
+    wait_until("an empty queue", || queue_is_empty(&gateway));
+}
+
+/// A peer that answers and has no TLS where a route asks for it: its sender hears that, and not that nobody answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_hears_that_it_was_for_want_of_tls() {
+    let (outside, inside) = (Sink::start(true, &[]).await, Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, inside.address, "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let short = "[queue]\nminimal_backoff = \"1s\"\nmaximal_backoff = \"1s\"\nmaximal_lifetime = \"2s\"\n";
+    let hop = outside.address;
+    let route =
+        format!("[[delivery.route]]\ndomains = [\"live.example\"]\nnext_hop = \"smtp://{hop}\"\ntls = \"encrypt\"\n");
+    std::fs::write(gateway.config(), format!("{config}\n{short}\n{route}")).unwrap();
+    gateway.start();
+    assert!(send(gateway.outbound, "p1@live.example", &mail(1, 1)).starts_with("250"));
+    wait_until("the report", || inside.messages().len() == 1);
+    let report = decoded(&String::from_utf8_lossy(&inside.messages()[0]));
+    assert!(report.contains("ingen verifierad") && !report.contains("svarar inte"), "{report}");
+    assert!(outside.messages().is_empty());
 }
 
 /// The system may take for written what a failed sync left behind: nothing is built on it before a restart.

@@ -192,9 +192,16 @@ async fn what_the_scanner_finds_is_held_and_told_and_what_it_cannot_tell_is_not_
     assert!(scene.gateway.command(&["queue", "release", &id]).output().unwrap().status.success());
     wait_until("released", || scene.outside.messages().len() == 3);
 
+    // From outside, whose sender nobody vouches for, the operator hears who was told.
+    let id = id_in(&send(scene.gateway.inbound, "eva@live.example", "berit@sundby.example", &marked));
+    wait_until("held", || scene.stage(&id) == "held");
+    assert_eq!(scene.gateway.ask(&["queue", "drop", "--notify", &id])["hears"], "postmaster");
+    wait_until("told", || scene.told("postmaster@sundby.example", &["multipart/report", &id, "Action: failed"]));
+    assert_eq!(scene.outside.messages().len(), 3);
+
     let metrics = metrics(scene.gateway.control);
     for line in
-        ["scanned_total{kind=\"clean\"} 2", "scanned_total{kind=\"found\"} 6", "scanned_total{kind=\"too-large\"} 2"]
+        ["scanned_total{kind=\"clean\"} 2", "scanned_total{kind=\"found\"} 7", "scanned_total{kind=\"too-large\"} 2"]
     {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
