@@ -75,13 +75,14 @@ pub(crate) fn covered(header: &Header, more: &[&str]) -> (String, Vec<u8>) {
     let fields: Vec<Field<'_>> = header.fields().collect();
     let (mut names, mut octets) = (Vec::new(), Vec::new());
     let mut cover = |name: &str, once_more: fn(usize) -> bool| {
-        let found = fields.iter().rev().filter(|field| field.is(name)).take(OF_ONE_NAME);
+        let mut found = fields.iter().rev().filter(|field| field.is(name));
         let mut count = 0;
-        for field in found {
+        for field in found.by_ref().take(OF_ONE_NAME) {
             relaxed(field.name, field.value, &mut octets);
             count += 1;
         }
-        let named = count + usize::from(once_more(count));
+        // Named once more than that, the next one above would be looked for: it is not signed.
+        let named = count + usize::from(found.next().is_none() && once_more(count));
         names.extend(std::iter::repeat_n(name.to_owned(), named));
     };
     SEALED.iter().for_each(|name| cover(name, |_| true));
@@ -108,6 +109,18 @@ mod tests {
         );
         let fields = String::from_utf8(fields).unwrap();
         assert_eq!(fields, "from:Anna <anna@sundby.example>\r\nsubject:a c\r\nsubject:b\r\ndate:d\r\nx-own:y\r\n");
+    }
+
+    #[test]
+    fn of_too_many_fields_those_are_named_that_are_signed() {
+        for (count, named) in
+            [(OF_ONE_NAME - 1, OF_ONE_NAME), (OF_ONE_NAME, OF_ONE_NAME + 1), (OF_ONE_NAME + 1, OF_ONE_NAME)]
+        {
+            let to: String = (0..count).map(|number| format!("To: p{number}@live.example\r\n")).collect();
+            let (names, fields) = covered(&Header::new(to.into_bytes()), &[]);
+            assert_eq!(names.split(':').filter(|name| *name == "To").count(), named, "{count}");
+            assert_eq!(String::from_utf8(fields).unwrap().lines().count(), count.min(OF_ONE_NAME));
+        }
     }
 
     #[test]
