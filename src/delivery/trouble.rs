@@ -17,6 +17,9 @@ use crate::smtp::{Answer, EnhancedStatus};
 /// Congestion (RFC 3463 §3.5). With ourselves to blame: the destination was not even asked.
 const CROWDED: EnhancedStatus = EnhancedStatus::new(4, 4, 5);
 
+/// No TLS, or none that proves what it has to (RFC 3463 §3.8). With the peer to blame: found by us, not said by it.
+const UNPROVEN: EnhancedStatus = EnhancedStatus::new(4, 7, 5);
+
 /// REQUIRETLS is not offered (RFC 8689 §4.1), with the peer to blame: found by us, not said by it.
 const PROMISES_NO_TLS: EnhancedStatus = EnhancedStatus::new(5, 7, 30);
 
@@ -101,7 +104,7 @@ pub fn session(error: &SessionError, remote: &str) -> Diagnosis {
             (Blame::Peer, answer.status().unwrap_or(EnhancedStatus::new(4, 3, 0)).with_class(4))
         }
         SessionError::PeerOffersNoTls | SessionError::TlsFailed(_) | SessionError::PeerInjectedBehindStartTls => {
-            (Blame::Peer, EnhancedStatus::new(4, 7, 5))
+            (Blame::Peer, UNPROVEN)
         }
         SessionError::PeerOffersNoLogin => (Blame::Peer, EnhancedStatus::new(4, 7, 4)),
         SessionError::PeerIsOurselves => (Blame::Recipient, EnhancedStatus::new(5, 4, 6)),
@@ -182,6 +185,12 @@ pub fn incapable(what: Incapable, remote: &str) -> Diagnosis {
 #[must_use]
 pub fn may_be_promised_elsewhere(diagnosis: &Diagnosis) -> bool {
     diagnosis.blame == Blame::Peer && diagnosis.status == PROMISES_NO_TLS
+}
+
+/// Whether the peer was there and did not prove what this message asks for.
+#[must_use]
+pub fn lacks_proof(diagnosis: &Diagnosis) -> bool {
+    diagnosis.blame == Blame::Peer && diagnosis.status == UNPROVEN && diagnosis.reply.is_none()
 }
 
 /// Whether a recipient only has to wait for its turn: see [`NoWay::Crowded`].

@@ -655,6 +655,10 @@ async fn on_loopback_the_mail_server_is_not_asked_for_tls() {
 
 /// A relay with a route for `.partner.example` to a peer at loopback.
 fn routed(peer: &Peer, tls: TlsLevel, login: Option<&str>, names: &[&str], roots: RootCertStore) -> Relay {
+    relay_with(routed_settings(peer, tls, login, names), roots, Patience::STANDARD)
+}
+
+fn routed_settings(peer: &Peer, tls: TlsLevel, login: Option<&str>, names: &[&str]) -> Settings {
     let route = DomainRoute {
         next_hop: Some(format!("smtp://{}", peer.address).parse().unwrap()),
         login: login.map(|login| login.parse().unwrap()),
@@ -663,7 +667,23 @@ fn routed(peer: &Peer, tls: TlsLevel, login: Option<&str>, names: &[&str], roots
         roots: None,
     };
     let routes = [(".partner.example".parse().unwrap(), Arc::new(route))].into_iter().collect();
-    relay_with(Settings { routes, ..settings("smtp://127.0.0.1:9") }, roots, Patience::STANDARD)
+    Settings { routes, ..settings("smtp://127.0.0.1:9") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_next_hop_of_some_domains_that_hangs_has_its_share_of_attempts_and_no_more() {
+    let peer = Peer::plays(vec![vec![Act::Stall]]).await;
+    let bounds = Bounds { connections: 1, ..Bounds::default() };
+    let relay = relay(Settings { bounds, ..routed_settings(&peer, TlsLevel::Opportunistic, None, &[]) });
+    let (relay, mail) = (Arc::new(relay), mail(&["eva@a.partner.example"]));
+    let hangs = tokio::spawn({
+        let (relay, mail) = (Arc::clone(&relay), mail.clone());
+        async move { relay.deliver(&mail).await }
+    });
+    wait_until("the first attempt", || peer.count("connection") == 1);
+    let next = tokio::time::timeout(Duration::from_secs(20), told(&relay, &mail)).await;
+    assert_eq!(next.expect("whoever comes later gives its place back"), ["eva: 4.4.5 Ourselves"]);
+    hangs.abort();
 }
 
 fn starttls_with(acceptor: TlsAcceptor, offers: &[&str], acts: Vec<Act>) -> Vec<Act> {

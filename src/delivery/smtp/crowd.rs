@@ -1,5 +1,5 @@
-//! Attempts under way to each domain: one that is slow must not keep mail for the others from leaving, and one that is not
-//! there is left alone for a while.
+//! Attempts under way to each domain, and to each next hop that domains are given to: one that is slow must not keep mail
+//! for the others from leaving, and one that is not there is left alone for a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::delivery::outcome::{Blame, Outcome};
-use crate::delivery::trouble::NoWay;
-use crate::mail::{Address, Domain};
+use crate::delivery::trouble::{NoWay, lacks_proof, may_be_promised_elsewhere};
+use crate::mail::Address;
 
 /// Attempts to a domain that begins to get mail; one more after each that reaches its hosts, one less after each that does not.
 const FIRST: usize = 5;
@@ -33,7 +33,7 @@ struct Inside {
     under_way: usize,
     /// … and those that wait.
     most: usize,
-    domains: Mutex<HashMap<Domain, Fare>>,
+    domains: Mutex<HashMap<String, Fare>>,
 }
 
 /// How a domain fares.
@@ -70,7 +70,7 @@ pub enum Reach {
 /// A place among the attempts for a domain, until dropped.
 pub struct Place {
     crowd: Crowd,
-    domain: Domain,
+    domain: String,
     turn: Option<OwnedSemaphorePermit>,
     is_probe: bool,
     reach: Reach,
@@ -82,9 +82,15 @@ impl Reach {
         let blames = |wanted: &dyn Fn(Blame) -> bool| {
             outcomes.iter().any(|(_, outcome)| outcome.diagnosis().is_some_and(|diagnosis| wanted(diagnosis.blame)))
         };
-        let is_delivered = outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
-        if is_delivered || blames(&|blame| matches!(blame, Blame::Recipient | Blame::Message)) {
+        let spoke_with_us = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Delivered(_)) || outcome.diagnosis().is_some_and(may_be_promised_elsewhere)
+        };
+        let has_spoken = outcomes.iter().any(|(_, outcome)| spoke_with_us(outcome));
+        if has_spoken || blames(&|blame| matches!(blame, Blame::Recipient | Blame::Message)) {
             Self::Reached
+        } else if outcomes.iter().any(|(_, outcome)| outcome.diagnosis().is_some_and(lacks_proof)) {
+            // Mail that asks for less may go there all the same.
+            Self::Unknown
         } else if blames(&|blame| blame == Blame::Peer) {
             Self::InVain
         } else {
@@ -103,7 +109,7 @@ impl Crowd {
     ///
     /// # Errors
     /// [`NoWay::Crowded`] if the domain has as many as it may, [`NoWay::Resting`] if it is left alone.
-    pub async fn place(&self, domain: &Domain) -> Result<Place, NoWay> {
+    pub async fn place(&self, domain: &str) -> Result<Place, NoWay> {
         let (mut place, turns) = self.enter(domain)?;
         place.turn = turns.acquire_owned().await.ok();
         // Those before it may have found nobody.
@@ -113,14 +119,14 @@ impl Crowd {
         Ok(place)
     }
 
-    fn enter(&self, domain: &Domain) -> Result<(Place, Arc<Semaphore>), NoWay> {
+    fn enter(&self, domain: &str) -> Result<(Place, Arc<Semaphore>), NoWay> {
         let now = Instant::now();
         let mut domains = self.domains();
         if domains.len() >= REMEMBERED {
             domains.retain(|_, fare| fare.inside > 0 || fare.rest.as_ref().is_some_and(|rest| now < rest.until));
         }
         let first = FIRST.min(self.0.under_way);
-        let fare = domains.entry(domain.clone()).or_insert_with(|| Fare {
+        let fare = domains.entry(domain.to_owned()).or_insert_with(|| Fare {
             inside: 0,
             window: first,
             turns: Arc::new(Semaphore::new(first)),
@@ -141,11 +147,11 @@ impl Crowd {
         fare.inside += 1;
         let turns = Arc::clone(&fare.turns);
         drop(domains);
-        let (crowd, domain) = (self.clone(), domain.clone());
+        let (crowd, domain) = (self.clone(), domain.to_owned());
         Ok((Place { crowd, domain, turn: None, is_probe, reach: Reach::Unknown }, turns))
     }
 
-    fn domains(&self) -> MutexGuard<'_, HashMap<Domain, Fare>> {
+    fn domains(&self) -> MutexGuard<'_, HashMap<String, Fare>> {
         self.0.domains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -205,92 +211,105 @@ impl Fare {
 
 #[cfg(test)]
 mod tests {
+    use crate::delivery::error::{SessionError, Step};
     use crate::delivery::smtp::crowd::*;
+    use crate::delivery::trouble::{Incapable, incapable, session};
 
-    fn domain(name: &str) -> Domain {
-        name.parse().unwrap()
+    #[test]
+    fn who_does_not_prove_enough_for_one_message_is_there_for_the_others() {
+        for (diagnosis, reach) in [
+            (incapable(Incapable::OfRequireTls, "mx.example"), Reach::Reached),
+            (session(&SessionError::TlsFailed("a certificate for another name".into()), "mx.example"), Reach::Unknown),
+            (session(&SessionError::PeerOffersNoTls, "mx.example"), Reach::Unknown),
+            (session(&SessionError::PeerClosed(Step::Greeting), "mx.example"), Reach::InVain),
+            (session(&SessionError::NoConnectionFree, "mx.example"), Reach::Unknown),
+        ] {
+            let shown = diagnosis.to_string();
+            let outcomes = [("eva@live.example".parse().unwrap(), Outcome::unserved(diagnosis))];
+            assert_eq!(Reach::of(&outcomes), reach, "{shown}");
+        }
     }
 
     /// The pause is over.
-    fn wake(crowd: &Crowd, domain: &Domain) {
+    fn wake(crowd: &Crowd, domain: &str) {
         let mut domains = crowd.domains();
         domains.get_mut(domain).unwrap().rest.as_mut().unwrap().until = Instant::now();
     }
 
-    fn window(crowd: &Crowd, domain: &Domain) -> usize {
+    fn window(crowd: &Crowd, domain: &str) -> usize {
         crowd.domains().get(domain).map_or(0, |fare| fare.window)
     }
 
     /// Places under way; who has to wait for a turn shows.
-    fn enter(crowd: &Crowd, domain: &Domain) -> Option<Result<Place, NoWay>> {
+    fn enter(crowd: &Crowd, domain: &str) -> Option<Result<Place, NoWay>> {
         futures_util::FutureExt::now_or_never(crowd.place(domain))
     }
 
-    fn take(crowd: &Crowd, domain: &Domain) -> Place {
+    fn take(crowd: &Crowd, domain: &str) -> Place {
         enter(crowd, domain).unwrap().unwrap_or_else(|why| panic!("{why:?}"))
     }
 
     #[tokio::test]
     async fn a_domain_begins_with_a_few_and_gets_more_with_each_that_arrives() {
-        let (crowd, slow, quick) = (Crowd::new(8, 100), domain("slow.example"), domain("quick.example"));
-        let mut places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, &slow)).collect();
-        assert!(enter(&crowd, &slow).is_none(), "who comes later waits");
-        assert!(matches!(enter(&crowd, &quick), Some(Ok(_))), "but not for another domain");
+        let (crowd, slow, quick) = (Crowd::new(8, 100), "slow.example", "quick.example");
+        let mut places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, slow)).collect();
+        assert!(enter(&crowd, slow).is_none(), "who comes later waits");
+        assert!(matches!(enter(&crowd, quick), Some(Ok(_))), "but not for another domain");
         for wanted in [6, 7, 8, 8] {
             places.remove(0).leave(Reach::Reached);
-            while let Some(Ok(place)) = enter(&crowd, &slow) {
+            while let Some(Ok(place)) = enter(&crowd, slow) {
                 places.push(place);
             }
-            assert_eq!((places.len(), window(&crowd, &slow)), (wanted, wanted));
+            assert_eq!((places.len(), window(&crowd, slow)), (wanted, wanted));
         }
         places.remove(0).leave(Reach::InVain);
-        assert!(enter(&crowd, &slow).is_none());
-        assert_eq!(window(&crowd, &slow), 7, "one less");
+        assert!(enter(&crowd, slow).is_none());
+        assert_eq!(window(&crowd, slow), 7, "one less");
         drop(places);
         assert_eq!(crowd.domains().len(), 1, "that it stumbled is remembered");
-        take(&crowd, &slow).leave(Reach::Reached);
+        take(&crowd, slow).leave(Reach::Reached);
         assert!(crowd.domains().is_empty());
     }
 
     #[tokio::test]
     async fn a_domain_has_its_share_of_those_that_wait_and_no_more() {
-        let (crowd, slow) = (Crowd::new(20, 12), domain("slow.example"));
-        let _under_way: Vec<Place> = (0..FIRST).map(|_| take(&crowd, &slow)).collect();
-        let mut waiting: Vec<_> = (0..7).map(|_| Box::pin(crowd.place(&slow))).collect();
+        let (crowd, slow) = (Crowd::new(20, 12), "slow.example");
+        let _under_way: Vec<Place> = (0..FIRST).map(|_| take(&crowd, slow)).collect();
+        let mut waiting: Vec<_> = (0..7).map(|_| Box::pin(crowd.place(slow))).collect();
         for wait in &mut waiting {
             assert!(futures_util::FutureExt::now_or_never(wait).is_none());
         }
-        assert!(matches!(enter(&crowd, &slow), Some(Err(NoWay::Crowded))));
+        assert!(matches!(enter(&crowd, slow), Some(Err(NoWay::Crowded))));
         drop(waiting);
-        assert!(enter(&crowd, &slow).is_none(), "whoever goes makes room");
+        assert!(enter(&crowd, slow).is_none(), "whoever goes makes room");
     }
 
     #[tokio::test]
     async fn a_domain_that_is_not_there_is_left_alone_and_asked_with_one_message() {
-        let (crowd, dead) = (Crowd::new(20, 100), domain("dead.example"));
-        let places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, &dead)).collect();
+        let (crowd, dead) = (Crowd::new(20, 100), "dead.example");
+        let places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, dead)).collect();
         let waiting = tokio::spawn({
-            let (crowd, dead) = (crowd.clone(), dead.clone());
-            async move { crowd.place(&dead).await.map(drop) }
+            let (crowd, dead) = (crowd.clone(), dead);
+            async move { crowd.place(dead).await.map(drop) }
         });
         tokio::task::yield_now().await;
         places.into_iter().for_each(|place| place.leave(Reach::InVain));
         assert_eq!(waiting.await.unwrap(), Err(NoWay::Resting), "who waited is not tried");
-        assert!(matches!(enter(&crowd, &dead), Some(Err(NoWay::Resting))));
-        let pause = || crowd.domains().get(&dead).unwrap().rest.as_ref().unwrap().pause;
+        assert!(matches!(enter(&crowd, dead), Some(Err(NoWay::Resting))));
+        let pause = || crowd.domains().get(dead).unwrap().rest.as_ref().unwrap().pause;
         let mut wanted = SHORTEST;
         for _ in 0..6 {
             assert_eq!(pause(), wanted);
-            wake(&crowd, &dead);
-            let probe = take(&crowd, &dead);
-            assert!(matches!(enter(&crowd, &dead), Some(Err(NoWay::Resting))), "one message alone");
+            wake(&crowd, dead);
+            let probe = take(&crowd, dead);
+            assert!(matches!(enter(&crowd, dead), Some(Err(NoWay::Resting))), "one message alone");
             probe.leave(Reach::InVain);
-            assert!(matches!(enter(&crowd, &dead), Some(Err(NoWay::Resting))));
+            assert!(matches!(enter(&crowd, dead), Some(Err(NoWay::Resting))));
             wanted = (wanted * 2).min(LONGEST);
         }
-        wake(&crowd, &dead);
-        take(&crowd, &dead).leave(Reach::Unknown);
-        take(&crowd, &dead).leave(Reach::Reached);
-        assert!(matches!(enter(&crowd, &dead), Some(Ok(_))), "it is there again");
+        wake(&crowd, dead);
+        take(&crowd, dead).leave(Reach::Unknown);
+        take(&crowd, dead).leave(Reach::Reached);
+        assert!(matches!(enter(&crowd, dead), Some(Ok(_))), "it is there again");
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use crate::delivery::config::{Internet, Settings};
 use crate::delivery::error::{SessionError, Step};
 use crate::delivery::outcome::{Diagnosis, Outcome};
-use crate::delivery::route::{Passage, Route, Router, Way};
+use crate::delivery::route::{Destination, Passage, Route, Router, Way};
 use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver, Trust};
 use crate::delivery::smtp::crowd::{Crowd, Reach};
@@ -30,7 +30,7 @@ use crate::smtp::EnhancedStatus;
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
 const RECIPIENTS: usize = 100;
 
-/// Attempts for one domain, those that wait included, to each connection that it may have.
+/// Attempts for one domain or next hop of domains, those that wait included, to each connection that it may have.
 const SHARE: usize = 5;
 
 /// Domains of one message that are served at the same time.
@@ -90,7 +90,9 @@ impl Relay {
         patience: Patience,
     ) -> Self {
         let hostname = settings.hostname.clone();
-        let crowd = Crowd::new(settings.bounds.connections, settings.bounds.connections.saturating_mul(SHARE));
+        // Beside a smarthost there are fewer places for all attempts together.
+        let share = if settings.internet == Internet::Mx { SHARE } else { 1 };
+        let crowd = Crowd::new(settings.bounds.connections, settings.bounds.connections.saturating_mul(share));
         let outside = Outside::and(&settings.private_networks);
         let sts =
             dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, trust.open.clone(), outside.clone(), keeping));
@@ -168,6 +170,23 @@ impl Relay {
         Carried { outcomes, found_nobody }
     }
 
+    /// By the one next hop. One that some domains are given to has its share of attempts, as a domain has: where it hangs,
+    /// mail to all others leaves. Where everything goes the same way, nobody is held up.
+    async fn carry_by_hop(&self, mail: &Dispatch, route: &Route) -> Vec<(Address, Outcome)> {
+        let configured = |it: &Recipient| self.router.configured(it.address.domain());
+        let is_routed = |it| configured(it).is_some_and(|route| route.next_hop.is_some());
+        if mail.destination == Destination::MailServer || !mail.envelope.recipients.iter().any(is_routed) {
+            return self.carry(mail, route, &mut Allowance::new(self.patience)).await.outcomes;
+        }
+        let place = match self.crowd.place(&route.hop.to_string()).await {
+            Ok(place) => place,
+            Err(why) => return unserved(mail, &trouble::no_way(&why)),
+        };
+        let outcomes = self.carry(mail, route, &mut Allowance::new(self.patience)).await.outcomes;
+        place.leave(Reach::of(&outcomes));
+        outcomes
+    }
+
     /// Each recipient by the hosts of its domain, several domains at the same time.
     async fn carry_by_mx(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
         let mut domains: BTreeMap<Domain, Vec<Recipient>> = BTreeMap::new();
@@ -192,7 +211,7 @@ impl Relay {
     /// By the best host of a domain that is there. Who took the call decides, even if it is for the worse: that another
     /// host knows better is no reason to give it the same message (RFC 5321 §5.1).
     async fn carry_to_domain(&self, domain: Domain, mail: Dispatch) -> Vec<(Address, Outcome)> {
-        let place = match self.crowd.place(&domain).await {
+        let place = match self.crowd.place(domain.as_str()).await {
             Ok(place) => place,
             Err(why) => return unserved(&mail, &trouble::no_way(&why)),
         };
@@ -274,7 +293,7 @@ impl Transport for Relay {
     async fn deliver(&self, mail: &Dispatch) -> Vec<(Address, Outcome)> {
         let parts = self.parts(mail).into_iter().map(|(way, part)| async move {
             match way {
-                Ok(Way::Hop(route)) => self.carry(&part, &route, &mut Allowance::new(self.patience)).await.outcomes,
+                Ok(Way::Hop(route)) => self.carry_by_hop(&part, &route).await,
                 Ok(Way::Mx) => self.carry_by_mx(&part).await,
                 Err(why) => unserved(&part, &trouble::no_way(&why)),
             }
