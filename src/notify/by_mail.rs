@@ -70,6 +70,8 @@ pub struct Post {
     pub in_reply_to: Option<String>,
     /// The machine-readable half of a delivery report, and what comes back of the message it reports on.
     pub report: Option<Report>,
+    /// It tells of a message whose sender requires TLS all the way, and is protected like it (RFC 8689 §5).
+    pub require_tls: bool,
 }
 
 impl Post {
@@ -87,6 +89,7 @@ impl Post {
             return_path: ReversePath::Null,
             in_reply_to: None,
             report: None,
+            require_tls: false,
         }
     }
 }
@@ -145,8 +148,11 @@ impl Mailer {
         let entry = self
             .journal
             .entry(Event::new(event).about(post.about).detail(id.to_string()).recipient(post.to.to_string()))?;
-        let envelope =
-            Envelope { smtputf8: post.to.needs_smtputf8(), ..Envelope::plain(post.return_path, vec![post.to.clone()]) };
+        let envelope = Envelope {
+            smtputf8: post.to.needs_smtputf8(),
+            require_tls: post.require_tls,
+            ..Envelope::plain(post.return_path, vec![post.to.clone()])
+        };
         let body = self.spool.keep(&octets).await?;
         let body_ref = body.body_ref().clone();
         let content = Content {

@@ -346,6 +346,7 @@ impl Reporter {
             kind: if goes_outside { FixedKind::ReportOutside } else { FixedKind::Report },
             in_reply_to: item.summary.message_id.clone(),
             report: Some(report),
+            require_tls: item.envelope.require_tls,
             ..Post::receipt(to, sheet, id)
         };
         self.mailer.prepare(post).await
