@@ -59,6 +59,8 @@ mod unit;
 mod operator;
 #[path = "house/operations.rs"]
 mod operations;
+#[path = "house/queue_walk.rs"]
+mod queue_walk;
 #[path = "house/queue.rs"]
 mod queue;
 #[path = "house/erasure.rs"]

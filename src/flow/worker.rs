@@ -50,7 +50,9 @@ impl Carrier {
     /// What passes is tried again; what does not, as a damaged row, waits for an operator: `sealgate queue retry`.
     async fn meet(&self, grip: &Grip, fault: &QueueError) {
         let id = grip.id();
-        if fault.is_temporary() {
+        if fault.is_conflict() {
+            tracing::warn!(item.id = %id, %fault, "a message was changed by hand while it was carried, and stands as it does now");
+        } else if fault.is_temporary() {
             tracing::error!(item.id = %id, %fault, "a message could not be carried; it is tried again");
         } else {
             tracing::error!(item.id = %id, %fault, "a message cannot be carried and is set aside");

@@ -408,6 +408,7 @@ impl Inspector {
         let (row, _): (ItemRow, _) = decode_row(&self.row(id)?)?;
         let numbers = to.map(|domain| self.going_to(id, &row, domain)).transpose()?;
         let entry = event.map(|event| self.journal.entry(event)).transpose()?;
+        let bodies = Arc::clone(&self.bodies);
         self.rows
             .commit(Box::new(move |tx| {
                 let row = tx.get(ITEMS, id.as_bytes())?.ok_or(StoreError::Conflict("the item is gone"))?;
@@ -445,8 +446,8 @@ impl Inspector {
                     Some(_) if item.open > 0 => Stage::Active,
                     Some(_) => Stage::Held,
                 };
-                index::moved(tx, id, Some(stood_at), Some(item.stage))?;
-                tx.put(ITEMS, id.as_bytes(), &encode_row(&item, item_locked)?)?;
+                // What was set aside may have been served meanwhile: then nothing is left of it.
+                put_or_finish(tx, &bodies, id, stood_at, &item, item_locked)?;
                 entry.map_or(Ok(()), |entry| entry.write(tx))
             }))
             .await?;

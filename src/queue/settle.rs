@@ -122,7 +122,7 @@ impl Settlement {
     /// Exchanges an incoming item for what came of it: all of it, or nothing.
     ///
     /// # Errors
-    /// [`QueueError`]; the item is incoming as before then.
+    /// [`QueueError`]; the item is as before then. So also if an operator has held it or made it due meanwhile.
     pub async fn commit(&self, exchange: Exchange) -> Result<(), QueueError> {
         let Exchange { lease, outgoings, written, changes, entries, again, done: _ } = exchange;
         let id = lease.id;
@@ -141,9 +141,8 @@ impl Settlement {
         self.rows
             .commit(Box::new(move |tx| {
                 let (current, _): (ItemRow, _) = decode_row(&tx.get(ITEMS, id.as_bytes())?.ok_or(GONE)?)?;
-                if current.due.is_none() {
-                    row.due = None; // held by hand meanwhile
-                } else if current.due != old_due {
+                // Held by hand, perhaps: then nothing of it leaves before a person says so.
+                if current.due != old_due {
                     return Err(StoreError::Conflict("the item was changed meanwhile"));
                 }
                 row.open = current.open.saturating_add(u16::try_from(new.len()).unwrap_or(u16::MAX));
@@ -278,13 +277,13 @@ impl Settlement {
             ..lease.row.clone()
         };
         let encoded = encode_row(&row, &locked.octets)?;
-        self.aside(&lease.grip(), Some(encoded), entries, reason).await
+        self.aside(&lease.grip(), Some((encoded, row.ended)), entries, reason).await
     }
 
     async fn aside(
         &self,
         grip: &Grip,
-        attempted: Option<Vec<u8>>,
+        attempted: Option<(Vec<u8>, bool)>,
         entries: Vec<Entry>,
         reason: &str,
     ) -> Result<(), QueueError> {
@@ -297,18 +296,22 @@ impl Settlement {
             .commit(Box::new(move |tx| {
                 let item = tx.get(ITEMS, id.as_bytes())?;
                 let decoded = item.as_deref().map(decode_row::<ItemRow>);
+                let mut has_ended = false;
                 match number {
                     Some(number) => {
-                        if let Some(row) = tx.get(CONSIGNMENTS, &consignment_key(id, number))?
-                            && let Ok((row, _)) = decode_row::<ConsignmentRow>(&row)
+                        let key = consignment_key(id, number);
+                        if let Some(row) = tx.get(CONSIGNMENTS, &key)?
+                            && let Ok((mut row, locked)) = decode_row::<ConsignmentRow>(&row)
                         {
-                            dues.extend(row.due);
+                            dues.extend(row.due.take());
+                            has_ended = !row.ended && attempted.as_ref().is_some_and(|(_, ended)| *ended);
+                            tx.put(CONSIGNMENTS, &key, &encode_row(&row, locked)?)?;
                         }
                         for table in [DUE, DUE_INSIDE] {
                             dues.iter().try_for_each(|due| tx.delete(table, &due_key(*due, id, number)))?;
                         }
-                        if let Some(row) = attempted {
-                            tx.put(CONSIGNMENTS, &consignment_key(id, number), &row)?;
+                        if let Some((row, _)) = attempted {
+                            tx.put(CONSIGNMENTS, &key, &row)?;
                         }
                     }
                     None => {
@@ -321,6 +324,8 @@ impl Settlement {
                     Some(Ok((mut item, locked))) => {
                         index::moved(tx, id, Some(item.stage), Some(Stage::Corrupt))?;
                         item.stage = Stage::Corrupt;
+                        item.open = item.open.saturating_sub(u16::from(has_ended));
+                        item.due = item.due.filter(|_| number.is_some());
                         tx.put(ITEMS, id.as_bytes(), &encode_row(&item, locked)?)?;
                     }
                     Some(Err(_)) => index::set_apart(tx, id)?,
