@@ -102,16 +102,18 @@ impl RecipientCheck for Remembered {
         if let Some(standing) = self.memory.known().fresh(&key, self.clock.now()) {
             return standing;
         }
-        let Some(mut answered) = self.question(recipient, &key) else {
-            return Standing::Undecided("too many recipients are being asked about".to_owned());
+        let standing = match self.question(recipient, &key) {
+            Some(mut answered) => {
+                let told = timeout(self.wait, answered.wait_for(Option::is_some)).await;
+                let told = told.ok().and_then(Result::ok).and_then(|standing| standing.clone());
+                told.unwrap_or_else(|| Standing::Undecided("no answer yet".to_owned()))
+            }
+            None => Standing::Undecided("too many recipients are being asked about".to_owned()),
         };
-        let told = timeout(self.wait, answered.wait_for(Option::is_some)).await;
-        let standing = told.ok().and_then(Result::ok).and_then(|standing| standing.clone());
         match standing {
-            Some(decided @ (Standing::Known | Standing::Unknown | Standing::TakesNone)) => decided,
-            Some(Standing::Undecided(_)) if self.memory.known().was_there(&key, self.clock.now()) => Standing::Known,
-            Some(undecided @ Standing::Undecided(_)) => undecided,
-            None => Standing::Undecided("no answer yet".to_owned()),
+            // Also where others keep whoever could tell busy.
+            Standing::Undecided(_) if self.memory.known().was_there(&key, self.clock.now()) => Standing::Known,
+            standing => standing,
         }
     }
 }
@@ -249,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_who_want_to_know_ask_once_and_nobody_waits_for_ever() {
-        let (other, _, remembered) = remembered(0);
+        let (other, clock, remembered) = remembered(0);
         let ask = |local: String| {
             let remembered = Arc::clone(&remembered);
             tokio::spawn(async move { remembered.standing(&address(&local)).await })
@@ -268,6 +270,13 @@ mod tests {
             **standing == Standing::Undecided("too many recipients are being asked about".into())
         };
         assert_eq!(told.iter().filter(refused).count(), 300 - QUESTIONS + 1);
+        // Whoever fills the list keeps nobody out who was there.
+        remembered.memory.known().note("ole@sundby.example", &Standing::Known, Time::from_unix_ms(0));
+        clock.advance(KNOWN);
+        assert_eq!(remembered.standing(&address("ole")).await, Standing::Known, "too many are under way");
+        remembered.memory.known().note("u1@sundby.example", &Standing::Known, Time::from_unix_ms(0));
+        assert_eq!(remembered.standing(&address("u1")).await, Standing::Known, "the answer does not come");
+        remembered.memory.known().there.forget("u1@sundby.example");
         // The answer that came too late serves who comes later.
         other.may_answer.add_permits(1_000);
         let late = loop {
