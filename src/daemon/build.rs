@@ -16,7 +16,7 @@ use crate::daemon::kept::Kept;
 use crate::delivery::{Internet, Recipients, Relay, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
-use crate::net::{Clock, Dns, ServerTls, Shutdown};
+use crate::net::{Clock, Dns, RateLimit, ServerTls, Shutdown};
 use crate::portal::{Deps, Server as Portal};
 use crate::queue::{Backoff, Reception};
 use crate::records::{Event, EventKind};
@@ -127,6 +127,7 @@ impl Daemon {
         let scanning = settings.scan.as_ref().map(|scan| Scanning {
             scanner: Scanner::new(scan.for_scanner(), metrics.clone()),
             refuses: scan.on_found == OnFound::Refuse,
+            held_from_outside: RateLimit::default(),
         });
         let scanner = scanning.as_ref().map(|scanning| scanning.scanner.clone());
         let names = settings.smtpd.inbound.as_ref().map(|_| names(settings)).transpose()?;

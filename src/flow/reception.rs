@@ -249,7 +249,7 @@ impl Receiving for Arriving {
         let verdict = apart(large_header.is_some(), || house.judge(&settings, origin, &facts))?;
         let (body, warm) = draft.finish_warm().await?;
         let verdict = match &house.scanning {
-            Some(scanning) => match scanning.look_at(&body, &house.spool, &house.vault).await? {
+            Some(scanning) => match scanning.look_at(origin, &body, &house.spool, &house.vault).await? {
                 Some(rule) => verdict.held(&rule),
                 None => verdict,
             },

@@ -1,8 +1,11 @@
 //! What the malware scanner says about a message that is kept and not promised yet.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use zeroize::Zeroizing;
 
-use crate::queue::{QueueError, ReceptionError, Spool};
+use crate::net::{Rate, RateLimit};
+use crate::queue::{Origin, QueueError, ReceptionError, Spool};
 use crate::scan::{Finding, Scanner};
 use crate::store::PreparedBody;
 use crate::vault::Vault;
@@ -11,6 +14,12 @@ use crate::vault::Vault;
 /// choice of that field.
 const MAIL_BEGINS: &[u8] = b"Received: by sealgate\r\n";
 
+/// Messages from outside that are held in an hour for what was found in them. What is held stays until a person has decided:
+/// whoever sends malware by the thousand would fill the disk, and keep all other mail out.
+const HELD_FROM_OUTSIDE: Rate = Rate::per_hour(60);
+/// All who are outside count as one.
+const ANYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// A scanner, and what is done with what it finds. Cheap to clone.
 #[derive(Clone)]
 pub struct Scanning {
@@ -18,6 +27,8 @@ pub struct Scanning {
     pub scanner: Scanner,
     /// What it finds something in is refused rather than held.
     pub refuses: bool,
+    /// How much from outside was held lately.
+    pub held_from_outside: RateLimit,
 }
 
 impl Scanning {
@@ -27,6 +38,7 @@ impl Scanning {
     /// The refusal; or the scanner cannot tell, and the peer is to try again.
     pub(crate) async fn look_at(
         &self,
+        origin: Origin,
         body: &PreparedBody,
         spool: &Spool,
         vault: &Vault,
@@ -36,11 +48,17 @@ impl Scanning {
             Finding::Found(name) => format!("scan: {name}"),
             Finding::TooLarge => "scan: larger than the scanner takes".to_owned(),
         };
-        tracing::warn!(rule, refused = self.refuses, "the scanner objects to a message");
-        if self.refuses {
+        let is_refused = self.refuses || !self.may_hold(origin);
+        tracing::warn!(rule, refused = is_refused, "the scanner objects to a message");
+        if is_refused {
             return Err(ReceptionError::Refused { status: "5.7.1", text: format!("not taken ({rule})") });
         }
         Ok(Some(rule))
+    }
+
+    /// Counts a message that is to be held, and tells whether it may be.
+    fn may_hold(&self, origin: Origin) -> bool {
+        origin == Origin::Outbound || self.held_from_outside.take(ANYBODY, HELD_FROM_OUTSIDE)
     }
 
     async fn finding(&self, body: &PreparedBody, spool: &Spool, vault: &Vault) -> Result<Finding, ReceptionError> {

@@ -212,6 +212,30 @@ async fn what_the_scanner_finds_is_held_and_told_and_what_it_cannot_tell_is_not_
     assert!(reply.starts_with("451 4.3.0"), "{reply}");
     let _clamd = Clamd::start_at(address);
     id_in(&scene.send("eva@live.example", &format!("{subject}\r\nnothing")));
+
+    // From outside no more is held than a disk bears; mail of our own is held all the same.
+    let mut stranger = BufReader::new(TcpStream::connect(scene.gateway.inbound).unwrap());
+    let mut say = |words: &str| {
+        stranger.get_mut().write_all(words.as_bytes()).unwrap();
+        let mut line = String::new();
+        while line.as_bytes().get(3) != Some(&b' ') {
+            line.clear();
+            assert!(stranger.read_line(&mut line).unwrap() > 0, "the door closed");
+        }
+        line
+    };
+    say("");
+    say("EHLO mx.live.example\r\n");
+    let message = format!("{marked}\r\n.\r\n");
+    let (from, to) = ("MAIL FROM:<eva@live.example>\r\n", "RCPT TO:<postmaster@gw.sundby.example>\r\n");
+    let mut taken = |_| {
+        let [.., last] = [from, to, "DATA\r\n", &message].map(&mut say);
+        last
+    };
+    let replies: Vec<String> = (0..62).map(&mut taken).collect();
+    assert!(replies.iter().take(60).all(|reply| reply.starts_with("250 2.0.0")), "{replies:?}");
+    assert!(replies.iter().skip(60).all(|reply| reply.starts_with("550 5.7.1")), "{replies:?}");
+    id_in(&scene.send("eva@live.example", &marked));
     let leaks = scene.gateway.readable(&["secret subject", MARKER]);
     assert!(leaks.is_empty(), "{leaks:?}");
 }

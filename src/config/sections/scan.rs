@@ -16,7 +16,7 @@ settings! {
         max_size: Size = "100 MiB",
         /// How long clamd may take for one message.
         timeout: Duration = "2m",
-        /// What becomes of mail in which something was found: `hold` (a person decides; the sender if inside, else the postmaster is told), or `refuse`.
+        /// What becomes of mail in which something was found: `hold` (a person decides; the sender if inside, else the postmaster is told; of mail from outside at most 60 an hour, the rest is refused), or `refuse`.
         on_found: OnFound = "hold",
     }
 }
