@@ -47,6 +47,12 @@ impl Header {
         Fields { rest: &self.raw }.filter(|field| !field.name.is_empty())
     }
 
+    /// The fields before the first line that is none. Most mail servers take that line for the end of the header, and what
+    /// follows for text; others pass over it.
+    pub fn fields_before_text(&self) -> impl Iterator<Item = Field<'_>> {
+        Fields { rest: &self.raw }.take_while(Field::is_well_formed)
+    }
+
     /// Every field of this name, in order.
     pub fn all<'h>(&'h self, name: &'h str) -> impl Iterator<Item = Field<'h>> {
         self.fields().filter(move |field| field.is(name))
@@ -77,14 +83,19 @@ impl Header {
     /// out.
     #[must_use]
     pub fn addresses(&self, name: &str) -> Vec<(Option<String>, Address)> {
+        let written = self.written_addresses(name).into_iter();
+        written.filter_map(|(name, address)| Some((name, address?.parse().ok()?))).take(ADDRESSES).collect()
+    }
+
+    /// What stands in the first field of this name where addresses stand: the name beside each, and the address as it is
+    /// written, whether it is one or not.
+    #[must_use]
+    pub fn written_addresses(&self, name: &str) -> Vec<(Option<String>, Option<String>)> {
         let Some(field) = self.first(name) else { return Vec::new() };
         let value = ended(field.value);
         let parsed = MessageStream::new(&value).parse_address();
         let Some(list) = parsed.as_address() else { return Vec::new() };
-        list.iter()
-            .filter_map(|found| Some((found.name().map(str::to_owned), found.address()?.parse().ok()?)))
-            .take(ADDRESSES)
-            .collect()
+        list.iter().map(|found| (found.name().map(str::to_owned), found.address().map(str::to_owned))).collect()
     }
 
     /// The ids in all fields of this name, angle brackets included, in order (RFC 5322 §3.6.4).
@@ -112,6 +123,15 @@ impl Field<'_> {
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.name.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Whether every program takes this for a field: a name of printable ASCII, blanks behind it, a colon, on one line (RFC
+    /// 5322 §2.2, §4.5).
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+        let length = self.name.iter().rposition(|octet| !blank(octet)).map_or(0, |last| last + 1);
+        length > 0 && self.name.iter().take(length).all(u8::is_ascii_graphic)
     }
 
     /// The value as people read it: unfolded, encoded words decoded, blanks at both ends gone.
@@ -157,9 +177,10 @@ impl<'h> Iterator for Fields<'h> {
         }
         let (raw, rest) = self.rest.split_at(end);
         self.rest = rest;
-        let first_line = raw.get(..line_length(raw)).unwrap_or_default();
-        let colon = first_line.iter().position(|octet| *octet == b':').unwrap_or(0);
-        let (name, value) = raw.split_at(colon);
+        let colon = memchr::memchr(b':', raw).unwrap_or(0);
+        // A name may be folded before its colon (RFC 5322 §4.5.1), and only there.
+        let folded = raw.get(line_length(raw)..colon).unwrap_or_default();
+        let (name, value) = raw.split_at(if folded.trim_ascii().is_empty() { colon } else { 0 });
         Some(Field { name, value: value.get(1..).unwrap_or_default(), raw })
     }
 }
@@ -186,6 +207,10 @@ mod tests {
         assert_eq!(header.message_ids("references"), ["<a@b>", "<c@d>"]);
         assert!(header.text("X").is_some() && header.text("Y").is_none());
         assert_eq!(header.fields().count(), 4);
+        assert_eq!(header.fields_before_text().count(), 2);
+        let folded = Header::new(&b"From\r\n : a@b.example\r\nno\r\n field: x\r\nTo: c@d.example\r\n"[..]);
+        assert_eq!(folded.addresses("From").len(), 1);
+        assert_eq!((folded.fields().count(), folded.fields_before_text().count()), (2, 0));
         for subject in [
             &b"=?utf-8?B?W3PD?= =?utf-8?B?pGtlcnRd?= hej"[..],
             b"[s\xe4kert] hej",

@@ -9,7 +9,9 @@ use crate::mail::{Domain, Field, Header};
 use crate::net::Time;
 use crate::sender_auth::body_hash::BodyHash;
 use crate::sender_auth::lookup::Lookup;
-use crate::sender_auth::signature::{Flaw, OverFields, SIGNED_FIELDS, check_algorithm, key, verify, verify_over};
+use crate::sender_auth::signature::{
+    Flaw, OverFields, SIGNED_FIELDS, check_algorithm, check_read_once, key, verify, verify_over,
+};
 use crate::sender_auth::tags::{has_each_tag_once, unsigned};
 
 /// Sets in one chain (RFC 8617 §4.2.1).
@@ -94,8 +96,9 @@ fn sets(header: &Header) -> Result<Vec<Set<'_>>, (usize, &'static str)> {
     let signatures: Vec<_> = messages.iter().filter_map(|field| read(field, Signature::parse)).collect();
     let sealed: Vec<_> = seals.iter().filter_map(|field| read(field, Seal::parse)).collect();
     let mut sets = Vec::with_capacity(count);
+    let told: Vec<_> = results.iter().filter_map(|field| Some((Results::parse(field.value).ok()?.i, field))).collect();
     for instance in (1..).take(seals.len()) {
-        let of_results = results.iter().find(|field| Results::parse(field.value).is_ok_and(|it| it.i == instance));
+        let of_results = told.iter().find(|(i, _)| *i == instance).map(|(_, field)| *field);
         let message = signatures.iter().find(|(it, _)| it.i == instance);
         let seal = sealed.iter().find(|(it, _)| it.i == instance);
         let (Some(results), Some((signature, message)), Some((sealed, seal))) = (of_results, message, seal) else {
@@ -128,6 +131,7 @@ async fn validate(
     }
     let Some(newest) = sets.last() else { return Ok(()) };
     check_form(&newest.signature, now)?;
+    check_read_once(header, &newest.signature.h)?;
     if newest.signature.bh != body.of(newest.signature.cb) {
         return Err(Flaw::Fail("body has changed"));
     }

@@ -13,9 +13,7 @@ use crate::net::Clock;
 use crate::sender_auth::arc::{ArcChain, ArcStatus, verify_arc};
 use crate::sender_auth::body_hash::BodyHash;
 use crate::sender_auth::dkim::{DkimResult, Signed, verify_dkim};
-use crate::sender_auth::dmarc::{
-    DmarcResult, Flaw, Identity, Method, Policy, Verdict, authors, find, flawed, verify_dmarc,
-};
+use crate::sender_auth::dmarc::{Authors, DmarcResult, Flaw, Identity, Method, Policy, Verdict, find, verify_dmarc};
 use crate::sender_auth::iprev::{IprevResult, verify_iprev};
 use crate::sender_auth::lookup::{Lookup, Names};
 use crate::sender_auth::results::{authentication_results, property, says};
@@ -70,6 +68,8 @@ pub struct Proof {
     pub arc: ArcChain,
     /// Whether its author is proven.
     pub dmarc: Verdict,
+    /// The envelope sender is the one author.
+    sender_is_author: bool,
     /// The sealer of the chain's end says himself that DMARC failed with him.
     sealer_saw_failure: bool,
 }
@@ -103,8 +103,8 @@ impl Checks {
         let lookup = Lookup::new(self.names.as_ref(), Instant::now() + self.patience);
         let now = self.clock.now();
         let ip = hand.ip.to_canonical();
-        let authors = authors(hand.header);
-        let finding = join_all(authors.iter().flatten().map(|domain| find(lookup, domain.clone())));
+        let Authors { domains, flaw } = Authors::of(hand.header, hand.sender);
+        let finding = join_all(domains.into_iter().map(|domain| find(lookup, domain)));
         let (iprev, helo, mail_from, dkim, arc, found) = tokio::join!(
             verify_iprev(lookup, ip),
             helo_of(lookup, host, ip, hand.helo),
@@ -113,10 +113,7 @@ impl Checks {
             verify_arc(lookup, hand.header, hand.body, now),
             finding,
         );
-        let dmarc = match authors {
-            Err(flaw) => flawed(flaw),
-            Ok(_) => verify_dmarc(lookup, found, &identities(hand, helo, mail_from, &dkim)).await,
-        };
+        let dmarc = verify_dmarc(lookup, found, flaw, &identities(hand, helo, mail_from, &dkim)).await;
         let last = hand.header.all("ARC-Authentication-Results").find(|field| {
             mail_auth::arc::Results::parse(field.value).is_ok_and(|it| usize::try_from(it.i) == Ok(arc.sets))
         });
@@ -128,6 +125,7 @@ impl Checks {
             dkim,
             arc,
             dmarc,
+            sender_is_author: sender_is_author(hand),
             sealer_saw_failure: last.is_some_and(|field| says(field.value, "dmarc", "fail")),
         }
     }
@@ -142,6 +140,12 @@ async fn mail_from_of(lookup: Lookup<'_>, host: &Domain, ip: IpAddr, hand: Hand<
     let Some(address) = hand.sender.mailbox() else { return SpfResult::None };
     let (local, domain) = (address.local().as_str(), address.domain().as_str());
     check_host(lookup, Sender { ip, helo: hand.helo, local, domain, receiver: host.as_str() }).await
+}
+
+fn sender_is_author(hand: Hand<'_>) -> bool {
+    let authors = hand.header.addresses("From");
+    let sender = hand.sender.mailbox().map(crate::mail::Address::folded);
+    matches!(authors.as_slice(), [(_, author)] if Some(author.folded()) == sender)
 }
 
 /// The identities that count for DMARC: the envelope sender's domain, or the client's name where there is none, and those
@@ -186,7 +190,7 @@ impl Proof {
                     "the message does not say who its author is: From names no mailbox".into(),
                 );
             }
-            // Nobody is shown as its author.
+            // Nobody is shown as its author, unless the mail server puts the envelope sender there.
             Some(Flaw::Missing) | None => {}
         }
         let domain = self.dmarc.domain.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -216,14 +220,15 @@ impl Proof {
         }
     }
 
-    /// Whether the envelope sender's domain sent it, or signed it. Who is not proven gets no report of us: it would be sent to
-    /// whomever the message names (RFC 5321 §6.2).
+    /// Whether the envelope sender's domain sent it, or signed it for that sender. Who is not proven gets no report of us: it
+    /// would be sent to whomever the message names (RFC 5321 §6.2). What is signed once, anybody can send again, with every
+    /// sender of that domain in turn: so a signature proves the sender alone who is the author too.
     #[must_use]
     pub fn is_of_sender(&self) -> bool {
         let Some((sender, spf)) = &self.mail_from else { return false };
         let domain = sender.rsplit_once('@').and_then(|(_, domain)| domain.parse::<Domain>().ok());
         let signed = |it: &Signed| it.result == DkimResult::Pass && it.domain.is_some() && it.domain == domain;
-        *spf == SpfResult::Pass || self.dkim.iter().any(signed)
+        *spf == SpfResult::Pass || (self.sender_is_author && self.dkim.iter().any(signed))
     }
 
     fn is_passed_on_by(&self, trusted: &[Domain]) -> bool {
@@ -280,7 +285,7 @@ impl Proof {
             Some(Policy::None) | None => "",
         };
         let told = format!("dmarc={result}{policy}");
-        match &self.dmarc.domain {
+        match self.dmarc.domain.as_ref().filter(|_| self.dmarc.flaw.is_none()) {
             Some(domain) => property(&format!("{told} header.from"), domain.as_str()),
             None => told,
         }

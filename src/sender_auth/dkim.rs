@@ -7,7 +7,9 @@ use crate::mail::{Domain, Header};
 use crate::net::Time;
 use crate::sender_auth::body_hash::BodyHash;
 use crate::sender_auth::lookup::Lookup;
-use crate::sender_auth::signature::{Flaw, OverFields, SIGNED_FIELDS, check_algorithm, is_strict, key, verify};
+use crate::sender_auth::signature::{
+    Flaw, OverFields, SIGNED_FIELDS, check_algorithm, check_read_once, is_strict, key, verify,
+};
 use crate::sender_auth::tags::has_each_tag_once;
 
 /// Signatures of one message that are looked at, the topmost ones: each costs a look-up and a verification.
@@ -91,6 +93,7 @@ async fn judge(
 ) -> Result<(), Flaw> {
     let domain: Domain = signature.d.parse().map_err(|_| Flaw::Permanent("d= is no domain"))?;
     check_form(signature, now)?;
+    check_read_once(header, &signature.h)?;
     if signature.bh != body.of(signature.cb) {
         return Err(Flaw::Fail("body has changed"));
     }

@@ -3,7 +3,7 @@
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::dmarc::{Alignment, Dmarc, Policy as Written, Psd};
 
-use crate::mail::{Domain, Header};
+use crate::mail::{Domain, Field, Header, ReversePath};
 use crate::sender_auth::lookup::{Lookup, Unanswered};
 
 /// Labels from which a tree walk leaves some out, so that it has at most eight steps (RFC 9989 §4.10).
@@ -46,7 +46,8 @@ pub struct Verdict {
     pub policy: Option<Policy>,
     /// The author's domain; of several the one that is worst off.
     pub domain: Option<Domain>,
-    /// Why it cannot be said who the author is.
+    /// Why it cannot be said who the author is. Where `From` is missing, the rest may still tell of the envelope sender,
+    /// whom the mail server may put there.
     pub flaw: Option<Flaw>,
 }
 
@@ -57,7 +58,7 @@ pub enum Flaw {
     Missing,
     /// There are several, or one with too many domains: programs disagree about which they show.
     Several,
-    /// It names no mailbox.
+    /// It names no mailbox, or something that some program may take for one.
     Unreadable,
 }
 
@@ -89,15 +90,53 @@ struct Found {
     policy: Policy,
 }
 
-/// The domains of the authors.
-pub(crate) fn authors(header: &Header) -> Result<Vec<Domain>, Flaw> {
-    match header.all("From").count() {
+/// Who a message says it is from.
+pub(crate) struct Authors {
+    /// Every domain that some program may show.
+    pub(crate) domains: Vec<Domain>,
+    /// Why it cannot be said.
+    pub(crate) flaw: Option<Flaw>,
+}
+
+impl Authors {
+    /// Reads `From`. Where a program may find none, it may put the envelope sender there (RFC 5321 §6.4), who then counts
+    /// too.
+    pub(crate) fn of(header: &Header, sender: &ReversePath) -> Self {
+        let (mut domains, flaw) = match domains_in_from(header) {
+            Ok(domains) => (domains, None),
+            Err(Flaw::Missing) => (Vec::new(), Some(Flaw::Missing)),
+            Err(flaw) => return Self { domains: Vec::new(), flaw: Some(flaw) },
+        };
+        if !header.fields_before_text().any(|field| field.is("From")) {
+            domains.extend(sender.mailbox().map(|sender| sender.domain().clone()));
+            domains.dedup();
+        }
+        Self { domains, flaw }
+    }
+}
+
+fn domains_in_from(header: &Header) -> Result<Vec<Domain>, Flaw> {
+    // Some program passes over what is no part of a name.
+    let is_from = |field: &Field<'_>| {
+        let name = field.name.iter().filter(|octet| octet.is_ascii_graphic());
+        name.map(u8::to_ascii_lowercase).eq(*b"from")
+    };
+    match header.fields().filter(is_from).count() {
         0 => return Err(Flaw::Missing),
         1 => {}
         _ => return Err(Flaw::Several),
     }
-    let mut domains: Vec<Domain> =
-        header.addresses("From").into_iter().map(|(_, author)| author.domain().clone()).collect();
+    let mut domains = Vec::new();
+    for (name, written) in header.written_addresses("From") {
+        match written.filter(|written| written.contains('@')) {
+            Some(written) => domains.push(domain_of(&written).ok_or(Flaw::Unreadable)?),
+            // A comma in a name that has no quotes is common. What has an @ may be shown as an address.
+            None if name.is_some_and(|name| name.contains(['@', '\u{ff20}', '\u{fe6b}'])) => {
+                return Err(Flaw::Unreadable);
+            }
+            None => {}
+        }
+    }
     domains.sort_unstable();
     domains.dedup();
     match domains.len() {
@@ -107,6 +146,15 @@ pub(crate) fn authors(header: &Header) -> Result<Vec<Domain>, Flaw> {
     }
 }
 
+/// The domain of an author. What stands before the @ proves nothing and may be anything that cannot be taken for more than
+/// one address: real ones have dots side by side, and are longer than they may be.
+fn domain_of(written: &str) -> Option<Domain> {
+    let (local, domain) = written.rsplit_once('@')?;
+    let is_quoted = local.len() > 1 && local.starts_with('"') && local.ends_with('"');
+    let is_special = |c: char| c.is_whitespace() || c.is_control() || "@<>()[],;:\"\\".contains(c);
+    if !is_quoted && local.contains(is_special) { None } else { domain.parse().ok() }
+}
+
 /// Finds out what a domain asks for (RFC 9989 §4.10.1).
 pub(crate) async fn find(lookup: Lookup<'_>, domain: Domain) -> Author {
     let found = policy_of(lookup, domain.as_str()).await;
@@ -114,7 +162,12 @@ pub(crate) async fn find(lookup: Lookup<'_>, domain: Domain) -> Author {
 }
 
 /// Says of each author whether an identity is of that domain, and tells the worst.
-pub(crate) async fn verify_dmarc(lookup: Lookup<'_>, authors: Vec<Author>, identities: &[Identity]) -> Verdict {
+pub(crate) async fn verify_dmarc(
+    lookup: Lookup<'_>,
+    authors: Vec<Author>,
+    flaw: Option<Flaw>,
+    identities: &[Identity],
+) -> Verdict {
     let mut worst: Option<Verdict> = None;
     for author in authors {
         let verdict = verdict(lookup, author, identities).await;
@@ -122,11 +175,14 @@ pub(crate) async fn verify_dmarc(lookup: Lookup<'_>, authors: Vec<Author>, ident
             worst = Some(verdict);
         }
     }
-    worst.unwrap_or_else(|| flawed(Flaw::Missing))
+    let Some(flaw) = flaw else { return worst.unwrap_or_else(|| flawed(Flaw::Missing)) };
+    // Who is shown only where somebody puts him there is no proven author.
+    let is_bad = |verdict: &Verdict| matches!(verdict.result, DmarcResult::Fail | DmarcResult::TempError);
+    worst.filter(is_bad).map_or_else(|| flawed(flaw), |verdict| Verdict { flaw: Some(flaw), ..verdict })
 }
 
 /// What is said where nobody can say who the author is.
-pub(crate) fn flawed(flaw: Flaw) -> Verdict {
+fn flawed(flaw: Flaw) -> Verdict {
     Verdict { result: DmarcResult::PermError, policy: Some(Policy::None), domain: None, flaw: Some(flaw) }
 }
 

@@ -1,7 +1,9 @@
 //! What is told of the checks: `Authentication-Results` (RFC 8601). What peers say of themselves is quoted, so that none of it
 //! can be taken for our own word.
 
-use crate::mail::Domain;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::mail::{Domain, Field};
 
 /// Octets of a value that are told.
 const VALUE_OCTETS: usize = 255;
@@ -44,34 +46,33 @@ pub fn authentication_results(host: &Domain, results: &[String]) -> String {
 }
 
 /// Whether the value of such a field claims to be told by us, in whatever way that is written: comments, folding, quotes,
-/// letter case, versions. What cannot be read might be read so by others, and counts as claimed.
+/// letter case, versions, encoded words. What cannot be read might be read so by others, and counts as claimed.
 #[must_use]
 pub fn claims(value: &[u8], host: &Domain) -> bool {
-    let text = without_comments(&String::from_utf8_lossy(value));
-    let first = text.split(';').next().unwrap_or_default().trim();
-    let id = match first.strip_prefix('"') {
-        Some(quoted) => {
-            let mut id = String::new();
-            let mut escaped = false;
-            for c in quoted.chars() {
-                match c {
-                    '"' if !escaped => break,
-                    '\\' if !escaped => {
-                        escaped = true;
-                        continue;
-                    }
-                    c => id.push(c),
-                }
-                escaped = false;
-            }
-            id
-        }
-        None => first.split_whitespace().next().unwrap_or_default().to_owned(),
+    let decoded = Field { name: b"", value, raw: b"" }.text();
+    [String::from_utf8_lossy(value).as_ref(), &decoded].iter().any(|text| names(text, host))
+}
+
+fn names(text: &str, host: &Domain) -> bool {
+    let text = without_comments(text);
+    let first = text.split(';').next().unwrap_or_default();
+    // As resolvers and people see it (UTS 46).
+    let first: String = first.nfkc().flat_map(char::to_lowercase).filter(|c| !matches!(c, '"' | '\\')).collect();
+    let first = first.replace('\u{3002}', ".");
+    let begun = first.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let word = begun.split_whitespace().next().unwrap_or_default();
+    let joined: String = begun.split_whitespace().collect();
+    let is_host = |id: &str| {
+        id.strip_prefix(host.as_str()).is_some_and(|rest| {
+            let mut rest = rest.chars();
+            let next = match rest.next() {
+                Some('.') => rest.next(),
+                next => next,
+            };
+            next.is_none_or(|c| !(c.is_alphabetic() || matches!(c, '-' | '_')))
+        })
     };
-    let id: String = id.chars().filter(|c| !c.is_whitespace()).collect();
-    id.is_empty()
-        || id.trim_end_matches('.').to_lowercase() == host.as_str()
-        || id.parse().is_ok_and(|id: Domain| id == *host)
+    word.is_empty() || is_host(word) || is_host(&joined) || word.parse().is_ok_and(|id: Domain| id == *host)
 }
 
 /// Whether these results say so of a method.
@@ -113,7 +114,7 @@ fn without_comments(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::mail::{Field, Header};
+    use crate::mail::Header;
     use crate::sender_auth::results::*;
 
     #[test]
@@ -153,13 +154,25 @@ mod tests {
             " gw.sundby.example.; spf=pass",
             " ; spf=pass",
             " (never closed gw.sundby.example; spf=pass",
+            " ) gw.sundby.example; spf=pass",
+            " gw.sundby.example, mx.live.example; spf=pass",
+            " gw.sundby.example/1; spf=pass",
+            " gw.sundby.example\0; spf=pass",
+            " =?utf-8?Q?gw=2Esundby=2Eexample?=; spf=pass",
+            " gw.sundby\u{3002}example; spf=pass",
+            " \u{feff}gw.sundby.example; spf=pass",
+            " gw . sundby . example; spf=pass",
             "",
         ] {
             assert!(claims(value.as_bytes(), &host), "{value:?}");
         }
-        for value in
-            [" mx.sundby.example; spf=pass", " x.gw.sundby.example;", " example.com 1 (gw.sundby.example); a=b"]
-        {
+        for value in [
+            " mx.sundby.example; spf=pass",
+            " x.gw.sundby.example;",
+            " gw.sundby.example.live.example; spf=pass",
+            " gw.sundby.example-a.example; spf=pass",
+            " example.com 1 (gw.sundby.example); a=b",
+        ] {
             assert!(!claims(value.as_bytes(), &host), "{value:?}");
         }
         let field = Field { name: b"A", value: b" i=1; lists.example; dmarc=fail (p=reject);\r\n spf=pass", raw: b"" };

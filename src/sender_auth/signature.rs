@@ -14,6 +14,8 @@ use crate::sender_auth::tags::unsigned;
 const RSA_BITS: usize = 1024;
 /// Names in `h=`. A message has far fewer fields that mean anything, and every name costs a search.
 pub(crate) const SIGNED_FIELDS: usize = 256;
+/// Fields that programs read one of, whichever (RFC 5322 §3.6): one that is put before the signed one changes what is shown.
+const READ_ONCE: [&str; 5] = ["Subject", "Reply-To", "Sender", "Content-Type", "Content-Transfer-Encoding"];
 /// `t=s`: the identity is the domain itself, not one below it (RFC 6376 §3.6.1).
 const STRICT: u64 = 0x20;
 /// The bits of `h=` in a key (RFC 6376 §3.6.1): SHA-1, SHA-256. None: any.
@@ -80,6 +82,15 @@ pub(crate) fn check_algorithm(algorithm: Algorithm) -> Result<(), Flaw> {
         Algorithm::RsaSha1 => Err(Flaw::Policy("SHA-1 proves nothing")),
         Algorithm::RsaSha256 | Algorithm::Ed25519Sha256 => Ok(()),
     }
+}
+
+/// Whether a field that is signed stands there once more unsigned: such a message is none (RFC 6376 §3.8, §8.15).
+pub(crate) fn check_read_once(header: &Header, covered: &[String]) -> Result<(), Flaw> {
+    let is_added = |name: &&str| {
+        let signed = covered.iter().filter(|covered| covered.eq_ignore_ascii_case(name)).count();
+        signed > 0 && header.all(name).count() > signed
+    };
+    if READ_ONCE.iter().any(is_added) { Err(Flaw::Policy("a signed field stands there again")) } else { Ok(()) }
 }
 
 /// Verifies a signature over fields of this header.

@@ -378,6 +378,75 @@ async fn dmarc_asks_for_one_proof_of_the_author() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Ways to write an author so that one program sees another than the next (Chen, Paxson, Jiang: Composition Kills, 2020, and
+/// others of the kind): each `From` shows `good.example`, or lets the mail server show the envelope sender.
+#[tokio::test]
+async fn no_way_of_writing_hides_an_author() {
+    let zone = "
+        good.example TXT v=spf1 ip4:192.0.2.1 -all
+        _dmarc.good.example TXT v=DMARC1; p=reject
+        evil.example TXT v=spf1 +all
+    ";
+    let checks = Checks::new(Arc::new(Zone::of(zone)), Clock::System);
+    let long = "l".repeat(70);
+    let mut faults = Vec::new();
+    let (evil, boss) = ("x@evil.example", "boss@good.example");
+    for (sender, header) in [
+        (evil, "From: <boss..x@good.example>, x@evil.example"),
+        (evil, &format!("From: {long}@good.example, x@evil.example")),
+        (evil, "From: <@evil.example:boss@good.example>, x@evil.example"),
+        (evil, "From: =?utf-8?Q?boss=40good.example?=, <x@evil.example>"),
+        (evil, "From: <=?utf-8?B?Ym9zc0Bnb29kLmV4YW1wbGU=?=>, x@evil.example"),
+        (evil, "From: =?utf-8?Q?=3Cboss=40good.example=3E=2C?=, x@evil.example"),
+        (evil, "From: boss@good.example,x@evil.example"),
+        (evil, "From: <boss@good.example> <x@evil.example>"),
+        (evil, "From: <boss@good.example>x@evil.example"),
+        (evil, "From: <boss@good.example@evil.example>"),
+        (evil, "From: <x@evil.example>\\,<boss@good.example>"),
+        (evil, "From: (<x@evil.example>) boss@good.example"),
+        (evil, "From: \"x@evil.example\" <boss@good.example>"),
+        (evil, "From:\r\n boss@good.example (x@evil.example)"),
+        (evil, "From: boss@good\u{3002}example"),
+        (evil, "From: boss@good.example."),
+        (evil, "From: x@evil.example\r\n , boss@good.example"),
+        (evil, &format!("From: {}boss@good.example", "x@evil.example,".repeat(1_001))),
+        (evil, "From: x: boss@good.example;"),
+        (evil, "FROM\t: x@evil.example\r\nfrom: boss@good.example"),
+        (evil, "From\r\n : boss@good.example\r\nFrom: x@evil.example"),
+        (evil, "From\0: boss@good.example\r\nFrom: x@evil.example"),
+        (evil, "\u{feff}From: boss@good.example\r\nFrom: x@evil.example"),
+        // A mail server writes the field where it finds none, and finds none behind what is no field.
+        (boss, "Subject: hej"),
+        (boss, "no field\r\nFrom: x@evil.example"),
+        (boss, "No field: x\r\nFrom: x@evil.example"),
+        (boss, ": x\r\nFrom: x@evil.example"),
+        (boss, " From: x@evil.example\r\nFrom: x@evil.example"),
+    ] {
+        let proof = prove(&checks, "192.0.2.66", "mx.evil.example", sender, &format!("{header}\r\n\r\nhej\r\n")).await;
+        if !matches!(proof.ruling(&[]), Ruling::Refuse("5.7.26" | "5.6.0", _)) {
+            faults.push(format!("{header:?} is taken: {:?}", proof.dmarc));
+        }
+    }
+    for header in [
+        "From: Ratt, Eva <eva@good.example>",
+        "From: eva@good.example <eva@good.example>",
+        "From: <eva..r.@good.example>",
+        "From: \"eva r\"@good.example",
+        "From: <\"eva r\"@good.example>",
+        &format!("From: {long}@good.example"),
+        "From: \"eva@evil.example\" <eva@good.example>",
+        "Subject: hej",
+        "no field\r\nFrom: eva@good.example",
+    ] {
+        let sender = "eva@good.example";
+        let proof = prove(&checks, "192.0.2.1", "mx.good.example", sender, &format!("{header}\r\n\r\nhej\r\n")).await;
+        if proof.ruling(&[]) != Ruling::Take {
+            faults.push(format!("{header:?} is not taken: {:?}", proof.dmarc));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 /// Addresses and ports below 1024 belong to whoever owns the network: so it is one of our own, without a way out.
 #[test]
 fn inbound_mail_is_known_by_what_its_senders_prove() {
@@ -501,6 +570,9 @@ async fn signatures_of_others_are_verified() {
         ("lines added", plain.clone() + "more\r\n", Fail),
         ("field changed", plain.replace("Hej  du", "Hej  nu"), Fail),
         ("another date put first", format!("Date: x\r\n{plain}"), Pass),
+        ("another subject put first", format!("Subject: y\r\n{plain}"), ByPolicy),
+        ("… with a blank behind its name", format!("SUBJECT : y\r\n{plain}"), ByPolicy),
+        ("a type put first that is not signed", format!("Content-Type: text/html\r\n{plain}"), Pass),
         (
             "another subject put behind",
             plain.replace("\r\nSubject:", "\r\nX:").replace("Message-ID", "Subject: y\r\nMessage-ID"),
@@ -552,6 +624,12 @@ async fn signatures_of_others_are_verified() {
     let stranger = look_at(&rsa.sign(&[], "lists.unsigned", MESSAGE)).await;
     assert!(matches!(stranger.ruling(&[]), Ruling::Refuse("5.7.26", _)), "{stranger:?}");
 
+    // A message that was signed once can be sent again by anybody: no proof of another sender of the domain.
+    for (sender, is_theirs) in [("eva@live.unsigned", true), ("victim@live.unsigned", false), ("", false)] {
+        let proof = prove(&checks, "192.0.2.10", "mx.stranger.unsigned", sender, &plain).await;
+        assert_eq!(proof.is_of_sender(), is_theirs, "{sender}");
+    }
+
     // A list that changes what it passes on, and seals it.
     let at_list =
         format!("Authentication-Results: lists.unsigned; dkim=pass header.d=live.unsigned; dmarc=pass\r\n{plain}");
@@ -573,6 +651,7 @@ async fn signatures_of_others_are_verified() {
         ("results", sealed.replacen("dmarc=pass", "dmarc=none", 1)),
         ("a set taken out", sealed.replacen("ARC-Seal", "X-Seal", 1)),
         ("instance", sealed.replace("i=1;", "i=2;")),
+        ("another subject", format!("Subject: y\r\n{sealed}")),
         ("cv", sealed.replacen("cv=none", "cv=pass", 1)),
         ("twice", sealed.replacen("ARC-Seal", "ARC-Seal: i=1; cv=none; a=rsa-sha256; d=x; s=y; b=eA==\r\nARC-Seal", 1)),
     ] {

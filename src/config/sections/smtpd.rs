@@ -48,7 +48,7 @@ settings! {
     pub struct Inbound {
         /// Address and port to listen at.
         listen: SocketAddr,
-        /// Peers whose PROXY v2 header or XCLIENT we believe.
+        /// Peers whose PROXY v2 header or XCLIENT we believe. What they bring without a word of its client is not checked (SPF, DKIM, DMARC), nor is what comes over loopback: a filter before us has to tell. It must not pass commands of its clients on, XCLIENT least of all.
         trusted_peers: Vec<Network>,
         /// They all begin with a PROXY protocol header, version 2 (`send-proxy-v2` of haproxy); who does not is turned away.
         proxy_protocol: bool = false,
