@@ -155,6 +155,9 @@ impl Settlement {
                 }
                 write_consignments(tx, id, first, new)?;
                 written.into_iter().try_for_each(|item| item.write(tx))?;
+                if let Some(due) = row.due {
+                    tx.put(INCOMING, &incoming_key(due, id), &[])?;
+                }
                 put_or_finish(tx, &bodies, id, current.stage, &row, &locked.octets)?;
                 entries.into_iter().try_for_each(|entry| entry.write(tx))
             }))
