@@ -20,7 +20,8 @@ pub struct Leaving {
 }
 
 /// What of a message passes: to our own mail server in one consignment; to the internet in one, or, with `each_domain`, in
-/// one for each domain. Where that would be too many, several domains share one.
+/// one for each domain. Where that would be too many, several domains share one. Whose mail may only go over verified TLS
+/// goes apart from the others.
 pub fn leaving(
     verdict: &Verdict,
     treatments: &[Treatment],
@@ -35,9 +36,8 @@ pub fn leaving(
         };
         treatments.iter().filter(is_there).collect::<Vec<_>>()
     };
-    let outside = passing(Place::Outside);
-    let outside = if each_domain { by_domain(outside, envelope, most(content)) } else { vec![outside] };
-    let ways = outside.into_iter().map(|there| (there, NextHop::Internet));
+    let most = if each_domain { most(content) } else { 1 };
+    let ways = apart(passing(Place::Outside), envelope, most).into_iter().map(|there| (there, NextHop::Internet));
     let ways = std::iter::once((passing(Place::Inside), NextHop::MailServer)).chain(ways);
     ways.filter_map(|(there, hop)| {
         let places: Vec<usize> = there.iter().map(|t| t.recipient).collect();
@@ -45,6 +45,14 @@ pub fn leaving(
         Some(Leaving { outgoing, places })
     })
     .collect()
+}
+
+/// Who needs no proof, and behind them who does: though both are of one domain, the one must not wait with the other.
+fn apart<'t>(treatments: Vec<&'t Treatment>, envelope: &Envelope, most: usize) -> Vec<Vec<&'t Treatment>> {
+    let (strict, lax): (Vec<_>, Vec<_>) =
+        treatments.into_iter().partition(|t| matches!(t.means, Means::Pass { verified_tls: true }));
+    let most = if strict.is_empty() || lax.is_empty() { most } else { (most / 2).max(1) };
+    [lax, strict].into_iter().flat_map(|there| by_domain(there, envelope, most)).collect()
 }
 
 /// In the order in which the domains come first.
@@ -92,5 +100,20 @@ mod tests {
         assert_eq!(parts(250), [vec![0, 2], vec![1], vec![3]]);
         assert_eq!(parts(2), [vec![0, 2, 3], vec![1]]);
         assert_eq!(parts(1), [vec![0, 1, 2, 3]]);
+    }
+
+    #[test]
+    fn who_needs_no_proof_waits_for_nobody_who_does() {
+        let addresses = ["a@one.example", "b@one.example", "c@two.example", "d@one.example"];
+        let recipients = addresses.map(|address| address.parse().unwrap()).to_vec();
+        let envelope = Envelope::plain(ReversePath::Null, recipients);
+        let pass = |recipient| Treatment { recipient, means: Means::Pass { verified_tls: recipient % 2 == 1 } };
+        let treatments: Vec<Treatment> = (0..4).map(pass).collect();
+        let parts = |most| -> Vec<Vec<usize>> {
+            let parts = apart(treatments.iter().collect(), &envelope, most);
+            parts.into_iter().map(|part| part.into_iter().map(|t| t.recipient).collect()).collect()
+        };
+        assert_eq!(parts(250), [vec![0], vec![2], vec![1, 3]]);
+        assert_eq!(parts(1), [vec![0, 2], vec![1, 3]], "by a smarthost too");
     }
 }
