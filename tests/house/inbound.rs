@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealgate::delivery::{Callout, Directory, DirectorySettings, SystemResolver};
-use sealgate::net::ClientTls;
+use sealgate::delivery::{Asked, Callout, Directory, DirectorySettings, RecipientList, Recipients, SystemResolver};
+use sealgate::net::{ClientTls, Clock};
 use sealgate::policy::{RecipientCheck, Standing};
 
 use crate::delivery::settings;
@@ -307,6 +307,41 @@ async fn a_directory_says_who_is_there() {
     assert!(asked(Arc::clone(&directory), ANNA).await.starts_with("the directory: "));
     slapd.run();
     assert_eq!(asked(directory, ANNA).await, "Known");
+}
+
+/// A reload keeps what the mail server has said: while it is away, mail for whom it knew is taken. Another source has its
+/// own memory.
+#[tokio::test]
+async fn a_reload_keeps_what_was_said_of_recipients() {
+    let anna = ANNA.parse().unwrap();
+    let peer = Peer::plays(vec![
+        [
+            hello(&["PIPELINING", "ENHANCEDSTATUSCODES"]),
+            vec![
+                Act::Hear("MAIL FROM:<>"),
+                say("250 ok"),
+                Act::Hear("RCPT"),
+                say("250 ok"),
+                Act::Hear("RSET"),
+                say("250 ok"),
+            ],
+        ]
+        .concat(),
+    ])
+    .await;
+    let callout = |address: SocketAddr| {
+        let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
+        let told = settings(&format!("smtp://{address}"));
+        Asked::MailServer(Arc::new(Callout::with(told, tls, Arc::new(SystemResolver), Callout::PATIENCE)))
+    };
+    let recipients = Recipients::new(callout(peer.address), Clock::System);
+    assert_eq!(recipients.standing(&anna).await, Standing::Known);
+    recipients.swap(callout(free()));
+    assert_eq!(recipients.standing(&anna).await, Standing::Known, "nobody answers there");
+    recipients.swap(Asked::List(RecipientList::default()));
+    assert_eq!(recipients.standing(&anna).await, Standing::Unknown);
+    recipients.swap(callout(free()));
+    assert!(matches!(recipients.standing(&anna).await, Standing::Undecided(_)));
 }
 
 #[tokio::test]

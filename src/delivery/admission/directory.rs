@@ -89,6 +89,14 @@ impl fmt::Display for Filter {
     }
 }
 
+impl fmt::Display for Directory {
+    /// Where it is and what is searched for, without who asks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DirectorySettings { url, base, filter, .. } = &self.settings;
+        write!(f, "{url} {base:?} {filter}")
+    }
+}
+
 impl Directory {
     /// A directory by these settings; its certificate is verified by the system's roots and those of `ca_file`.
     ///

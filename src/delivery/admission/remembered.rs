@@ -40,8 +40,9 @@ pub struct Remembered {
     wait: Duration,
 }
 
+/// What is remembered.
 #[derive(Default)]
-struct Memory(Mutex<Known>);
+pub struct Memory(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -64,10 +65,10 @@ struct UnderWay {
 }
 
 impl Remembered {
-    /// Remembers nothing yet.
+    /// Asks this one, and knows what is in a memory.
     #[must_use]
-    pub fn new(other: Arc<dyn RecipientCheck>, clock: Clock) -> Self {
-        Self { other, memory: Arc::default(), clock, wait: WAIT }
+    pub fn new(other: Arc<dyn RecipientCheck>, memory: Arc<Memory>, clock: Clock) -> Self {
+        Self { other, memory, clock, wait: WAIT }
     }
 
     /// The answer to come of the one question about this recipient; begins it where nobody has. `None` where too many are
@@ -214,7 +215,7 @@ mod tests {
         let clock = Clock::set_to(Time::from_unix_ms(0));
         let remembered = Remembered {
             wait: Duration::from_millis(if places == 0 { 50 } else { 30_000 }),
-            ..Remembered::new(Arc::clone(&other) as _, clock.clone())
+            ..Remembered::new(Arc::clone(&other) as _, Arc::default(), clock.clone())
         };
         (other, clock, Arc::new(remembered))
     }
