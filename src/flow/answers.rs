@@ -52,6 +52,10 @@ pub struct Answers {
 
 #[async_trait]
 impl AnswerIntake for Answers {
+    fn has_room(&self) -> bool {
+        self.marks.has_room()
+    }
+
     async fn answer(&self, answer: Answer) -> Result<QueueId, ReceptionError> {
         self.promise(answer).await.map_err(ReceptionError::from)
     }

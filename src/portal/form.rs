@@ -66,6 +66,8 @@ pub(crate) enum FormFault {
     TextTooLong,
     /// There is malware in a file.
     Malware,
+    /// The disk has no room for a file.
+    NoRoom,
     /// Whether there is malware in a file could not be told.
     Unscanned,
     /// The answer has no text of its own and no file.
@@ -153,13 +155,18 @@ async fn file(mut field: Field<'_>, written: &mut Written, deps: &Deps, room: &m
     let name = field.file_name().and_then(safe_name);
     let mut start: Vec<u8> = Vec::new();
     let mut upload = deps.post_box.upload()?;
-    let mut fits = true;
+    let (has_room, mut has_come, mut fits) = (deps.answers.has_room(), false, true);
     while let Some(chunk) = chunk(&mut field).await? {
-        fits = fits && upload.length() + chunk.len() as u64 <= room.octets;
+        has_come |= !chunk.is_empty();
+        fits = fits && has_room && upload.length() + chunk.len() as u64 <= room.octets;
         if fits {
             start.extend_from_slice(chunk.get(..chunk.len().min(TYPE_OCTETS - start.len())).unwrap_or_default());
             upload.write(&chunk).await?;
         }
+    }
+    if !has_room && (has_come || name.is_some()) {
+        written.fault = Some(FormFault::NoRoom);
+        return Ok(());
     }
     if !fits {
         written.fault = Some(FormFault::FilesTooLarge);

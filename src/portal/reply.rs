@@ -238,14 +238,15 @@ fn form_page(portal: &Portal, reader: &Reader, found: &Found, stored: Stored, sh
     let max_upload = size(reader.visit.language, portal.settings.max_upload);
     let status = match &shown.fault {
         None => StatusCode::OK,
+        Some(Unsent::Form(FormFault::NoRoom) | Unsent::Intake) => StatusCode::SERVICE_UNAVAILABLE,
         Some(Unsent::Form(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         Some(Unsent::Changed) => StatusCode::CONFLICT,
-        Some(Unsent::Intake) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let fault = shown.fault.map(|fault| match fault {
         Unsent::Form(FormFault::FilesTooLarge) => (frame.t1("portal-fault-files-large", "size", &max_upload), "file"),
         Unsent::Form(FormFault::TooManyFiles) => (frame.count("portal-fault-files-many", &FILES), "file"),
         Unsent::Form(FormFault::Malware) => (frame.t("portal-fault-malware"), "file"),
+        Unsent::Form(FormFault::NoRoom) => (frame.t("portal-fault-no-room"), "file"),
         Unsent::Form(FormFault::Unscanned) => (frame.t("portal-fault-unscanned"), "file"),
         Unsent::Form(FormFault::TextTooLong) => (frame.t("portal-fault-text-long"), "text"),
         Unsent::Form(FormFault::NothingWritten) => (frame.t("portal-fault-nothing"), "text"),

@@ -48,6 +48,9 @@ pub struct Attachment {
 /// The house as the portal's reply page sees it.
 #[async_trait]
 pub trait AnswerIntake: Send + Sync + 'static {
+    /// Whether there is room for files that come with one. What is written alone is kept as long as it can be.
+    fn has_room(&self) -> bool;
+
     /// Takes an answer and commits it durably, with the event and the message's new state in the same transaction. If
     /// its form was sent before, nothing is taken, and the id is that of the answer that was.
     ///

@@ -65,6 +65,13 @@ impl Marks {
         passed
     }
 
+    /// Whether the disk has room for what may wait, whatever the queue holds.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let _ = self.look();
+        self.stopped.iter().all(|(mark, stopped)| *mark != Mark::Room || !stopped.load(Ordering::SeqCst))
+    }
+
     fn has_too_many(&self, was_stopped: bool) -> bool {
         let most = if was_stopped { self.most.saturating_sub(self.most / 10) } else { self.most };
         index::counts(&*self.rows).is_ok_and(|counts| counts.values().sum::<u64>() >= most)

@@ -221,6 +221,7 @@ portal-fault-files-large = Filerne fylder mere end { $size } tilsammen. Fjern en
 portal-fault-files-many = Du kan højst vedhæfte { $count } filer.
 portal-fault-malware = Der blev fundet skadelig kode i en fil. Filen er ikke modtaget.
 portal-fault-unscanned = En fil kunne ikke kontrolleres lige nu og er ikke modtaget. Vedhæft den igen om lidt.
+portal-fault-no-room = Der kan ikke modtages filer lige nu. Teksten er gemt. Vedhæft filen igen senere.
 portal-fault-text-long = Teksten er for lang. Gør den kortere, eller vedhæft den som en fil.
 portal-fault-nothing = Skriv et svar, eller vedhæft en fil.
 portal-fault-changed = Du har allerede sendt et svar fra denne side. Det, du har ændret siden, er ikke sendt. Send det, hvis du vil have, at det når frem som endnu et svar.

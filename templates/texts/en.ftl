@@ -221,6 +221,7 @@ portal-fault-files-large = The files are larger than { $size } together. Remove 
 portal-fault-files-many = You can attach at most { $count } files.
 portal-fault-malware = Malicious code was found in a file. The file has not been taken.
 portal-fault-unscanned = A file could not be checked right now and has not been taken. Attach it again in a while.
+portal-fault-no-room = Files cannot be taken right now. The text is saved. Attach the file again later.
 portal-fault-text-long = The text is too long. Shorten it, or attach it as a file.
 portal-fault-nothing = Write an answer, or attach a file.
 portal-fault-changed = You have already sent an answer from this page. What you have changed since then has not been sent. Send it if you want it to arrive as one more answer.

@@ -221,6 +221,7 @@ portal-fault-files-large = Filerna är större än { $size } tillsammans. Ta bor
 portal-fault-files-many = Du kan bifoga högst { $count } filer.
 portal-fault-malware = Skadlig kod hittades i en fil. Filen har inte tagits emot.
 portal-fault-unscanned = En fil kunde inte kontrolleras just nu och har inte tagits emot. Bifoga den igen om en stund.
+portal-fault-no-room = Filer kan inte tas emot just nu. Texten är sparad. Bifoga filen igen senare.
 portal-fault-text-long = Texten är för lång. Korta den eller bifoga den som en fil.
 portal-fault-nothing = Skriv ett svar eller bifoga en fil.
 portal-fault-changed = Du har redan skickat ett svar från den här sidan. Det du har ändrat sedan dess har inte skickats. Skicka det om du vill att det ska komma fram som ett svar till.

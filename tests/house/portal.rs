@@ -83,6 +83,10 @@ struct Taken(Mutex<Vec<Answer>>, Mutex<bool>, PostBox, RowsHandle);
 
 #[async_trait]
 impl AnswerIntake for Taken {
+    fn has_room(&self) -> bool {
+        !*self.1.lock().unwrap()
+    }
+
     async fn answer(&self, answer: Answer) -> Result<QueueId, ReceptionError> {
         if *self.1.lock().unwrap() {
             return Err(ReceptionError::Unavailable("the test says so".into()));
@@ -549,8 +553,18 @@ async fn an_answer_is_kept_until_it_is_taken() {
 
     *house.taken.1.lock().unwrap() = true;
     let text = [("subject", ""), ("text", "Sista"), ("action", "send")];
-    assert_eq!(eva.answer(&path, &text, &[]).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let refused = eva.answer(&path, &text, &[]).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("kunde inte tas emot just nu") && page.contains(">\nSista</textarea>"), "{page}");
     assert_eq!(house.post_box.draft(person, id).unwrap().unwrap().text, "Sista");
+    // Nor is there room for files: what is written stands in the page and in the draft.
+    let refused = eva.answer(&path, &[("text", "Nästa"), ("action", "save")], &[("karta.pdf", b"%PDF-1.7\n")]).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("Filer kan inte tas emot") && page.contains(">\nNästa</textarea>"), "{page}");
+    let draft = house.post_box.draft(person, id).unwrap().unwrap();
+    assert_eq!((draft.text.as_str(), draft.files.len()), ("Nästa", 1));
     *house.taken.1.lock().unwrap() = false;
     let sent = eva.answer(&path, &text, &[]).await;
     assert_eq!(location(&sent), format!("/messages/{id}/sent"));
