@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::control::protocol::{Answer, Refusal, Request};
-use crate::mail::{Address, Domain, QueueId};
+use crate::mail::{Address, Domain, QueueId, Returned};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
-use crate::notify::{Failure, Reporter};
-use crate::queue::{Ended, Filter, Inspector, QueueError, RecipientState, Schedule, Spool};
+use crate::notify::{ReportKind, Reporter};
+use crate::queue::{EndPauses, Ended, Failure, Filter, Inspector, QueueError, RecipientState, Schedule, Spool};
 use crate::records::{Event, EventKind, Journal, Recalled};
 use crate::sender_auth::{KeyState, Keys, KeysFault, Rotation};
 use crate::texts::say;
@@ -31,6 +31,8 @@ pub struct Desk {
     pub inspector: Inspector,
     /// Who is rung when something becomes due.
     pub schedule: Schedule,
+    /// Who leaves domains alone that were not there of late.
+    pub pauses: Arc<dyn EndPauses>,
     /// What recipients can read.
     pub post_box: PostBox,
     /// Who ends messages.
@@ -136,6 +138,10 @@ impl Desk {
                 "{id} is held: a person decides about it; `sealgate queue release {id}` lets it go"
             )));
         }
+        let item = self.inspector.item(id).ok();
+        let recipients = item.iter().flat_map(|item| &item.envelope.recipients);
+        let domains: Vec<Domain> = recipients.map(|recipient| recipient.address.domain().clone()).collect();
+        self.pauses.end_pauses(Some(&domains));
         self.inspector.retry(id).await?;
         self.schedule.ring();
         Ok(json!({ "retried": [id], "count": 1 }))
@@ -146,6 +152,7 @@ impl Desk {
         // With many messages it takes seconds.
         let found = tokio::task::spawn_blocking(move || inspector.waiting(domain.as_ref())).await;
         let ids = found.map_err(|fault| Refusal::unavailable(fault.to_string()))??;
+        self.pauses.end_pauses(to.as_ref().map(std::slice::from_ref));
         let count = self.inspector.retry_all(&ids, to.as_ref()).await?;
         self.schedule.ring();
         let named = ids.get(..ids.len().min(LISTED)).unwrap_or_default();
@@ -187,7 +194,12 @@ impl Desk {
         }
         let created = created_of(id);
         let hears = self.reporter.hears_of_drop(&item).filter(|_| !given_up.is_empty());
-        let (reports, _) = self.reporter.dropped(id, &item, created, &given_up).await?;
+        let (mut reports, _) = self.reporter.dropped(id, &item, created, &given_up).await?;
+        let untold = self.inspector.untold(id)?;
+        for (kind, about) in ReportKind::of(&untold) {
+            let (more, _) = self.reporter.report(id, &item, created, kind, about, Returned::default()).await?;
+            reports.extend(more);
+        }
         let mut event = Event::new(EventKind::Dropped).about(id).detail(format!(
             "{} {}",
             given_up.len(),

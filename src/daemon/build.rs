@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::config::{OnFound, Settings};
-use crate::control::Server as ControlSocket;
+use crate::control::{Desk as OperatorsDesk, Server as ControlSocket};
 use crate::daemon::bind::{
     delivery, electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, recipients,
     sound_key_settings,
@@ -251,8 +251,9 @@ impl Daemon {
         }
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
         shutdown.spawn(self.kept.keyring.clone().run(shutdown.clone()));
+        let desk = OperatorsDesk { pauses: Arc::clone(&self.relay) as _, ..self.kept.desk() };
         tracing::info!(door = "control", socket = %self.control.path().display(), "listening");
-        shutdown.spawn(self.control.run(Arc::new(self.kept.desk()), shutdown.clone()));
+        shutdown.spawn(self.control.run(Arc::new(desk), shutdown.clone()));
         if let Some(listener) = self.health {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(door = "health", %address, "listening");
@@ -372,6 +373,7 @@ fn carrier(kept: &Kept, backoff: Backoff, metrics: &Metrics) -> Carrier {
         journal: kept.journal.clone(),
     };
     Carrier {
+        steadiness: kept.steadiness.clone(),
         settings: kept.settings.clone(),
         settlement: kept.settlement.clone(),
         post_box: kept.post_box.clone(),

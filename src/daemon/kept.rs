@@ -14,7 +14,7 @@ use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, Steadiness};
 use crate::notify::{Mailer, Reporter};
-use crate::queue::{Inspector, Marks, Schedule, Settlement, Spool};
+use crate::queue::{Inspector, Marks, NoPauses, Schedule, Settlement, Spool};
 use crate::records::{Journal, relied_on};
 use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
 use crate::telemetry::Metrics;
@@ -196,7 +196,12 @@ impl Kept {
     /// What is remembered of the policies of domains.
     #[must_use]
     pub fn policies(&self) -> StsKeeping {
-        StsKeeping { rows: Arc::clone(&self.rows), vault: self.vault.clone(), clock: self.clock.clone() }
+        StsKeeping {
+            rows: Arc::clone(&self.rows),
+            vault: self.vault.clone(),
+            clock: self.clock.clone(),
+            steadiness: self.steadiness.clone(),
+        }
     }
 
     /// Who takes answers from the portal.
@@ -223,12 +228,13 @@ impl Kept {
         Told::new(Arc::clone(&self.rows), self.vault.clone(), self.clock.clone())
     }
 
-    /// The operator's desk.
+    /// The operator's desk, where nothing is delivered.
     #[must_use]
     pub fn desk(&self) -> crate::control::Desk {
         crate::control::Desk {
             inspector: self.inspector.clone(),
             schedule: self.schedule.clone(),
+            pauses: Arc::new(NoPauses),
             post_box: self.post_box.clone(),
             ending: Arc::new(self.sweeper()),
             reporter: self.reporter.clone(),

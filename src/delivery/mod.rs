@@ -13,6 +13,7 @@ mod kept;
 mod smtp;
 mod keyring;
 mod admission;
+mod teller;
 mod worker;
 
 pub use admission::{

@@ -6,17 +6,20 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::delivery::kept::Kept;
-use crate::delivery::octets::Contents;
 use crate::delivery::outcome::{Delivery, Diagnosis, Handover, Outcome};
 use crate::delivery::route::{Destination, Passage};
 use crate::delivery::signing::Signing;
+use crate::delivery::teller::Teller;
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble;
-use crate::mail::{Address, DsnReturn, Envelope, Returned};
+use crate::mail::{Address, Envelope};
 use crate::net::{Clock, Shutdown, Steadiness, Time};
-use crate::notify::{Failure, ReportKind, Reporter};
+use crate::notify::Reporter;
 use crate::policy::FixedKind;
-use crate::queue::{Backoff, ConsignmentLease, Ended, Inspector, Item, Kind, QueueError, Schedule, Settlement, Warm};
+use crate::queue::{
+    Backoff, ConsignmentLease, Ended, Failure, Inspector, Item, Kind, QueueError, Schedule, Settlement, Telling,
+    Untold, Warm,
+};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::{Content, NextHop};
 use crate::sender_auth::Signers;
@@ -25,10 +28,8 @@ use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
 use crate::vault::{Vault, random_octets};
 
-/// Octets of a header that goes back with a report, and of a whole message where `RET=FULL` asks for it. Of a larger one
-/// the header goes back (RFC 3461 §4.3 leaves that to us).
-const HEADER_OCTETS: usize = 32 * 1024;
-const WHOLE_OCTETS: u64 = 64 << 10;
+/// How long failures are gathered at most, before their sender is told of them.
+const GATHER: Duration = Duration::from_secs(120);
 /// How long to wait before an outcome that could not be settled is settled again.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
 
@@ -84,7 +85,17 @@ impl Worker {
     /// hangs, mail to the other leaves.
     pub async fn run(self, shutdown: Shutdown) {
         let lines = self.at_once.map(|(hop, at_once)| self.run_line(hop, at_once, &shutdown));
-        futures_util::future::join_all(lines).await;
+        let teller = Teller {
+            schedule: self.schedule.clone(),
+            settlement: self.settlement.clone(),
+            reporter: self.reporter.clone(),
+            bodies: Arc::clone(&self.bodies),
+            warm: self.warm.clone(),
+            vault: self.vault.clone(),
+            gather: self.gather(),
+            clock: self.clock.clone(),
+        };
+        futures_util::future::join(futures_util::future::join_all(lines), teller.run(shutdown.clone())).await;
     }
 
     async fn run_line(&self, hop: NextHop, at_once: usize, shutdown: &Shutdown) {
@@ -133,25 +144,18 @@ impl Worker {
         let now = self.clock.now();
         let is_over = now >= lease.expires() && self.steadiness.holds();
         let sorted = self.note(&mut lease, &places, outcomes, is_over);
-        self.settle_in_the_end(lease, &sorted, &content, now, shutdown).await;
+        self.settle_in_the_end(lease, &sorted, now, shutdown).await;
     }
 
     /// Settles an attempt. While it cannot be settled the lease is kept: given back, the same mail would be sent over and
     /// over. What passes (the disk, a key) is waited for; what does not is set aside with how far it has come.
-    async fn settle_in_the_end(
-        &self,
-        mut lease: ConsignmentLease,
-        sorted: &Sorted,
-        content: &Content,
-        now: Time,
-        shutdown: &Shutdown,
-    ) {
+    async fn settle_in_the_end(&self, mut lease: ConsignmentLease, sorted: &Sorted, now: Time, shutdown: &Shutdown) {
         let id = lease.id;
         let noted = lease.consignment.clone();
         let mut never: Option<String> = None;
         loop {
             let settled = match &never {
-                None => self.settle(&mut lease, sorted, content, now).await,
+                None => self.settle(&mut lease, sorted, now).await,
                 Some(reason) => self.set_aside(&lease, sorted, reason).await,
             };
             let Err(fault) = settled else { return };
@@ -206,6 +210,7 @@ impl Worker {
             let Some((_, outcome)) = outcomes.iter().find(|(address, _)| *address == recipient.address) else {
                 continue;
             };
+            progress.delayed = None;
             match outcome {
                 Outcome::Delivered(delivery) => {
                     progress.ended = Some(Ended::Delivered);
@@ -224,7 +229,9 @@ impl Worker {
                         progress.ended = Some(Ended::Failed);
                         sorted.failed.push(self.failure(&recipient.address, diagnosis, true));
                     } else {
-                        sorted.deferred.push(self.failure(&recipient.address, diagnosis, false));
+                        let waits = self.failure(&recipient.address, diagnosis, false);
+                        progress.delayed = Some(waits.clone());
+                        sorted.deferred.push(waits);
                     }
                 }
             }
@@ -261,66 +268,39 @@ impl Worker {
         }
     }
 
-    async fn settle(
-        &self,
-        lease: &mut ConsignmentLease,
-        sorted: &Sorted,
-        content: &Content,
-        now: Time,
-    ) -> Result<(), QueueError> {
-        let id = lease.id;
-        let mut entries = self.events(lease, sorted)?;
-        let mut reports = Vec::new();
-        let warn = !sorted.deferred.is_empty()
-            && !lease.consignment.delay_reported
-            && now >= lease.created().after(self.delay_warning);
+    async fn settle(&self, lease: &mut ConsignmentLease, sorted: &Sorted, now: Time) -> Result<(), QueueError> {
+        let entries = self.events(lease, sorted)?;
         let [stored, relayed] = [Handover::Final, Handover::Relayed].map(|how| succeeded(lease, sorted, how));
         let backoff = if sorted.awaits_turn { self.backoff.for_a_turn() } else { self.backoff };
         let next = backoff.next(now, lease.attempts() + 1, chance());
         // It may live longer than its time where the clock has jumped.
-        let mut again = Some(if now < lease.expires() { next.min(lease.expires()) } else { next });
-        if !sorted.failed.is_empty() || warn || !stored.is_empty() || !relayed.is_empty() {
-            let item = self.inspector.item(id)?;
-            let header = self.header(content).await;
-            let kinds =
-                [(ReportKind::Failed, &sorted.failed), (ReportKind::Success, &stored), (ReportKind::Relayed, &relayed)];
-            for (kind, about) in kinds {
-                if !about.is_empty() {
-                    let wants_all = kind == ReportKind::Failed && item.envelope.dsn_return == Some(DsnReturn::Full);
-                    let whole = if wants_all { self.whole(content).await } else { None };
-                    let returned = whole.unwrap_or_else(|| header.clone());
-                    let (written, more) =
-                        self.reporter.report(id, &item, lease.created(), kind, about, returned).await?;
-                    reports.extend(written);
-                    entries.extend(more);
-                }
-            }
-            if warn {
-                let kind = ReportKind::Delayed(lease.expires());
-                let (written, more) =
-                    self.reporter.report(id, &item, lease.created(), kind, &sorted.deferred, header).await?;
-                reports.extend(written);
-                entries.extend(more);
-                lease.consignment.delay_reported = true;
-            }
-            if is_answer(&item) && !sorted.failed.is_empty() {
-                // A person's answer is never thrown away: it waits for an operator.
-                tracing::error!(item.id = %id, "an answer could not be delivered to its department and is held");
-                reopen(lease);
-                again = None;
-            }
-        }
-        let held = again.is_none();
-        let rings = !reports.is_empty();
-        if held {
-            self.settlement.hold(lease, reports, entries).await?;
+        let again = if now < lease.expires() { next.min(lease.expires()) } else { next };
+        let mut telling = Telling {
+            untold: Untold { failed: sorted.failed.clone(), stored, relayed },
+            is_late: !sorted.deferred.is_empty() && now >= lease.created().after(self.delay_warning),
+            gather: self.gather(),
+        };
+        let is_to_tell = telling.is_late || !telling.untold.is_empty();
+        // Of an item that cannot be read nobody could be told: that is found out before anything is settled.
+        let item = is_to_tell.then(|| self.inspector.item(lease.id)).transpose()?;
+        if !sorted.failed.is_empty() && item.as_ref().is_some_and(is_answer) {
+            // A person's answer is never thrown away: it waits for an operator.
+            tracing::error!(item.id = %lease.id, "an answer could not be delivered to its department and is held");
+            reopen(lease);
+            telling.untold.failed.clear();
+            self.settlement.hold(lease, &telling, entries).await?;
         } else {
-            self.settlement.settle(lease, again, reports, entries).await?;
+            self.settlement.settle(lease, again, &telling, entries).await?;
         }
-        if rings {
+        if is_to_tell {
             self.schedule.ring();
         }
         Ok(())
+    }
+
+    /// Not so long that what was put off meanwhile is attempted again before.
+    fn gather(&self) -> Duration {
+        GATHER.min(self.backoff.minimal / 2)
     }
 
     /// One event for each kind of outcome.
@@ -346,37 +326,6 @@ impl Worker {
 
     fn kept(&self, content: Content) -> Kept {
         Kept::new(content, Arc::clone(&self.bodies), self.vault.clone(), self.warm.clone())
-    }
-
-    /// The message's own header, as far as it goes back with a report; nothing if it cannot be read.
-    async fn header(&self, content: &Content) -> Returned {
-        let mut header = Vec::new();
-        if let Ok(mut octets) = self.kept(content.clone()).open().await {
-            while header.len() < HEADER_OCTETS
-                && let Ok(Some(chunk)) = octets.next().await
-            {
-                header.extend_from_slice(&chunk);
-                if let Some(end) = header.windows(4).position(|four| four == b"\r\n\r\n") {
-                    header.truncate(end + 2);
-                    break;
-                }
-            }
-        }
-        header.truncate(HEADER_OCTETS);
-        Returned { octets: header, is_whole: false }
-    }
-
-    /// The whole message, unless it is too large to go back or cannot be read.
-    async fn whole(&self, content: &Content) -> Option<Returned> {
-        if content.length() > WHOLE_OCTETS {
-            return None;
-        }
-        let mut octets = self.kept(content.clone()).open().await.ok()?;
-        let mut whole = Vec::new();
-        while let Some(chunk) = octets.next().await.ok()? {
-            whole.extend_from_slice(&chunk);
-        }
-        Some(Returned { octets: whole, is_whole: true })
     }
 }
 

@@ -10,12 +10,10 @@ use crate::flow::settings::{Current, Settings};
 use crate::flow::ways::{Leaving, leaving};
 use crate::mail::{Address, Returned, ReversePath};
 use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
-use crate::net::Clock;
-use crate::notify::{
-    About, Failure, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, held, notice, receipt,
-};
+use crate::net::{Clock, Steadiness};
+use crate::notify::{About, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, held, notice, receipt};
 use crate::policy::{FixedKind, Means, Place, Reach, Reason, RecipientVerdict, Treatment, serve};
-use crate::queue::{Backoff, Exchange, IncomingLease, Kind, QueueError, RecipientState, Settlement};
+use crate::queue::{Backoff, Exchange, Failure, IncomingLease, Kind, QueueError, RecipientState, Settlement};
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::Content;
 use crate::telemetry::{Labels, Metrics};
@@ -48,6 +46,8 @@ pub struct Carrier {
     pub backoff: Backoff,
     /// What time it is.
     pub clock: Clock,
+    /// Whether it can be relied on: who is given up cannot be served any more.
+    pub steadiness: Steadiness,
     /// What operations watch.
     pub metrics: Metrics,
 }
@@ -312,11 +312,13 @@ impl Carrying<'_> {
     ) -> Result<(), QueueError> {
         let now = self.carrier.clock.now();
         let lease = exchange.lease();
-        if now >= lease.expires() {
+        let is_over = now >= lease.expires();
+        if is_over && self.carrier.steadiness.holds() {
             self.refuse(exchange, place, recipient, reason);
             return Ok(());
         }
-        let next = self.carrier.backoff.next(now, lease.attempts() + 1, chance()).min(lease.expires());
+        let next = self.carrier.backoff.next(now, lease.attempts() + 1, chance());
+        let next = if is_over { next } else { next.min(lease.expires()) };
         if lease.attempts() == 0 {
             self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
         }

@@ -2,6 +2,7 @@
 
 use crate::net::Time;
 use crate::notify::letter::{Block, Letterhead, Sheet};
+use crate::queue::{Failure, Untold};
 use crate::texts::{Language, say};
 
 /// Octets of the longest status there is (RFC 3463 §2: `5.999.999`).
@@ -62,6 +63,18 @@ pub enum ReportKind {
     Success,
     /// Handed to somebody who reports no further: as was asked for.
     Relayed,
+}
+
+impl ReportKind {
+    /// The reports on what is to be told, with whom each is about.
+    pub fn of(untold: &Untold) -> impl Iterator<Item = (Self, &[Failure])> {
+        let kinds = [
+            (Self::Failed, untold.failed.as_slice()),
+            (Self::Success, untold.stored.as_slice()),
+            (Self::Relayed, untold.relayed.as_slice()),
+        ];
+        kinds.into_iter().filter(|(_, about)| !about.is_empty())
+    }
 }
 
 /// One recipient of a delivery report.

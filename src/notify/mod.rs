@@ -11,4 +11,4 @@ pub use letters::{
     About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, answer_lost, expired, held, notice, notice_answered,
     notice_failed, opened, reason_of, reason_unsaid, recalled, receipt, report, safe_answer, unopened,
 };
-pub use reporter::{Failure, Reporter};
+pub use reporter::Reporter;

@@ -10,30 +10,13 @@ use crate::notify::letters::{
     About, ReportKind, ReportLine, answer_lost, not_passed_on, notice_failed, reason_of, reason_unsaid, report,
 };
 use crate::policy::FixedKind;
-use crate::queue::{Item, Kind, Origin, PreparedItem, QueueError};
+use crate::queue::{Failure, Item, Kind, Origin, PreparedItem, QueueError};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::telemetry::Metrics;
 
 /// Reports to the postmaster in an hour: a mail server that refuses what strangers send may do so by the thousand.
 const TO_POSTMASTER: u32 = 50;
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// What became of one recipient.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// The recipient.
-    pub address: Address,
-    /// Such as `5.1.1`.
-    pub status: String,
-    /// What the next hop said.
-    pub diagnostic: Option<String>,
-    /// Who said it.
-    pub remote: Option<String>,
-    /// Why, for people.
-    pub reason: String,
-    /// Why, for operators: in English, the peer's own words with it.
-    pub note: String,
-}
 
 /// Writes delivery reports. Cheap to clone.
 #[derive(Clone)]

@@ -20,6 +20,7 @@ use crate::queue::table::{
     BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
     incoming_key, open_consignment, open_item,
 };
+use crate::queue::untold::{self, Untold};
 use crate::records::{Event, EventKind, Journal};
 use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value};
 use crate::vault::Vault;
@@ -199,6 +200,14 @@ impl Inspector {
         Ok((item, consignments))
     }
 
+    /// What its sender is still to be told, for who ends it by hand.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the medium fails or a row cannot be read.
+    pub fn untold(&self, id: QueueId) -> Result<Untold, QueueError> {
+        Ok(untold::of(&*self.rows, &self.vault, id)?.1)
+    }
+
     /// The kept octets of an item.
     ///
     /// # Errors
@@ -349,7 +358,7 @@ impl Inspector {
                     if current.due != before.due || current.made != before.made {
                         return Err(StoreError::Conflict("the item was changed meanwhile"));
                     }
-                    row.open = current.open;
+                    row.take_over(&current);
                     if let Some(due) = before.due {
                         tx.delete(INCOMING, &incoming_key(due, id))?;
                     }
@@ -388,6 +397,7 @@ impl Inspector {
                 }
                 let before = item.stage;
                 (item.open, item.held, item.waiting, item.stage) = (0, 0, 0, Stage::Active);
+                untold::forget(tx, id, &mut item)?;
                 put_or_finish(tx, &bodies, id, before, &item, locked)?;
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 entry.write(tx)
@@ -440,10 +450,13 @@ impl Inspector {
                     tx.put(INCOMING, &incoming_key(at.unix_ms(), id), &[])?;
                     item.due = Some(at.unix_ms());
                 }
+                if let Some(at) = at.filter(|_| item.untold > 0) {
+                    untold::plan(tx, id, &mut item, at)?;
+                }
                 item.stage = match at {
                     None => Stage::Held,
                     Some(_) if item.due.is_some() => Stage::Incoming,
-                    Some(_) if item.open > 0 => Stage::Active,
+                    Some(_) if item.open > 0 || item.untold > 0 => Stage::Active,
                     Some(_) => Stage::Held,
                 };
                 // What was set aside may have been served meanwhile: then nothing is left of it.

@@ -6,7 +6,7 @@ use crate::queue::error::QueueError;
 use crate::queue::index;
 use crate::queue::item::{Consignment, Item, RecipientState};
 use crate::queue::table::{
-    BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
+    BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, Delay, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
     incoming_key,
 };
 use crate::records::Entry;
@@ -66,6 +66,9 @@ impl NewItem {
             open: made,
             made,
             held: u16::try_from(held).unwrap_or(u16::MAX),
+            untold: 0,
+            tell_at: None,
+            delay: Delay::NotYet,
             domains: index::domains_of(vault, &self.item.envelope),
             body: self.body.body_ref().clone(),
             epoch: item_locked.epoch,

@@ -107,8 +107,6 @@ pub struct Consignment {
     pub outgoing: Outgoing,
     /// In the order of the envelope's recipients.
     pub progress: Vec<Progress>,
-    /// The delay was reported to the sender.
-    pub delay_reported: bool,
 }
 
 /// How far one recipient of a consignment has come.
@@ -118,6 +116,26 @@ pub struct Progress {
     pub ended: Option<Ended>,
     /// What the next hop said last, one line.
     pub last_reply: Option<String>,
+    /// Why it waits, as its sender is told if it waits long.
+    #[serde(default)]
+    pub delayed: Option<Failure>,
+}
+
+/// What became of one recipient, for its sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The recipient.
+    pub address: Address,
+    /// Such as `5.1.1`.
+    pub status: String,
+    /// What the next hop said.
+    pub diagnostic: Option<String>,
+    /// Who said it.
+    pub remote: Option<String>,
+    /// Why, for people.
+    pub reason: String,
+    /// Why, for operators: in English, the peer's own words with it.
+    pub note: String,
 }
 
 /// How a recipient's delivery ended.
@@ -135,7 +153,7 @@ impl Consignment {
     #[must_use]
     pub fn new(outgoing: Outgoing) -> Self {
         let progress = vec![Progress::default(); outgoing.envelope().recipients.len()];
-        Self { outgoing, progress, delay_reported: false }
+        Self { outgoing, progress }
     }
 
     /// Whether every recipient is delivered or failed.

@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 
 use crate::mail::QueueId;
 use crate::net::Time;
-use crate::queue::item::{Consignment, Item};
-use crate::queue::table::{ConsignmentRow, ItemRow};
+use crate::queue::item::{Consignment, Failure, Item};
+use crate::queue::table::{ConsignmentRow, Delay, ItemRow};
+use crate::queue::untold::Untold;
 use crate::store::BodyRef;
 
 /// Leases whose work has panicked and that are remembered at most. With more of them something else is wrong.
@@ -56,6 +57,21 @@ pub struct ConsignmentLease {
     /// The consignment.
     pub consignment: Consignment,
     pub(crate) row: ConsignmentRow,
+    pub(crate) grip: Grip,
+}
+
+/// The right to tell a sender what came of a message.
+pub struct TellingLease {
+    /// The item's id.
+    pub id: QueueId,
+    /// The item.
+    pub item: Item,
+    /// What came of it.
+    pub untold: Untold,
+    /// Who still waits; empty unless that is to be told.
+    pub delayed: Vec<Failure>,
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) row: ItemRow,
     pub(crate) grip: Grip,
 }
 
@@ -148,6 +164,31 @@ impl IncomingLease {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.row.attempts
+    }
+}
+
+impl TellingLease {
+    /// A second hand on it.
+    #[must_use]
+    pub fn grip(&self) -> Grip {
+        self.grip.clone()
+    }
+
+    /// When the message was taken.
+    #[must_use]
+    pub fn created(&self) -> Time {
+        Time::from_unix_ms(self.row.created)
+    }
+
+    /// When to give up.
+    #[must_use]
+    pub fn expires(&self) -> Time {
+        Time::from_unix_ms(self.row.expires)
+    }
+
+    /// Whether it is to be told that the message is late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.row.delay == Delay::Due
     }
 }
 

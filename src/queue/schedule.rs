@@ -9,15 +9,17 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
-use crate::mail::QueueId;
+use crate::mail::{Domain, QueueId};
 use crate::net::{Clock, Shutdown, Time};
 use crate::queue::error::QueueError;
-use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases};
+use crate::queue::item::Failure;
+use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases, TellingLease};
 use crate::queue::settle::Settlement;
 use crate::queue::table::{
-    CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, consignment_key, incoming_key, line, open_consignment,
-    open_item, parse_due,
+    CONSIGNMENTS, ConsignmentRow, Delay, INCOMING, ITEMS, ItemRow, consignment_key, incoming_key, line,
+    open_consignment, open_item, parse_due,
 };
+use crate::queue::untold::{self, TELLING, UNTOLD};
 use crate::sealing::NextHop;
 use crate::store::{RowsHandle, StoreError, Table, decode_row, pages};
 use crate::vault::{Epoch, Vault};
@@ -35,6 +37,19 @@ const STRIKES: u32 = 3;
 /// How long nobody takes up what made us panic.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
+/// Who leaves domains alone that were not there of late. Asked for by operators, done by whoever delivers.
+pub trait EndPauses: Send + Sync {
+    /// Leaves none of these alone any more; without a list, none at all.
+    fn end_pauses(&self, domains: Option<&[Domain]>);
+}
+
+/// Nobody attempts anything here: no domain is left alone.
+pub struct NoPauses;
+
+impl EndPauses for NoPauses {
+    fn end_pauses(&self, _: Option<&[Domain]>) {}
+}
+
 /// Hands out leases on what is due.
 #[derive(Clone)]
 pub struct Schedule {
@@ -45,6 +60,7 @@ pub struct Schedule {
     incoming: Arc<Line>,
     internet: Arc<Line>,
     mail_server: Arc<Line>,
+    telling: Arc<Line>,
 }
 
 /// One table's line: who holds leases, and what was read ahead.
@@ -65,7 +81,8 @@ impl Schedule {
     #[must_use]
     pub fn new(rows: RowsHandle, vault: Vault, clock: Clock, settlement: Settlement) -> Self {
         let [internet, mail_server] = [NextHop::Internet, NextHop::MailServer].map(|hop| Line::of(line(hop)));
-        Self { rows, vault, clock, settlement, incoming: Line::of(INCOMING), internet, mail_server }
+        let [incoming, telling] = [INCOMING, TELLING].map(Line::of);
+        Self { rows, vault, clock, settlement, incoming, internet, mail_server, telling }
     }
 
     /// Epochs to which something in the queue is locked.
@@ -85,6 +102,11 @@ impl Schedule {
                 in_use.insert(Epoch::from_number(decode_row::<ConsignmentRow>(&row)?.0.epoch));
             }
         }
+        for page in pages(&*self.rows, UNTOLD) {
+            for (_, row) in page? {
+                in_use.insert(untold::epoch_of(&row)?);
+            }
+        }
         Ok(in_use)
     }
 
@@ -93,6 +115,7 @@ impl Schedule {
         self.incoming.leases.bell.notify_one();
         self.internet.leases.bell.notify_one();
         self.mail_server.leases.bell.notify_one();
+        self.telling.leases.bell.notify_one();
     }
 
     /// The next item for the carrier; `None` when the end has begun.
@@ -116,6 +139,18 @@ impl Schedule {
         loop {
             let grip = self.next(line, shutdown).await?;
             match self.open_consignment(&grip) {
+                Ok(Some(lease)) => return Some(lease),
+                Ok(None) => {}
+                Err(fault) => self.fault(&grip, &fault).await,
+            }
+        }
+    }
+
+    /// The next message whose sender is to be told something; `None` when the end has begun.
+    pub async fn next_telling(&self, shutdown: &Shutdown) -> Option<TellingLease> {
+        loop {
+            let grip = self.next(&self.telling, shutdown).await?;
+            match self.open_telling(&grip) {
                 Ok(Some(lease)) => return Some(lease),
                 Ok(None) => {}
                 Err(fault) => self.fault(&grip, &fault).await,
@@ -192,7 +227,7 @@ impl Schedule {
                 break;
             }
             if let Some(guard) = line.leases.take(id, number) {
-                ahead.push_back(Grip::new(guard, (line.table != INCOMING).then_some(number), due));
+                ahead.push_back(Grip::new(guard, is_of_consignments(line.table).then_some(number), due));
             }
         }
         Ok(ahead.is_empty().then_some(wait.max(Duration::from_millis(1))))
@@ -219,6 +254,30 @@ impl Schedule {
         Ok(still_due.then(|| ConsignmentLease { id, number, consignment, row, grip: grip.clone() }))
     }
 
+    fn open_telling(&self, grip: &Grip) -> Result<Option<TellingLease>, QueueError> {
+        let id = grip.id();
+        let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { return Ok(None) };
+        let (row, item) = open_item(&self.vault, id, &row)?;
+        if !row.tell_at.is_some_and(|at| is_due(Time::from_unix_ms(at), self.clock.now())) {
+            return Ok(None);
+        }
+        let (keys, untold) = untold::of(&*self.rows, &self.vault, id)?;
+        let delayed = if row.delay == Delay::Due { self.delayed(id, row.made)? } else { Vec::new() };
+        Ok(Some(TellingLease { id, item, untold, delayed, keys, row, grip: grip.clone() }))
+    }
+
+    /// Who of an item's recipients was attempted and waits.
+    fn delayed(&self, id: QueueId, made: u16) -> Result<Vec<Failure>, QueueError> {
+        let mut delayed = Vec::new();
+        for number in 0..made {
+            let Some(row) = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))? else { continue };
+            let (_, consignment) = open_consignment(&self.vault, id, &row)?;
+            delayed
+                .extend(consignment.progress.into_iter().filter(|it| it.ended.is_none()).filter_map(|it| it.delayed));
+        }
+        Ok(delayed)
+    }
+
     async fn fault(&self, grip: &Grip, fault: &QueueError) {
         let id = grip.id();
         if fault.is_temporary() {
@@ -232,6 +291,11 @@ impl Schedule {
             tokio::time::sleep(AFTER_FAULT).await;
         }
     }
+}
+
+/// Whether a table's keys end in the number of a consignment.
+fn is_of_consignments(table: Table) -> bool {
+    table != INCOMING && table != TELLING
 }
 
 fn is_due(due: Time, now: Time) -> bool {

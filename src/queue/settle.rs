@@ -9,11 +9,12 @@ use crate::queue::error::QueueError;
 use crate::queue::index;
 use crate::queue::intake::{PreparedItem, lock_consignments, write_consignments};
 use crate::queue::item::RecipientState;
-use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease};
+use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, TellingLease};
 use crate::queue::table::{
-    CONSIGNMENTS, ConsignmentRow, DUE, DUE_INSIDE, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
+    CONSIGNMENTS, ConsignmentRow, DUE, DUE_INSIDE, Delay, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
     incoming_key,
 };
+use crate::queue::untold::{self, TELLING, Telling, UNTOLD};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::Outgoing;
 use crate::store::{Bodies, Change, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value};
@@ -145,6 +146,7 @@ impl Settlement {
                 if current.due != old_due {
                     return Err(StoreError::Conflict("the item was changed meanwhile"));
                 }
+                row.take_over(&current);
                 row.open = current.open.saturating_add(u16::try_from(new.len()).unwrap_or(u16::MAX));
                 let first = current.made;
                 row.made = first.saturating_add(u16::try_from(new.len()).unwrap_or(u16::MAX));
@@ -153,11 +155,11 @@ impl Settlement {
                 if let Some(due) = old_due {
                     tx.delete(INCOMING, &incoming_key(due, id))?;
                 }
-                write_consignments(tx, id, first, new)?;
-                written.into_iter().try_for_each(|item| item.write(tx))?;
                 if let Some(due) = row.due {
                     tx.put(INCOMING, &incoming_key(due, id), &[])?;
                 }
+                write_consignments(tx, id, first, new)?;
+                written.into_iter().try_for_each(|item| item.write(tx))?;
                 put_or_finish(tx, &bodies, id, current.stage, &row, &locked.octets)?;
                 entries.into_iter().try_for_each(|entry| entry.write(tx))
             }))
@@ -166,20 +168,19 @@ impl Settlement {
         Ok(())
     }
 
-    /// Settles an attempt: the lease's consignment says how far each recipient has come. With `again`, the rest is
-    /// attempted then. Reports go into the same transaction.
+    /// Settles an attempt: the lease's consignment says how far each recipient has come. The rest is attempted `again`
+    /// then. What its sender is to be told is written in the same transaction, and told in one of its own.
     ///
     /// # Errors
     /// [`QueueError`]; the consignment is due as before then. While the lease is held nobody else attempts it.
     pub async fn settle(
         &self,
         lease: &ConsignmentLease,
-        again: Option<Time>,
-        reports: Vec<PreparedItem>,
+        again: Time,
+        telling: &Telling,
         entries: Vec<Entry>,
     ) -> Result<(), QueueError> {
-        let due = again.unwrap_or_else(|| self.clock.now());
-        self.settle_at(lease, Some(due), reports, entries).await
+        self.settle_at(lease, Some(again), telling, entries).await
     }
 
     /// Settles an attempt like [`Settlement::settle`], but what is left waits for an operator.
@@ -189,17 +190,17 @@ impl Settlement {
     pub async fn hold(
         &self,
         lease: &ConsignmentLease,
-        reports: Vec<PreparedItem>,
+        telling: &Telling,
         entries: Vec<Entry>,
     ) -> Result<(), QueueError> {
-        self.settle_at(lease, None, reports, entries).await
+        self.settle_at(lease, None, telling, entries).await
     }
 
     async fn settle_at(
         &self,
         lease: &ConsignmentLease,
         again: Option<Time>,
-        reports: Vec<PreparedItem>,
+        telling: &Telling,
         entries: Vec<Entry>,
     ) -> Result<(), QueueError> {
         let (id, number) = (lease.id, lease.number);
@@ -212,6 +213,9 @@ impl Settlement {
         row.epoch = locked.epoch;
         row.due = again.filter(|_| !ended).map(Time::unix_ms);
         let is_held = again.is_none() && !ended;
+        let (untold, is_late) = (telling.lock(&self.vault, id)?, telling.is_late);
+        let now = self.clock.now();
+        let gathered = now.after(telling.gather);
         let bodies = Arc::clone(&self.bodies);
         self.rows
             .commit(Box::new(move |tx| {
@@ -232,8 +236,19 @@ impl Settlement {
                 if let Some(due) = row.due {
                     tx.put(row.line(), &due_key(due, id, number), &[])?;
                 }
-                reports.into_iter().try_for_each(|report| report.write(tx))?;
                 item.open = item.open.saturating_sub(u16::from(ended));
+                if let Some(untold) = &untold {
+                    untold::note(tx, id, (number, row.attempts), untold, &mut item)?;
+                }
+                let is_news = is_late && item.delay == Delay::NotYet;
+                if is_news {
+                    item.delay = Delay::Due;
+                }
+                // Where nothing of it goes another way, or all has come to its end, there is nothing to wait for.
+                let is_alone = item.waiting == 0 && item.open == u16::from(!ended);
+                if untold.is_some() || is_news || (is_alone && item.untold > 0) {
+                    untold::plan(tx, id, &mut item, if is_alone { now } else { gathered })?;
+                }
                 item.attempts += 1;
                 // The last one's row goes out with the item.
                 if !is_finished(&item) {
@@ -245,6 +260,43 @@ impl Settlement {
                     item.stage = Stage::Deferred;
                 }
                 put_or_finish(tx, &bodies, id, before, &item, item_locked)?;
+                entries.into_iter().try_for_each(|entry| entry.write(tx))
+            }))
+            .await?;
+        Ok(())
+    }
+
+    /// Tells a sender: the reports come in, what they tell goes out. What came of the message meanwhile is told `later`.
+    ///
+    /// # Errors
+    /// [`QueueError`]; it is to be told as before then.
+    pub async fn tell(
+        &self,
+        lease: &TellingLease,
+        reports: Vec<PreparedItem>,
+        entries: Vec<Entry>,
+        later: Time,
+    ) -> Result<(), QueueError> {
+        let (id, keys, is_late) = (lease.id, lease.keys.clone(), lease.is_late());
+        let bodies = Arc::clone(&self.bodies);
+        self.rows
+            .commit(Box::new(move |tx| {
+                let item_row = tx.get(ITEMS, id.as_bytes())?.ok_or(GONE)?;
+                let (mut item, item_locked): (ItemRow, _) = decode_row(&item_row)?;
+                for key in &keys {
+                    tx.get(UNTOLD, key)?.ok_or(StoreError::Conflict("it was told meanwhile"))?;
+                }
+                keys.iter().try_for_each(|key| tx.delete(UNTOLD, key))?;
+                item.untold = item.untold.saturating_sub(u16::try_from(keys.len()).unwrap_or(u16::MAX));
+                if is_late {
+                    item.delay = Delay::Told;
+                }
+                untold::unplan(tx, id, &mut item)?;
+                if item.untold > 0 || item.delay == Delay::Due {
+                    untold::plan(tx, id, &mut item, later)?;
+                }
+                reports.into_iter().try_for_each(|report| report.write(tx))?;
+                put_or_finish(tx, &bodies, id, item.stage, &item, item_locked)?;
                 entries.into_iter().try_for_each(|entry| entry.write(tx))
             }))
             .await?;
@@ -319,7 +371,10 @@ impl Settlement {
                     }
                     None => {
                         dues.extend(decoded.iter().flatten().filter_map(|(item, _)| item.due));
-                        dues.iter().try_for_each(|due| tx.delete(INCOMING, &incoming_key(*due, id)))?;
+                        dues.extend(decoded.iter().flatten().filter_map(|(item, _)| item.tell_at));
+                        for table in [INCOMING, TELLING] {
+                            dues.iter().try_for_each(|due| tx.delete(table, &incoming_key(*due, id)))?;
+                        }
                     }
                 }
                 match decoded {
@@ -329,6 +384,9 @@ impl Settlement {
                         item.stage = Stage::Corrupt;
                         item.open = item.open.saturating_sub(u16::from(has_ended));
                         item.due = item.due.filter(|_| number.is_some());
+                        if number.is_none() {
+                            item.tell_at = None;
+                        }
                         tx.put(ITEMS, id.as_bytes(), &encode_row(&item, locked)?)?;
                     }
                     Some(Err(_)) => index::set_apart(tx, id)?,
@@ -357,7 +415,8 @@ fn stage_of(row: &ItemRow) -> Stage {
 
 /// Whether nothing is left to do for an item.
 fn is_finished(row: &ItemRow) -> bool {
-    row.due.is_none() && row.waiting == 0 && row.open == 0 && row.held == 0 && row.stage != Stage::Corrupt
+    let is_served = row.due.is_none() && row.waiting == 0 && row.open == 0 && row.held == 0;
+    is_served && row.untold == 0 && row.stage != Stage::Corrupt
 }
 
 /// Writes the item's row, which stood at `before`, or, when nothing is left to do for it, takes everything out.
@@ -371,7 +430,7 @@ pub(crate) fn put_or_finish(
 ) -> Result<(), StoreError> {
     if !is_finished(row) {
         let mut row = row.clone();
-        if row.open == 0 && row.due.is_none() && row.stage != Stage::Corrupt {
+        if row.open == 0 && row.untold == 0 && row.due.is_none() && row.stage != Stage::Corrupt {
             row.stage = Stage::Held;
         }
         index::moved(tx, id, Some(before), Some(row.stage))?;

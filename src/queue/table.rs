@@ -74,10 +74,38 @@ pub(crate) struct ItemRow {
     pub made: u16,
     /// Recipients held.
     pub held: u16,
+    /// Rows that say what its sender is to be told: its keys in [`UNTOLD`](crate::queue::untold::UNTOLD).
+    #[serde(default)]
+    pub untold: u16,
+    /// When its sender is told: the key in [`TELLING`](crate::queue::untold::TELLING).
+    #[serde(default)]
+    pub tell_at: Option<i64>,
+    /// Whether its sender knows that it is late.
+    #[serde(default)]
+    pub delay: Delay,
     /// Keyed hashes of the recipients' domains, each once: its keys in [`BY_DOMAIN`](crate::queue::index::BY_DOMAIN).
     pub domains: Vec<u64>,
     pub body: BodyRef,
     pub epoch: u32,
+}
+
+/// Whether the sender of a message knows that it is late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Delay {
+    #[default]
+    NotYet,
+    /// To be told with the next report.
+    Due,
+    Told,
+}
+
+impl ItemRow {
+    /// What others wrote into the row while this was worked on.
+    pub(crate) fn take_over(&mut self, current: &Self) {
+        (self.open, self.untold, self.tell_at, self.delay) =
+            (current.open, current.untold, current.tell_at, current.delay);
+    }
 }
 
 /// A consignment's row.

@@ -15,7 +15,7 @@ use sealgate::delivery::{
     Transport, Trust,
 };
 use sealgate::mail::ByDomain;
-use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Proof, Roots, Time};
+use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Proof, Roots, Steadiness, Time};
 use sealgate::store::{Embedded, Table, decode_row};
 use sealgate::vault::{Identity, Vault};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -126,6 +126,7 @@ pub fn keeping(folder: &Path) -> StsKeeping {
         rows: Arc::new(Embedded::open(&folder.join("rows.redb")).unwrap()),
         vault: Vault::open(&folder.join("keys"), &[own], &[], Time::from_unix_ms(0)).unwrap(),
         clock: Clock::System,
+        steadiness: Steadiness::unwatched(Clock::System),
     }
 }
 
@@ -628,7 +629,8 @@ async fn a_policy_outlives_its_host_and_a_restart() {
         (Clock::Set(Arc::clone(&hand)), hand)
     };
     kept.clock = clock;
-    let relay = |servers: &NameServers| {
+    kept.steadiness = Steadiness::of(kept.clock.clone());
+    let relay = |servers: &NameServers, kept: &StsKeeping| {
         let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
         let settings = sealgate::delivery::Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
         let trust = Trust::from(ClientTls::with_roots(issuer.roots()).unwrap());
@@ -640,23 +642,28 @@ async fn a_policy_outlives_its_host_and_a_restart() {
     let host = serve_policies("192.0.2.30", issued.acceptor(), policies).await;
     {
         let servers = NameServers::start("", &(zone("192.0.2.12") + record), ("", ""), &[]);
-        assert!(matches!(send(&relay(&servers)).await, Outcome::Delivered(_)));
+        assert!(matches!(send(&relay(&servers, &kept)).await, Outcome::Delivered(_)));
         assert_eq!(verified.take(), ["by TLS"]);
         // It moves on with the epochs, for it may outlive the one it was locked to.
         let newest = kept.vault.rotate(kept.clock.now()).unwrap();
-        relay(&servers).sts().unwrap().renew_all().await.unwrap();
+        relay(&servers, &kept).sts().unwrap().renew_all().await.unwrap();
         let (_, row) = kept.rows.last(Table("delivery.sts")).unwrap().unwrap();
         assert_eq!(decode_row::<u32>(&row).unwrap().0, newest.number());
     }
     // The next run finds neither record nor host, and a mail host without TLS.
     host.abort();
     let servers = NameServers::start("", &zone("192.0.2.10"), ("", ""), &[]);
-    let deferred = send(&relay(&servers)).await;
+    let deferred = send(&relay(&servers, &kept)).await;
     assert!(matches!(&deferred, Outcome::Deferred(why) if why.status.to_string() == "4.7.5"), "{deferred:?}");
-    assert!(clear.take().is_empty());
-    // At its end it counts no more, and is forgotten.
+    // That the clock says it is over, when it has just jumped, counts for nothing.
     hand.fetch_add(86_400_000, Ordering::SeqCst);
-    let after = relay(&servers);
+    let jumped = relay(&servers, &kept);
+    assert!(matches!(send(&jumped).await, Outcome::Deferred(_)));
+    jumped.sts().unwrap().renew_all().await.unwrap();
+    assert!(clear.take().is_empty() && kept.rows.last(Table("delivery.sts")).unwrap().is_some());
+    // At its end it counts no more, and is forgotten.
+    kept.steadiness = Steadiness::unwatched(kept.clock.clone());
+    let after = relay(&servers, &kept);
     assert!(matches!(send(&after).await, Outcome::Delivered(_)));
     assert_eq!(clear.take(), ["in the clear"]);
     after.sts().unwrap().renew_all().await.unwrap();

@@ -1,7 +1,9 @@
 //! What becomes of recipients, as the queue and the reports tell it, whatever the next hop says and however it hangs.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
+use crate::queue::talk;
 use crate::route::decoded;
 use crate::running::{Gateway, free, wait_until};
 
@@ -29,6 +32,8 @@ struct Hop {
     taken: Arc<Mutex<BTreeMap<String, usize>>>,
     /// `later` is now.
     is_later: Arc<AtomicBool>,
+    /// What it took, as it came.
+    letters: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Hop {
@@ -48,7 +53,7 @@ impl Hop {
     async fn converse(&self, stream: TcpStream) -> Option<()> {
         let mut stream = BufReader::new(stream);
         stream.write_all(b"220 hop.example\r\n").await.ok()?;
-        let (mut accepted, mut in_message, mut line) = (Vec::new(), false, String::new());
+        let (mut accepted, mut in_message, mut line, mut letter) = (Vec::new(), false, String::new(), String::new());
         loop {
             line.clear();
             if stream.read_line(&mut line).await.ok()? == 0 {
@@ -57,13 +62,20 @@ impl Hop {
             let reply = match line.get(..4).unwrap_or_default() {
                 _ if in_message && line == ".\r\n" => {
                     in_message = false;
+                    self.letters.lock().unwrap().push(std::mem::take(&mut letter).into_bytes());
                     for name in accepted.drain(..) {
                         *self.taken.lock().unwrap().entry(name).or_default() += 1;
                     }
                     "250 2.0.0 taken\r\n".to_owned()
                 }
-                _ if in_message => continue,
-                "EHLO" => "250-hop.example\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n".to_owned(),
+                _ if in_message => {
+                    letter.push_str(line.strip_prefix('.').unwrap_or(&line));
+                    continue;
+                }
+                "EHLO" | "LHLO" => {
+                    let offers = ["PIPELINING", "8BITMIME", "SMTPUTF8"].map(|it| format!("250-{it}\r\n")).concat();
+                    format!("250-hop.example\r\n{offers}250 ENHANCEDSTATUSCODES\r\n")
+                }
                 "MAIL" => {
                     accepted.clear();
                     "250 2.1.0 ok\r\n".to_owned()
@@ -137,6 +149,146 @@ async fn two_hundred_and_fifty_recipients_have_two_hundred_and_fifty_outcomes() 
     assert_eq!(taken.len(), 200);
     assert!(taken.iter().all(|(name, times)| *times == 1 && !name.starts_with("never")), "{taken:?}");
     assert_eq!(inside.messages().len(), 1, "and nothing more is told");
+}
+
+/// Each domain goes its own way and ends at its own time. What the sender hears of them comes together, once, whenever the
+/// gateway dies in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_fails_in_many_domains_is_told_of_together_and_once() {
+    let (hop, inside) = (Hop::default(), Sink::start(true, &[]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let address = hop.start().await;
+    let mut gateway = Gateway::found(folder.path(), address, inside.address, "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let config = config.replace(&format!("\"smtp://{address}\""), &format!("\"mx\"\ndns = [\"{}\"]", free()));
+    let more = format!(
+        "\n[[delivery.route]]\ndomains = [\".many.example\"]\nnext_hop = \"smtp://{address}\"\n\n[queue]\n\
+         minimal_backoff = \"4s\"\nmaximal_backoff = \"4s\"\ndelay_warning = \"12s\"\n"
+    );
+    std::fs::write(gateway.config(), config + &more).unwrap();
+    gateway.start();
+    let kinds = ["ok", "later", "never", "ok", "later"];
+    let to: Vec<String> =
+        (0..250).map(|number| format!("{}{number}@d{}.many.example", kinds[number % 5], number * 7 % 60)).collect();
+    id_in(&send(gateway.outbound, &to.iter().map(String::as_str).collect::<Vec<_>>(), "Hej"));
+    for taken in [1, 40] {
+        wait_until("some of them", || hop.taken.lock().unwrap().len() >= taken);
+        gateway.kill();
+        gateway.start();
+    }
+    let reports = |action: &str| -> Vec<String> {
+        let letters = inside.messages().into_iter().map(|octets| decoded(&String::from_utf8_lossy(&octets)));
+        letters.filter(|letter| letter.contains(&format!("Action: {action}"))).collect()
+    };
+    let named = |reports: &[String]| {
+        let lines = reports.iter().flat_map(|report| report.lines());
+        let mut named: Vec<String> =
+            lines.filter_map(|line| line.strip_prefix("Final-Recipient: rfc822; ")).map(str::to_owned).collect();
+        named.sort();
+        named
+    };
+    let all_of = |kind: &str| {
+        let mut all: Vec<String> = to.iter().filter(|it| it.starts_with(kind)).cloned().collect();
+        all.sort();
+        all
+    };
+    wait_until("all failures told", || named(&reports("failed")).len() >= 50);
+    wait_until("the delay told", || !reports("delayed").is_empty());
+    assert_eq!(named(&reports("failed")), all_of("never"), "each once");
+    assert!(reports("failed").len() <= 3, "one for each life of the gateway at most: {}", reports("failed").len());
+    hop.is_later.store(true, Ordering::SeqCst);
+    wait_until("the rest", || gateway.ask(&["queue", "list"]).as_array().unwrap().is_empty());
+    assert_eq!((named(&reports("delayed")), reports("delayed").len()), (all_of("later"), 1));
+    assert_eq!(named(&reports("failed")).len(), 50, "and nothing more is told");
+}
+
+/// Reads a report as somebody else's program does: to whom it is, its parts, and what it says of each recipient.
+const READER: &str = r#"
+import email, re, sys
+from email import policy
+report = email.message_from_binary_file(sys.stdin.buffer, policy=policy.SMTPUTF8)
+utf8 = lambda text: text.encode("utf-8", "surrogateescape").decode()
+assert not any(part.defects for part in report.walk()), [part.defects for part in report.walk()]
+print("to", utf8(str(report["To"])).strip("<>"))
+print("kind", report.get_content_type(), report.get_param("report-type"))
+print("parts", *[part.get_content_type() for part in report.iter_parts()])
+status = report.get_payload(1).as_bytes().decode().replace("\r", "")
+print(*re.findall("^(?:Final-Recipient|Action|Status): .*$", status, re.M), sep="\n")
+"#;
+
+fn as_python_reads(report: &[u8]) -> Vec<String> {
+    let mut python = Command::new("python3")
+        .args(["-c", READER])
+        .env("PYTHONIOENCODING", "utf-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("PEER MISSING: python3");
+    python.stdin.take().unwrap().write_all(report).unwrap();
+    let output = python.wait_with_output().unwrap();
+    let told = format!("{}\n{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(report));
+    assert!(output.status.success(), "{told}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// RFC 3461 §5.2, RFC 6533: what a sender asked to hear of success, and a sender whose address is not ASCII of failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_end_is_reported_as_what_it_is() {
+    let (outside, inside) = (Hop::default(), Hop::default());
+    let folder = tempfile::tempdir().unwrap();
+    let mail_server = inside.start().await;
+    let mut gateway = Gateway::found(folder.path(), outside.start().await, mail_server, "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let lmtp = config.replace(&format!("smtp://{mail_server}"), &format!("lmtp://{mail_server}"));
+    std::fs::write(gateway.config(), lmtp).unwrap();
+    gateway.start();
+    let plain = "multipart/alternative message/delivery-status text/rfc822-headers";
+    let mixed = "multipart/alternative message/delivery-status message/global-headers";
+    let global = "multipart/alternative message/global-delivery-status message/global-headers";
+    for (number, (from, to, tag, parts, said)) in [
+        ("anna@sundby.example", "bo@sundby.example", "", plain, ["rfc822; bo@sundby.example", "delivered", "2.0.0"]),
+        ("anna@sundby.example", "eva@live.example", "", plain, ["rfc822; eva@live.example", "relayed", "2.0.0"]),
+        (
+            "anna@sundby.example",
+            "eva@live.example",
+            "[sikker] ",
+            plain,
+            ["rfc822; eva@live.example", "delivered", "2.0.0"],
+        ),
+        ("åsa@sundby.example", "never@live.example", "", mixed, ["rfc822; never@live.example", "failed", "5.1.1"]),
+        ("åsa@sundby.example", "åke@live.example", "", global, ["utf-8; åke@live.example", "relayed", "2.0.0"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let from_utf8 = if from.is_ascii() { "" } else { " SMTPUTF8" };
+        let lines = [
+            "EHLO client.example".to_owned(),
+            format!("MAIL FROM:<{from}>{from_utf8}"),
+            format!("RCPT TO:<{to}> NOTIFY=SUCCESS,FAILURE"),
+            "DATA".to_owned(),
+            format!("From: {from}\r\nSubject: {tag}Hej\r\nMessage-ID: <{number}@sundby.example>\r\n\r\nHej\r\n."),
+        ];
+        id_in(talk(gateway.outbound, &lines.each_ref().map(String::as_str)).last().unwrap());
+        let report = || {
+            let letters = inside.letters.lock().unwrap().clone();
+            let text = |letter: &Vec<u8>| String::from_utf8_lossy(letter).into_owned();
+            let about = format!("<{number}@sundby.example>");
+            letters.into_iter().find(|it| text(it).contains("multipart/report") && text(it).contains(&about))
+        };
+        wait_until("the report", || report().is_some());
+        let [recipient, action, status] = said;
+        let wanted = [
+            format!("to {from}"),
+            "kind multipart/report delivery-status".to_owned(),
+            format!("parts {parts}"),
+            format!("Final-Recipient: {recipient}"),
+            format!("Action: {action}"),
+            format!("Status: {status}"),
+        ];
+        assert_eq!(as_python_reads(&report().unwrap()), wanted, "{number}");
+    }
 }
 
 /// A next hop that takes calls and says nothing.

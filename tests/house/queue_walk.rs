@@ -10,11 +10,11 @@ use sealgate::config::{self, Files};
 use sealgate::daemon::Kept;
 use sealgate::mail::{Envelope, QueueId, Returned, ReversePath};
 use sealgate::net::{Clock, Shutdown};
-use sealgate::notify::{Failure, ReportKind};
+use sealgate::notify::ReportKind;
 use sealgate::policy::{FixedKind, Verdict};
 use sealgate::queue::{
-    ConsignmentLease, Ended, Exchange, Filter, IncomingLease, Item, Kind, NewItem, Origin, QueueError, RecipientState,
-    Stage, Summary,
+    ConsignmentLease, Ended, Exchange, Failure, Filter, IncomingLease, Item, Kind, NewItem, Origin, QueueError,
+    RecipientState, Stage, Summary, Telling,
 };
 use sealgate::records::{Event, EventKind};
 use sealgate::sealing::{Content, NextHop, Outgoing};
@@ -136,12 +136,12 @@ impl Walk {
             lease.consignment.progress[0].ended = Some(if how == 0 { Ended::Failed } else { Ended::Delivered });
         }
         let settlement = &self.kept.settlement;
-        let later = Some(Clock::System.now().after(Duration::from_secs(3_600)));
+        let later = Clock::System.now().after(Duration::from_secs(3_600));
         match how {
-            6 => settlement.hold(&lease, Vec::new(), Vec::new()).await,
+            6 => settlement.hold(&lease, &Telling::default(), Vec::new()).await,
             7 => settlement.set_aside_attempted(&lease, Vec::new(), "a test").await,
             5 if self.dice & 1 == 0 => settlement.set_aside(&lease.grip(), "a test").await,
-            _ => settlement.settle(&lease, later, Vec::new(), Vec::new()).await,
+            _ => settlement.settle(&lease, later, &Telling::default(), Vec::new()).await,
         }
     }
 
@@ -340,7 +340,7 @@ async fn what_stands_beside_the_items_agrees_with_them_whatever_happens() {
         }
         if let Some(mut lease) = walk.next_consignment().await {
             lease.consignment.progress[0].ended = Some(Ended::Delivered);
-            walk.kept.settlement.settle(&lease, None, Vec::new(), Vec::new()).await.unwrap();
+            walk.kept.settlement.settle(&lease, Clock::System.now(), &Telling::default(), Vec::new()).await.unwrap();
             has_worked = true;
         }
         idle = if has_worked { 0 } else { idle + 1 };

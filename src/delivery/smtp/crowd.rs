@@ -119,6 +119,15 @@ impl Crowd {
         Ok(place)
     }
 
+    /// Leaves no destination alone any more: none of these, or none at all.
+    pub fn wake(&self, these: Option<&[String]>) {
+        for (domain, fare) in self.domains().iter_mut() {
+            if these.is_none_or(|these| these.iter().any(|it| it == domain)) {
+                (fare.rest, fare.in_vain) = (None, 0);
+            }
+        }
+    }
+
     fn enter(&self, domain: &str) -> Result<(Place, Arc<Semaphore>), NoWay> {
         let now = Instant::now();
         let mut domains = self.domains();
@@ -231,7 +240,7 @@ mod tests {
     }
 
     /// The pause is over.
-    fn wake(crowd: &Crowd, domain: &str) {
+    fn end_pause(crowd: &Crowd, domain: &str) {
         let mut domains = crowd.domains();
         domains.get_mut(domain).unwrap().rest.as_mut().unwrap().until = Instant::now();
     }
@@ -300,15 +309,26 @@ mod tests {
         let mut wanted = SHORTEST;
         for _ in 0..6 {
             assert_eq!(pause(), wanted);
-            wake(&crowd, dead);
+            end_pause(&crowd, dead);
             let probe = take(&crowd, dead);
             assert!(matches!(enter(&crowd, dead), Some(Err(NoWay::Resting))), "one message alone");
             probe.leave(Reach::InVain);
             assert!(matches!(enter(&crowd, dead), Some(Err(NoWay::Resting))));
             wanted = (wanted * 2).min(LONGEST);
         }
-        wake(&crowd, dead);
+        end_pause(&crowd, dead);
         take(&crowd, dead).leave(Reach::Unknown);
+        take(&crowd, dead).leave(Reach::InVain);
+        // An operator who knows better has it asked at once.
+        let (this, other) = ([dead.to_owned()], ["other.example".to_owned()]);
+        for (who, asks) in [(Some(&other[..]), false), (Some(&this[..]), true), (None, true)] {
+            crowd.wake(who);
+            assert_eq!(matches!(enter(&crowd, dead), Some(Ok(_))), asks, "{who:?}");
+            while let Some(Ok(place)) = enter(&crowd, dead) {
+                place.leave(Reach::InVain);
+            }
+        }
+        crowd.wake(None);
         take(&crowd, dead).leave(Reach::Reached);
         assert!(matches!(enter(&crowd, dead), Some(Ok(_))), "it is there again");
     }

@@ -25,6 +25,7 @@ use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble::{self, NoWay};
 use crate::mail::{Address, Domain, Envelope, Recipient};
 use crate::net::{ClientTls, ClientTlsError, Dns, DnsFault, Outside};
+use crate::queue::EndPauses;
 use crate::smtp::EnhancedStatus;
 
 /// Recipients of one transaction: what every server takes (RFC 5321 §4.5.3.1.8). It also bounds a pipelined group.
@@ -277,6 +278,17 @@ impl Relay {
             Fate::Ended(error) | Fate::DiedUnused(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+impl EndPauses for Relay {
+    fn end_pauses(&self, domains: Option<&[Domain]>) {
+        let at = |domain: &Domain| match self.router.way(Destination::Internet, Passage::Any, domain) {
+            Ok(Way::Hop(route)) => route.hop.to_string(),
+            Ok(Way::Mx) | Err(_) => domain.to_string(),
+        };
+        let these: Option<Vec<String>> = domains.map(|domains| domains.iter().map(at).collect());
+        self.crowd.wake(these.as_deref());
     }
 }
 

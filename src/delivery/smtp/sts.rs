@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::delivery::smtp::sts_policy::{StsPolicy, record_id};
 use crate::mail::Domain;
-use crate::net::{ClientTls, Clock, Dns, Outside, Proof, Shutdown, Time};
+use crate::net::{ClientTls, Clock, Dns, Outside, Proof, Shutdown, Steadiness, Time};
 use crate::store::{
     RowsHandle, StoreError, Table, Transaction, decode_row, encode_row, lock_value, pages, unlock_value,
 };
@@ -68,6 +68,8 @@ pub struct StsKeeping {
     pub vault: Vault,
     /// What time it is.
     pub clock: Clock,
+    /// Whether it can be relied on: a policy that is forgotten protects nobody.
+    pub steadiness: Steadiness,
 }
 
 /// A policy as it was fetched.
@@ -128,6 +130,11 @@ impl StsKeeping {
             self.rows.commit(Box::new(change)).await?;
         }
         Ok(())
+    }
+
+    /// While the clock cannot be relied on, no policy has ended.
+    fn is_over(&self, known: &Known) -> bool {
+        self.clock.now() >= known.ends() && self.steadiness.holds()
     }
 
     fn locked(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
@@ -220,14 +227,14 @@ impl Sts {
     /// # Errors
     /// [`StoreError`] if the medium fails.
     pub async fn renew_all(&self) -> Result<(), StoreError> {
-        let StsKeeping { rows, vault, clock } = &self.0.keeping;
-        let now = clock.now();
+        let StsKeeping { rows, vault, .. } = &self.0.keeping;
+        let now = self.0.keeping.clock.now();
         let newest = vault.row_locker().epoch().number();
         let (mut over, mut due) = (Vec::new(), Vec::new());
         for page in pages(&**rows, POLICIES) {
             for (key, row) in page? {
                 match unlocked(vault, &row) {
-                    Some((epoch, known)) if now < known.ends() => {
+                    Some((epoch, known)) if !self.0.keeping.is_over(&known) => {
                         due.extend((epoch != newest || known.is_half_over(now)).then_some(known.domain));
                     }
                     Some(_) | None => over.push((key, row)),
@@ -280,10 +287,10 @@ impl Sts {
     }
 
     fn known(&self, domain: &Domain) -> Result<Option<Known>, StoreError> {
-        let StsKeeping { rows, vault, clock } = &self.0.keeping;
+        let StsKeeping { rows, vault, .. } = &self.0.keeping;
         let row = rows.get(POLICIES, &self.key(domain))?;
         let known = row.and_then(|row| unlocked(vault, &row)).map(|(_, known)| known);
-        Ok(known.filter(|known| clock.now() < known.ends()))
+        Ok(known.filter(|known| !self.0.keeping.is_over(known)))
     }
 
     fn key(&self, domain: &Domain) -> [u8; 32] {
