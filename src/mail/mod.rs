@@ -23,6 +23,7 @@ mod downgrade;
 mod automatic;
 mod compose;
 mod report;
+mod tls_report;
 mod bounce;
 
 pub use address::{Address, AddressFault, LocalPart, ReversePath, postmaster_of};
@@ -40,6 +41,10 @@ pub use mime::{PartSink, Splitter, Structure, StructureFault};
 pub use part::{Disposition, PartHead};
 pub use queue_id::QueueId;
 pub use report::{Action, Report, ReportedRecipient, Returned};
+pub use tls_report::{
+    AppliedPolicy, DateRange, FailureDetail, PolicyType, ReportPlace, ReportedPolicy, SessionCount, TlsFailure,
+    TlsReport, add_policies, report_places,
+};
 pub use trace::{Hop, received};
 pub use transfer::{PartEnd, TransferEncoding};
 pub use write::{mailbox, parameter, structured, unstructured};
