@@ -19,6 +19,8 @@ mod delivery;
 mod delivery_real;
 #[path = "house/open_internet.rs"]
 mod open_internet;
+#[path = "house/tls_reports.rs"]
+mod tls_reports;
 #[path = "house/outcomes.rs"]
 mod outcomes;
 #[path = "house/sender_auth.rs"]

@@ -13,7 +13,7 @@ use crate::daemon::bind::{
     sound_key_settings,
 };
 use crate::daemon::kept::Kept;
-use crate::delivery::{Internet, Recipients, Relay, Worker as DeliveryWorker};
+use crate::delivery::{Internet, Recipients, Relay, TlsReporter, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
 use crate::net::{Clock, Dns, RateLimit, ServerTls, Shutdown};
@@ -248,6 +248,18 @@ impl Daemon {
         }
         if let Some(sts) = self.relay.sts() {
             shutdown.spawn(sts.run(shutdown.clone()));
+        }
+        if let Some((tally, https)) = self.relay.tally().zip(self.relay.https()) {
+            let reporter = TlsReporter {
+                tally,
+                https,
+                mailer: self.kept.reporter.mailer().clone(),
+                schedule: self.kept.schedule.clone(),
+                rows: Arc::clone(&self.kept.rows),
+                steadiness: self.kept.steadiness.clone(),
+                metrics: self.metrics.clone(),
+            };
+            shutdown.spawn(reporter.run(shutdown.clone()));
         }
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
         shutdown.spawn(self.kept.keyring.clone().run(shutdown.clone()));

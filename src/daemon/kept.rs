@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::config::Settings;
 use crate::daemon::bind::{flow_settings, house, key_settings};
-use crate::delivery::{KeyKeeping, Keyring, StsKeeping};
+use crate::delivery::{KeyKeeping, Keyring, StsKeeping, TlsTally};
 use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, Steadiness};
@@ -187,6 +187,7 @@ impl Kept {
             schedule: self.schedule.clone(),
             tokens: self.tokens.clone(),
             policies: self.policies(),
+            tally: TlsTally::new(self.policies()),
             told: self.told(),
             clock: self.clock.clone(),
             steadiness: self.steadiness.clone(),

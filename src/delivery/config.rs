@@ -36,6 +36,8 @@ pub struct Settings {
     pub private_networks: Vec<Network>,
     /// `ca_file`: roots beside the system's, PEM, about hosts that are named here.
     pub ca_file: Option<PathBuf>,
+    /// `tls_reports`: domains that want to hear what came of TLS with them are told.
+    pub tls_reports: bool,
     /// How many connections one route may have, and how long each may last.
     pub bounds: Bounds,
 }

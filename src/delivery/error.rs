@@ -1,8 +1,12 @@
 //! How a session with the next hop ends before its time.
 
-use std::fmt;
+use std::{fmt, io};
+
+use rustls::CertificateError;
 
 use crate::delivery::octets::Unreadable;
+use crate::mail::TlsFailure;
+use crate::net::handshake_fault;
 use crate::smtp::{Answer, AnswerFault, BareLineEnd};
 
 /// How far a session had come.
@@ -70,7 +74,7 @@ pub enum SessionError {
     PeerOffersNoTls,
     /// The handshake failed, most often over the certificate.
     #[error("no TLS with the peer: {0}")]
-    TlsFailed(String),
+    TlsFailed(TlsFault),
     /// Bytes came behind the 220 to STARTTLS, in the clear: somebody injects (CVE-2011-0411).
     #[error("the peer sent something in the clear behind its answer to STARTTLS")]
     PeerInjectedBehindStartTls,
@@ -83,6 +87,37 @@ pub enum SessionError {
     /// The message must not leave.
     #[error(transparent)]
     MessageHasBareLineEnd(#[from] BareLineEnd),
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}")]
+pub struct TlsFault {
+    /// What a report calls it (RFC 8460 §4.3).
+    pub failure: TlsFailure,
+    said: String,
+}
+
+impl From<io::Error> for TlsFault {
+    fn from(fault: io::Error) -> Self {
+        let rustls = fault.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        Self { failure: rustls.map_or(TlsFailure::ValidationFailure, failure_of), said: handshake_fault(&fault) }
+    }
+}
+
+/// What a report calls a fault of TLS.
+#[must_use]
+pub fn failure_of(fault: &rustls::Error) -> TlsFailure {
+    let rustls::Error::InvalidCertificate(fault) = fault else { return TlsFailure::ValidationFailure };
+    match fault {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TlsFailure::CertificateHostMismatch
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFailure::CertificateExpired,
+        // What is held against TLSA records, and fits none, says no more.
+        CertificateError::ApplicationVerificationFailure => TlsFailure::ValidationFailure,
+        _ => TlsFailure::CertificateNotTrusted,
+    }
 }
 
 impl SessionError {

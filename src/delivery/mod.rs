@@ -10,7 +10,9 @@ mod trouble;
 mod route;
 mod transport;
 mod kept;
+mod https;
 mod smtp;
+mod tls_reporter;
 mod keyring;
 mod admission;
 mod teller;
@@ -22,7 +24,8 @@ pub use admission::{
 pub use config::{
     Bounds, DomainRoute, Internet, Login, LoginFault, NextHop, NextHopFault, Protocol, Settings, TlsLevel,
 };
-pub use error::{SessionError, Step};
+pub use error::{SessionError, Step, TlsFault};
+pub use https::{Https, HttpsFault};
 pub use kept::Kept;
 pub use keyring::{ConfiguredKey, KeyKeeping, KeySettings, Keyring};
 pub use octets::{Contents, InMemory, Octets, Unreadable};
@@ -30,8 +33,10 @@ pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Kind, Passage, Route, Router, TlsPolicy, Way};
 pub use signing::{Leaving, Signing};
 pub use smtp::{
-    Callout, Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver, Trust,
+    Callout, Mode, Patience, Relay, RelayFault, Resolver, Sts, StsFault, StsKeeping, StsPolicy, SystemResolver,
+    TlsTally, Trust,
 };
+pub use tls_reporter::TlsReporter;
 pub use transport::{Dispatch, Transport};
 pub use trouble::NoWay;
 pub use worker::Worker;

@@ -171,6 +171,7 @@ mod tests {
             dns: DnsSettings::default(),
             private_networks: Vec::new(),
             ca_file: None,
+            tls_reports: false,
             bounds: Bounds::default(),
         })
     }

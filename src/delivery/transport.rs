@@ -27,6 +27,8 @@ pub struct Dispatch {
     pub has_eight_bit: bool,
     /// The header has UTF-8 outside encoded words (RFC 6532).
     pub has_utf8_header: bool,
+    /// It reports on TLS: what comes of TLS on its way is not reported on.
+    pub is_tls_report: bool,
     /// The message.
     pub contents: Arc<dyn Contents>,
     /// Who signs it as it leaves; `None` on the way to our own mail server.

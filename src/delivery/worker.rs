@@ -134,6 +134,7 @@ impl Worker {
             size: content.length(),
             has_eight_bit: content.has_eight_bit,
             has_utf8_header: content.has_utf8_header,
+            is_tls_report: outgoing.is_tls_report(),
             contents: Arc::new(self.kept(content.clone())),
             signing: match outgoing.next_hop() {
                 NextHop::Internet => Some(Arc::new(Signing::new(self.signers.clone(), self.clock.clone()))),

@@ -132,6 +132,7 @@ impl Organisation {
             size: octets.len() as u64,
             has_eight_bit: !octets.is_ascii(),
             has_utf8_header: false,
+            is_tls_report: false,
             contents: InMemory::contents(octets) as Arc<dyn Contents>,
             signing: None,
         };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use crate::delivery::StsKeeping;
+use crate::delivery::{StsKeeping, TlsTally};
 use crate::flow::addresses::Tokens;
 use crate::flow::fault::{of_mailbox, to_mailbox};
 use crate::flow::settings::Current;
@@ -48,6 +48,8 @@ pub struct Sweeper {
     pub tokens: Tokens,
     /// What is remembered of the policies of domains.
     pub policies: StsKeeping,
+    /// What is kept of TLS with domains.
+    pub tally: TlsTally,
     /// What was told today.
     pub told: Told,
     /// What time it is.
@@ -205,6 +207,9 @@ impl Sweeper {
         }
         if let Err(fault) = self.told.forget().await {
             tracing::error!(%fault, "what was told could not be forgotten");
+        }
+        if let Err(fault) = self.tally.forget().await {
+            tracing::error!(%fault, "what was counted of TLS could not be forgotten");
         }
         let settings = self.settings.get();
         if self.vault.is_due_for_rotation(now, settings.rotate_every) {

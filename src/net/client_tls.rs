@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -112,6 +113,19 @@ impl ClientTls {
                 connector.map_err(std::io::Error::other)?.connect(server, stream).await
             }
         }
+    }
+
+    /// Whether these certificates, a peer's own first, are what [`Proof::Verified`] asks for.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, name: &str, certificates: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        let (own, others) = certificates.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let server = ServerName::try_from(name).map_err(|fault| rustls::Error::General(fault.to_string()))?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&self.provider))
+            .build()
+            .map_err(|fault| rustls::Error::General(fault.to_string()))?;
+        verifier.verify_server_cert(own, others, &server, &[], UnixTime::now()).map(|_| ())
     }
 
     fn connector(&self, verifier: Arc<dyn ServerCertVerifier>) -> Result<TlsConnector, rustls::Error> {

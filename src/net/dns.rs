@@ -1,5 +1,6 @@
 //! What the DNS says of a name (RFC 1034), and whether DNSSEC proves it (RFC 4035).
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,6 +92,22 @@ pub struct Tlsa {
     pub matching: u8,
     /// What is to match.
     pub data: Vec<u8>,
+}
+
+/// As in a zone (RFC 6698 §2.2).
+impl fmt::Display for Tlsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ", self.usage, self.selector, self.matching)?;
+        self.data.iter().try_for_each(|octet| write!(f, "{octet:02X}"))
+    }
+}
+
+impl DnsFault {
+    /// Whether somebody answered, and not what the zone's owner signed.
+    #[must_use]
+    pub fn is_forgery(&self) -> bool {
+        matches!(self, Self::Unavailable(_, why) if why == BOGUS)
+    }
 }
 
 /// What was told of a name, or that there is no such name.

@@ -3,13 +3,14 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::mail::{Address, Domain, Envelope, Letter, QueueId, Report, ReversePath};
+use crate::mail::{Address, Domain, Envelope, Letter, QueueId, Report, ReversePath, TlsReport};
 use crate::net::{Clock, Time};
 use crate::notify::letter::{Letterhead, Sheet};
 use crate::policy::{FixedKind, Verdict};
 use crate::queue::{Item, Kind, NewItem, Origin, PreparedItem, QueueError, RecipientState, Spool, Summary};
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
+use crate::texts::Language;
 use crate::vault::{Vault, random_octets};
 
 /// Who the letters come from.
@@ -74,6 +75,20 @@ pub struct Post {
     pub require_tls: bool,
 }
 
+/// A report on TLS, and what it is about.
+pub struct TlsReported {
+    /// What it says.
+    pub report: TlsReport,
+    /// The domain.
+    pub domain: Domain,
+    /// Days between the beginning of 1970 and that of the day.
+    pub day: i64,
+}
+
+fn message_id(id: QueueId, house: &House) -> String {
+    format!("<{}@{}>", id.to_string().to_lowercase(), house.sender.hostname)
+}
+
 impl Post {
     /// A receipt to a sender: nobody is told if it comes back.
     #[must_use]
@@ -134,13 +149,57 @@ impl Mailer {
     pub async fn prepare(&self, post: Post) -> Result<PreparedItem, QueueError> {
         let house = self.house();
         let id = self.fresh_id()?;
-        let message_id = format!("<{}@{}>", id.to_string().to_lowercase(), house.sender.hostname);
+        let message_id = message_id(id, &house);
         let octets = self.compose(&house, &post, &message_id);
+        self.keep(&house, id, post, message_id, &octets).await
+    }
+
+    /// Writes a report on TLS with a domain, to one of the places where the domain wants it. Nobody is told if it comes
+    /// back.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn prepare_tls_report(&self, to: Address, reported: &TlsReported) -> Result<PreparedItem, QueueError> {
+        let house = self.house();
+        let id = self.fresh_id()?;
+        let message_id = message_id(id, &house);
+        let TlsReported { report, domain, day } = reported;
+        let submitter = house.sender.address.domain();
+        let subject = report.subject(domain, submitter);
+        let text = format!("Report on TLS with {domain}, by {submitter}.\n");
+        let letter = Letter {
+            from: (house.sender.name.clone(), house.sender.address.clone()),
+            to: to.clone(),
+            reply_to: None,
+            subject: subject.clone(),
+            text: text.clone(),
+            html: None,
+            language: "en".to_owned(),
+            message_id: message_id.clone(),
+            date_unix_ms: self.clock.now().unix_ms(),
+            in_reply_to: None,
+            auto_replied: false,
+        };
+        let octets = report.to_bytes(&letter, domain, submitter, *day);
+        let sheet = Sheet { subject, language: Language::En, text, html: String::new() };
+        let post = Post { kind: FixedKind::TlsReport, ..Post::receipt(to, sheet, id) };
+        self.keep(&house, id, post, message_id, &octets).await
+    }
+
+    async fn keep(
+        &self,
+        house: &House,
+        id: QueueId,
+        post: Post,
+        message_id: String,
+        octets: &[u8],
+    ) -> Result<PreparedItem, QueueError> {
         let event = match post.kind {
             FixedKind::Notice => EventKind::Noticed,
             FixedKind::Receipt => EventKind::Receipt,
             FixedKind::Report
             | FixedKind::ReportOutside
+            | FixedKind::TlsReport
             | FixedKind::AutoReply
             | FixedKind::Answer
             | FixedKind::Opened => EventKind::Report,
@@ -153,7 +212,7 @@ impl Mailer {
             require_tls: post.require_tls,
             ..Envelope::plain(post.return_path, vec![post.to.clone()])
         };
-        let body = self.spool.keep(&octets).await?;
+        let body = self.spool.keep(octets).await?;
         let body_ref = body.body_ref().clone();
         let content = Content {
             head: Vec::new(),
@@ -164,9 +223,11 @@ impl Mailer {
         };
         let now = self.clock.now();
         let lifetime = match post.kind {
-            FixedKind::Receipt | FixedKind::Report | FixedKind::ReportOutside | FixedKind::AutoReply => {
-                house.sender.report_lifetime
-            }
+            FixedKind::Receipt
+            | FixedKind::Report
+            | FixedKind::ReportOutside
+            | FixedKind::TlsReport
+            | FixedKind::AutoReply => house.sender.report_lifetime,
             FixedKind::Notice | FixedKind::Answer | FixedKind::Opened => house.sender.lifetime,
         };
         let item = Item {

@@ -5,7 +5,7 @@ mod letters;
 mod by_mail;
 mod reporter;
 
-pub use by_mail::{House, Mailer, Post, Sender};
+pub use by_mail::{House, Mailer, Post, Sender, TlsReported};
 pub use letter::{Block, Letterhead, Sheet};
 pub use letters::{
     About, NoticeFacts, ReceiptLine, ReportKind, ReportLine, answer_lost, expired, held, notice, notice_answered,

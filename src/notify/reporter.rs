@@ -93,6 +93,7 @@ impl Reporter {
                 let event = Event::new(EventKind::Failed).about(*message).detail(detail);
                 Ok((Vec::new(), vec![self.journal.entry(event)?]))
             }
+            // So also a report on TLS: whoever asked for it will have the next.
             Kind::Written { .. } => Ok((Vec::new(), Vec::new())),
         }
     }

@@ -78,6 +78,8 @@ pub enum FixedKind {
     Opened,
     /// An automatic answer to somebody outside.
     AutoReply,
+    /// A report on TLS to a domain outside that asks for it (RFC 8460).
+    TlsReport,
 }
 
 impl Verdict {
@@ -197,6 +199,7 @@ impl FixedKind {
             Self::Answer => "answer",
             Self::Opened => "opened",
             Self::AutoReply => "auto-reply",
+            Self::TlsReport => "tls-report",
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Outgoing {
     envelope: Envelope,
     content: Content,
     verified_tls: bool,
+    #[serde(default)]
+    is_tls_report: bool,
 }
 
 impl Outgoing {
@@ -32,17 +34,25 @@ impl Outgoing {
     pub fn passing(treatments: &[&Treatment], next_hop: NextHop, envelope: Envelope, content: Content) -> Option<Self> {
         let all_pass = !treatments.is_empty() && treatments.iter().all(|t| matches!(t.means, Means::Pass { .. }));
         let verified_tls = treatments.iter().any(|t| matches!(t.means, Means::Pass { verified_tls: true }));
-        all_pass.then_some(Self { next_hop, envelope, content, verified_tls })
+        all_pass.then_some(Self { next_hop, envelope, content, verified_tls, is_tls_report: false })
     }
 
     /// What sealgate wrote itself: a notice, a receipt, a report, an answer on its way to its department.
     #[must_use]
     pub fn written(kind: FixedKind, envelope: Envelope, content: Content) -> Self {
         let next_hop = match kind {
-            FixedKind::Notice | FixedKind::AutoReply | FixedKind::ReportOutside => NextHop::Internet,
+            FixedKind::Notice | FixedKind::AutoReply | FixedKind::ReportOutside | FixedKind::TlsReport => {
+                NextHop::Internet
+            }
             FixedKind::Receipt | FixedKind::Report | FixedKind::Answer | FixedKind::Opened => NextHop::MailServer,
         };
-        Self { next_hop, envelope, content, verified_tls: false }
+        Self { next_hop, envelope, content, verified_tls: false, is_tls_report: kind == FixedKind::TlsReport }
+    }
+
+    /// Whether it is a report on TLS.
+    #[must_use]
+    pub fn is_tls_report(&self) -> bool {
+        self.is_tls_report
     }
 
     /// Where it goes next.

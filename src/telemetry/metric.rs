@@ -30,6 +30,8 @@ pub struct Metrics {
     pub written: Family<Labels, Counter>,
     /// What the malware scanner said: clean, found, too-large, fault.
     pub scanned: Family<Labels, Counter>,
+    /// Reports on TLS to domains outside: by-mail, by-https, failed (of one place, this time).
+    pub tls_reports: Family<Labels, Counter>,
     /// Portal events: login, refused, opened, answered.
     pub portal: Family<Labels, Counter>,
     /// Messages in the queue when the page was asked for, by where they stand.
@@ -64,6 +66,7 @@ impl Metrics {
         registry.register("delivery_attempts", "Delivery attempts by outcome", self.attempts.clone());
         registry.register("letters_written", "Notices, receipts, reports and answers written", self.written.clone());
         registry.register("scanned", "What the malware scanner said", self.scanned.clone());
+        registry.register("tls_reports", "Reports on TLS told to domains outside", self.tls_reports.clone());
         registry.register("portal_events", "What happened in the portal", self.portal.clone());
         registry.register("queue_messages", "Messages in the queue, by stage", self.queue.clone());
         registry.register(

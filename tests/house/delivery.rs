@@ -35,6 +35,7 @@ pub fn settings(hop: &str) -> Settings {
         dns: DnsSettings::default(),
         private_networks: vec!["192.0.2.0/24".parse().unwrap()],
         ca_file: None,
+        tls_reports: true,
         bounds: Bounds::default(),
     }
 }
@@ -73,6 +74,7 @@ pub fn mail(recipients: &[&str]) -> Dispatch {
         size: MESSAGE.len() as u64,
         has_eight_bit: false,
         has_utf8_header: false,
+        is_tls_report: false,
         contents: InMemory::contents(MESSAGE),
         signing: None,
     }

@@ -47,14 +47,14 @@ fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
 }
 
 /// A mail exchanger at port 25 of its address. It takes everything, and tells how.
-struct Host {
+pub struct Host {
     taken: Arc<Mutex<Vec<&'static str>>>,
     /// The names it was called by in TLS.
     called: Arc<Mutex<Vec<String>>>,
 }
 
 impl Host {
-    async fn start(address: &str, tls: Option<TlsAcceptor>) -> Self {
+    pub async fn start(address: &str, tls: Option<TlsAcceptor>) -> Self {
         Self::start_offering(address, tls, "250 host.example\r\n").await
     }
 

@@ -35,6 +35,8 @@ settings! {
         private_networks: Vec<Network> = [],
         /// Certificates in PEM to believe besides the system's, for `mail_server` and a smarthost. They say nothing of hosts that the DNS names.
         ca_file: Option<FilePath>,
+        /// With `mx`: domains that ask for it by a record at `_smtp._tls` are told once a day what came of TLS with them, in numbers (RFC 8460). Nothing of a message or its recipients is told.
+        tls_reports: bool = true,
         /// Connections to one destination at the same time.
         max_connections: NonZeroU32 = 20,
         /// Messages over one connection before it is closed.
@@ -142,6 +144,7 @@ impl Delivery {
             },
             private_networks: self.private_networks.clone(),
             ca_file: self.ca_file.as_ref().map(|file| file.path.clone()),
+            tls_reports: self.tls_reports,
             bounds: Bounds {
                 connections: usize::try_from(self.max_connections.get()).unwrap_or(usize::MAX),
                 messages: self.max_messages_per_connection.get(),

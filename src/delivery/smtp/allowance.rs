@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::delivery::error::SessionError;
+use crate::delivery::smtp::observed::Observed;
 
 /// Calls of one attempt that may come to nothing (RFC 5321 §5.1 asks for two at least).
 const CALLS: usize = 5;
@@ -17,12 +18,14 @@ pub struct Allowance {
     calls: usize,
     /// Addresses where nobody speaks SMTP with us, whatever the names that lead there.
     deaf: HashSet<SocketAddr>,
+    /// What the attempt has seen of TLS.
+    pub observed: Observed,
 }
 
 impl Allowance {
     /// For an attempt that begins now.
     pub fn new(within: Duration) -> Self {
-        Self { until: Instant::now() + within, calls: CALLS, deaf: HashSet::new() }
+        Self { until: Instant::now() + within, calls: CALLS, deaf: HashSet::new(), observed: Observed::default() }
     }
 
     /// When a peer that has not been given the message yet is left.

@@ -12,12 +12,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::delivery::config::{Login, NextHop, Protocol};
-use crate::delivery::error::{SessionError, Step};
+use crate::delivery::error::{SessionError, Step, failure_of};
 use crate::delivery::route::{Kind, Route, TlsPolicy};
 use crate::delivery::smtp::allowance::Allowance;
+use crate::delivery::smtp::observed::{Ends, Observed};
 use crate::delivery::smtp::tls_policy::{Demand, demand};
 use crate::delivery::smtp::wire::{Patience, Wire};
-use crate::mail::Domain;
+use crate::mail::{Domain, TlsFailure};
 use crate::net::{ClientTls, Dns, Outside, Proof};
 use crate::smtp::{Answer, Offers};
 
@@ -121,7 +122,7 @@ impl Caller {
         );
         for address in addresses {
             if allowance.may_call(address) {
-                match self.call_address(route, address, allowance.until()).await {
+                match self.call_address(route, address, allowance).await {
                     Ok(session) => return Ok(session),
                     Err(error) => {
                         allowance.note(address, &error);
@@ -152,19 +153,52 @@ impl Caller {
         }
     }
 
-    async fn call_address(&self, route: &Route, address: SocketAddr, until: Instant) -> Result<Session, SessionError> {
-        let demand = demand(&route.tls, route.hop.protocol, address.ip());
+    async fn call_address(
+        &self,
+        route: &Route,
+        address: SocketAddr,
+        allowance: &mut Allowance,
+    ) -> Result<Session, SessionError> {
+        let (demand, until) = (demand(&route.tls, route.hop.protocol, address.ip()), allowance.until());
         let wire = self.connect(address, until).await?;
+        let ends = Ends { sending: wire.own_address(), receiving: address.ip() };
         let opened = self.open(route, wire, &demand).await;
-        note(route, &opened);
+        self.note(route, ends, &opened, &mut allowance.observed);
         match opened {
             // A channel nobody verifies is worth no lost mail: RFC 7435 §3 wants it in the clear rather than not at all.
             Err(SessionError::TlsFailed(why)) if demand == Demand::IfOffered => {
-                tracing::info!(remote = %route.hop.host, why, "STARTTLS failed, going on in the clear");
+                tracing::info!(remote = %route.hop.host, %why, "STARTTLS failed, going on in the clear");
                 self.open(route, self.connect(address, until).await?, &Demand::Nothing).await
             }
             opened => opened,
         }
+    }
+
+    /// What came of TLS with a host that the DNS names: each handshake that was wanted passes here.
+    fn note(&self, route: &Route, ends: Ends, opened: &Result<Session, SessionError>, observed: &mut Observed) {
+        let (Kind::Exchanger, Ok(host)) = (route.kind, route.hop.host.parse()) else { return };
+        let result = match opened {
+            Ok(session) if session.wire.is_tls() && observed.is_tried_out(&host) => {
+                let judged = self.tls(route).judge(&route.hop.host, session.wire.certificates());
+                judged.map_err(|fault| failure_of(&fault))
+            }
+            Ok(session) if session.wire.is_tls() => Ok(()),
+            // That a host is not who we configured it to be is no failure of the domain's.
+            Err(SessionError::TlsFailed(_)) if matches!(route.tls, TlsPolicy::Named(_)) => return,
+            Err(SessionError::TlsFailed(fault)) => Err(fault.failure),
+            Ok(_) | Err(SessionError::PeerOffersNoTls | SessionError::PeerRefusedSession(Step::StartTls, _)) => {
+                Err(TlsFailure::StarttlsNotSupported)
+            }
+            Err(
+                SessionError::PeerInjectedBehindStartTls
+                | SessionError::PeerClosed(Step::StartTls)
+                | SessionError::PeerSilent(Step::StartTls),
+            ) => Err(TlsFailure::ValidationFailure),
+            // Nobody came as far as TLS.
+            Err(_) => return,
+        };
+        tracing::debug!(remote = %route.hop.host, ?result, "connection");
+        observed.saw(&host, ends, result);
     }
 
     async fn connect(&self, address: SocketAddr, until: Instant) -> Result<Wire, SessionError> {
@@ -285,23 +319,6 @@ impl Session {
         self.wire.serve_until(Instant::now() + patience);
         _ = timeout(patience, self.wire.answer(Step::Hello)).await;
     }
-}
-
-/// What came of TLS with a host: each handshake that was wanted passes here, with what was to be proven.
-fn note(route: &Route, opened: &Result<Session, SessionError>) {
-    let policy = match route.tls {
-        TlsPolicy::Dane(_) => "tlsa",
-        TlsPolicy::Verified | TlsPolicy::Named(_) | TlsPolicy::VerifiedOffLoopback => "verified",
-        TlsPolicy::Encrypted | TlsPolicy::Opportunistic => "none",
-    };
-    let result = match opened {
-        Ok(session) if session.wire.is_tls() => "by TLS",
-        Ok(_) => "in the clear",
-        Err(SessionError::PeerOffersNoTls) => "STARTTLS is not offered",
-        Err(SessionError::TlsFailed(_)) => "the handshake failed",
-        Err(_) => return,
-    };
-    tracing::debug!(remote = %route.hop.host, policy, result, "connection");
 }
 
 /// AUTH PLAIN, or LOGIN where only that is offered (RFC 4954 §4, RFC 4616): inside TLS, with a peer that has proven who

@@ -228,7 +228,13 @@ mod tests {
     fn who_does_not_prove_enough_for_one_message_is_there_for_the_others() {
         for (diagnosis, reach) in [
             (incapable(Incapable::OfRequireTls, "mx.example"), Reach::Reached),
-            (session(&SessionError::TlsFailed("a certificate for another name".into()), "mx.example"), Reach::Unknown),
+            (
+                session(
+                    &SessionError::TlsFailed(std::io::Error::other("a certificate for another name").into()),
+                    "mx.example",
+                ),
+                Reach::Unknown,
+            ),
             (session(&SessionError::PeerOffersNoTls, "mx.example"), Reach::Unknown),
             (session(&SessionError::PeerClosed(Step::Greeting), "mx.example"), Reach::InVain),
             (session(&SessionError::NoConnectionFree, "mx.example"), Reach::Unknown),

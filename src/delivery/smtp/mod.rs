@@ -2,6 +2,8 @@
 
 mod sts_policy;
 mod sts;
+mod tally;
+mod observed;
 mod mx;
 mod tls_policy;
 mod allowance;
@@ -18,4 +20,5 @@ pub use connect::{Resolver, SystemResolver, Trust};
 pub use relay::{Relay, RelayFault};
 pub use sts::{Sts, StsKeeping};
 pub use sts_policy::{Mode, StsFault, StsPolicy};
+pub use tally::{KeptTally, TlsTally};
 pub use wire::Patience;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::delivery::config::{DomainRoute, NextHop, Protocol, TlsLevel};
 use crate::delivery::route::{Kind, Passage, Route, TlsPolicy};
+use crate::delivery::smtp::observed::Observed;
 use crate::delivery::smtp::sts::Sts;
 use crate::delivery::smtp::sts_policy::{Mode, StsPolicy};
 use crate::delivery::trouble::NoWay;
@@ -50,7 +51,7 @@ struct Expectation<'e> {
 
 impl Exchangers {
     /// The ways to a domain, best first, at least one. What is configured for it can ask for more than the domain does
-    /// itself, never for less.
+    /// itself, never for less. What fails on the way is noted in `observed`.
     ///
     /// # Errors
     /// [`NoWay`]: the domain takes no mail, cannot be looked up now, or no host of it may be given this message.
@@ -59,18 +60,24 @@ impl Exchangers {
         domain: &Domain,
         configured: Option<&DomainRoute>,
         passage: Passage,
+        observed: &mut Observed,
     ) -> Result<Vec<Route>, NoWay> {
-        let hosts = self.hosts(domain).await?;
+        let hosts = self.hosts(domain, observed).await?;
         let policy = match &self.sts {
-            Some(sts) => sts.policy(domain).await.map_err(|fault| NoWay::PolicyIsUnknown(fault.to_string()))?,
+            Some(sts) => {
+                let asked = sts.policy(domain).await.map_err(|fault| NoWay::PolicyIsUnknown(fault.to_string()))?;
+                asked.failure.into_iter().for_each(|failure| observed.policy_failed(failure));
+                asked.policy
+            }
             None => None,
         };
+        observed.has_policy(policy.as_ref());
         let enforced = policy.filter(|policy| policy.mode == Mode::Enforce);
         let hosts_are_proven = hosts.are_proven;
         let expectation = Expectation { domain, hosts_are_proven, enforced: enforced.as_ref(), configured, passage };
         let (mut routes, mut last) = (Vec::new(), NoWay::NoAddress);
         for host in hosts.names.into_iter().take(HOSTS) {
-            match self.route(host, &expectation).await {
+            match self.route(host, &expectation, observed).await {
                 Ok(route) => routes.push(route),
                 // What may be put right outweighs what may not.
                 Err(why) if last.is_permanent() => last = why,
@@ -80,22 +87,37 @@ impl Exchangers {
         if routes.is_empty() { Err(last) } else { Ok(routes) }
     }
 
-    async fn hosts(&self, domain: &Domain) -> Result<Hosts, NoWay> {
+    async fn hosts(&self, domain: &Domain, observed: &mut Observed) -> Result<Hosts, NoWay> {
         match self.dns.exchanges(domain).await {
             Ok(told) if told.records.is_empty() => {
                 Ok(Hosts { names: vec![domain.clone()], are_proven: told.is_proven })
             }
             Ok(told) => choose(told, &self.hostname, &mut |below| chance(below)),
             Err(DnsFault::NoSuchName(_)) => Err(NoWay::NoSuchDomain),
-            Err(fault) => Err(NoWay::NameServers(fault.to_string())),
+            Err(fault) => {
+                if fault.is_forgery() {
+                    observed.dnssec_failed(None);
+                }
+                Err(NoWay::NameServers(fault.to_string()))
+            }
         }
     }
 
-    async fn route(&self, host: Domain, expectation: &Expectation<'_>) -> Result<Route, NoWay> {
+    async fn route(
+        &self,
+        host: Domain,
+        expectation: &Expectation<'_>,
+        observed: &mut Observed,
+    ) -> Result<Route, NoWay> {
         let addresses = match self.dns.addresses(&host).await {
             Ok(told) => told,
             Err(DnsFault::NoSuchName(_)) => return Err(NoWay::NoAddress),
-            Err(fault) => return Err(NoWay::NameServers(fault.to_string())),
+            Err(fault) => {
+                if fault.is_forgery() {
+                    observed.dnssec_failed(Some(&host));
+                }
+                return Err(NoWay::NameServers(fault.to_string()));
+            }
         };
         if addresses.records.is_empty() {
             return Err(NoWay::NoAddress);
@@ -106,8 +128,12 @@ impl Exchangers {
         if !addresses.records.iter().any(|address| self.outside.has(*address)) {
             return Err(NoWay::Inside);
         }
-        let own = self.tls(expectation.domain, &host, expectation.hosts_are_proven, &addresses).await?;
-        let tls = expectation.policy(own, &host)?;
+        let own = self.tls(expectation, &host, &addresses, observed).await?;
+        let tls = expectation.policy(own, &host).inspect_err(|why| {
+            if *why == NoWay::NotInPolicy {
+                observed.passed_over(&host);
+            }
+        })?;
         let hop = NextHop { protocol: Protocol::Smtp, host: host.to_string(), port: PORT };
         Ok(Route { hop, tls, kind: Kind::Exchanger, login: None })
     }
@@ -115,26 +141,32 @@ impl Exchangers {
     /// What the host has to prove. Without DNSSEC on the whole way to it, its TLSA records prove nothing (RFC 7672 §2.2).
     async fn tls(
         &self,
-        domain: &Domain,
+        expectation: &Expectation<'_>,
         host: &Domain,
-        host_is_proven: bool,
         addresses: &Told<IpAddr>,
+        observed: &mut Observed,
     ) -> Result<TlsPolicy, NoWay> {
-        if !host_is_proven || !(addresses.is_proven || addresses.alias_is_proven) {
+        if !expectation.hosts_are_proven || !(addresses.is_proven || addresses.alias_is_proven) {
             return Ok(TlsPolicy::Opportunistic);
         }
         // Behind an alias the name it stands for is asked first; where it leads out of the signed zones, the name itself
         // may still say something (RFC 7672 §2.2.2).
         for base in addresses.canonical.iter().filter(|_| addresses.is_proven).chain([host]) {
             // A look-up that fails is no word that there is nothing: somebody may be in the way (RFC 7672 §2.1.2).
-            let told = self.dns.tlsa(base, PORT).await.map_err(|fault| NoWay::NameServers(fault.to_string()))?;
+            let told = self.dns.tlsa(base, PORT).await.map_err(|fault| {
+                observed.dnssec_failed(Some(host));
+                NoWay::NameServers(fault.to_string())
+            })?;
             if !told.is_proven {
+                observed.dnssec_failed(Some(host));
                 // The host's own records are signed: what is said without proof below them is not to be believed.
                 return Err(NoWay::NameServers(format!("nobody vouches for the TLSA records of {base}")));
             }
             if !told.records.is_empty() {
-                let names = vec![base.to_string(), host.to_string(), domain.to_string()];
-                return Ok(Dane::of(&told.records, names).map_or(TlsPolicy::Encrypted, TlsPolicy::Dane));
+                let names = vec![base.to_string(), host.to_string(), expectation.domain.to_string()];
+                let dane = Dane::of(&told.records, names);
+                observed.has_records(host, &told.records, dane.is_some());
+                return Ok(dane.map_or(TlsPolicy::Encrypted, TlsPolicy::Dane));
             }
         }
         Ok(TlsPolicy::Opportunistic)

@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 
 use crate::delivery::config::{Internet, Settings};
 use crate::delivery::error::{SessionError, Step};
+use crate::delivery::https::Https;
 use crate::delivery::outcome::{Diagnosis, Outcome};
 use crate::delivery::route::{Destination, Passage, Route, Router, Way};
 use crate::delivery::smtp::allowance::Allowance;
@@ -19,6 +20,7 @@ use crate::delivery::smtp::crowd::{Crowd, Reach};
 use crate::delivery::smtp::mx::Exchangers;
 use crate::delivery::smtp::pool::{Lent, Pool};
 use crate::delivery::smtp::sts::{Sts, StsKeeping};
+use crate::delivery::smtp::tally::TlsTally;
 use crate::delivery::smtp::transaction::{Fate, Party, attempt};
 use crate::delivery::smtp::wire::Patience;
 use crate::delivery::transport::{Dispatch, Transport};
@@ -42,6 +44,8 @@ pub struct Relay {
     router: Router,
     pool: Pool,
     exchangers: Option<Exchangers>,
+    https: Option<Https>,
+    tally: Option<TlsTally>,
     crowd: Crowd,
     /// How long an attempt may last before a peer is given the message.
     patience: Duration,
@@ -67,7 +71,8 @@ struct Carried {
 
 impl Relay {
     /// A relay by these settings, with the machine's resolver for hosts that the operator named and the standard's
-    /// patience. What domains say by MTA-STS is remembered in `keeping`; without, they are not asked.
+    /// patience. What domains say by MTA-STS is remembered in `keeping`, and what is counted of TLS with them; without, they
+    /// are not asked, and nothing is counted.
     ///
     /// # Errors
     /// `ca_file` is unreadable or has no root; with `internet = "mx"`, there are no name servers.
@@ -95,12 +100,13 @@ impl Relay {
         let share = if settings.internet == Internet::Mx { SHARE } else { 1 };
         let crowd = Crowd::new(settings.bounds.connections, settings.bounds.connections.saturating_mul(share));
         let outside = Outside::and(&settings.private_networks);
-        let sts =
-            dns.clone().zip(keeping).map(|(dns, keeping)| Sts::new(dns, trust.open.clone(), outside.clone(), keeping));
+        let https = dns.clone().map(|dns| Https { dns, tls: trust.open.clone(), outside: outside.clone() });
+        let sts = https.clone().zip(keeping.clone()).map(|(https, keeping)| Sts::new(https, keeping));
+        let tally = keeping.filter(|_| dns.is_some() && settings.tls_reports).map(TlsTally::new);
         let caller = Caller { hostname: hostname.clone(), trust, outside: outside.clone(), patience, dns: dns.clone() };
         let pool = Pool::new(caller, resolver, settings.bounds);
         let exchangers = dns.map(|dns| Exchangers { dns, sts, hostname, outside });
-        Self { router: Router::new(settings), pool, exchangers, crowd, patience: patience.attempt }
+        Self { router: Router::new(settings), pool, exchangers, https, tally, crowd, patience: patience.attempt }
     }
 
     /// Whether the name servers serve mail to the open internet; `true` where they are not needed.
@@ -117,9 +123,26 @@ impl Relay {
         self.exchangers.as_ref().and_then(|exchangers| exchangers.sts.clone())
     }
 
-    /// Takes leave of the peers whose sessions rest.
+    /// What is counted of TLS with each domain, where mail goes to the open internet and reports are wanted.
+    #[must_use]
+    pub fn tally(&self) -> Option<TlsTally> {
+        self.tally.clone()
+    }
+
+    /// How hosts are asked that strangers' records name, where mail goes to the open internet.
+    #[must_use]
+    pub fn https(&self) -> Option<Https> {
+        self.https.clone()
+    }
+
+    /// Takes leave of the peers whose sessions rest, and keeps what was counted.
     pub async fn close(&self) {
         self.pool.close().await;
+        if let Some(tally) = &self.tally
+            && let Err(fault) = tally.write().await
+        {
+            tracing::error!(%fault, "what was counted of TLS since it was last kept is lost");
+        }
     }
 
     /// The message for those who are reached in the same way, by way.
@@ -217,9 +240,26 @@ impl Relay {
             Err(why) => return unserved(&mail, &trouble::no_way(&why)),
         };
         let mut allowance = Allowance::new(self.patience);
+        let outcomes = self.carry_by_routes(&domain, &mail, &mut allowance).await;
+        place.leave(Reach::of(&outcomes));
+        // What a report needs on its way is no cause for another, or two that report to each other never end.
+        if let Some(tally) = self.tally.as_ref().filter(|_| !mail.is_tls_report) {
+            tally.count(&domain, allowance.observed.into_policies(&domain));
+        }
+        outcomes
+    }
+
+    async fn carry_by_routes(
+        &self,
+        domain: &Domain,
+        mail: &Dispatch,
+        allowance: &mut Allowance,
+    ) -> Vec<(Address, Outcome)> {
         let routes = match &self.exchangers {
             Some(exchangers) => {
-                timeout_at(allowance.until(), exchangers.routes(&domain, self.router.configured(&domain), mail.passage))
+                let (until, configured) = (allowance.until(), self.router.configured(domain));
+                let found = exchangers.routes(domain, configured, mail.passage, &mut allowance.observed);
+                timeout_at(until, found)
                     .await
                     .unwrap_or_else(|_| Err(NoWay::NameServers("the look-ups took too long".to_owned())))
             }
@@ -227,13 +267,12 @@ impl Relay {
         };
         let routes = match routes {
             Ok(routes) => routes,
-            Err(why) => return unserved(&mail, &trouble::no_way(&why)),
+            Err(why) => return unserved(mail, &trouble::no_way(&why)),
         };
         let mut best: Option<Vec<(Address, Outcome)>> = None;
         for route in routes {
-            let carried = self.carry(&mail, &route, &mut allowance).await;
+            let carried = self.carry(mail, &route, allowance).await;
             if !carried.found_nobody && !carried.outcomes.iter().all(|(_, outcome)| is_for_another_host(outcome)) {
-                place.leave(Reach::of(&carried.outcomes));
                 return carried.outcomes;
             }
             // What may be put right outweighs what may not.
@@ -245,9 +284,7 @@ impl Relay {
                 break;
             }
         }
-        let outcomes = best.unwrap_or_default();
-        place.leave(Reach::of(&outcomes));
-        outcomes
+        best.unwrap_or_default()
     }
 
     /// One transaction. A session that had died while it rested is replaced, once, by a fresh one.

@@ -2,22 +2,19 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Full;
 use hyper::{Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::delivery::smtp::sts_policy::{StsPolicy, record_id};
-use crate::mail::Domain;
-use crate::net::{ClientTls, Clock, Dns, Outside, Proof, Shutdown, Steadiness, Time};
+use crate::delivery::https::{Https, HttpsFault};
+use crate::delivery::smtp::sts_policy::{StsFault, StsPolicy, record_id};
+use crate::mail::{Domain, TlsFailure};
+use crate::net::{Clock, Shutdown, Steadiness, Time};
 use crate::store::{
     RowsHandle, StoreError, Table, Transaction, decode_row, encode_row, lock_value, pages, unlock_value,
 };
@@ -25,13 +22,8 @@ use crate::vault::{Epoch, Vault};
 
 /// Keyed hash of a domain → epoch, and locked: the policy it had.
 const POLICIES: Table = Table("delivery.sts");
-/// Port of policy hosts.
-const PORT: u16 = 443;
 /// How long a policy host has for all it says.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long one of its addresses has to take a connection, and how many are tried.
-const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
-const ADDRESSES: usize = 4;
 /// Octets of a policy (RFC 8461 §3.2).
 const POLICY_OCTETS: usize = 64 * 1024;
 /// How long a domain is not asked again whether its policy is another.
@@ -48,9 +40,7 @@ const RENEWAL: Duration = Duration::from_secs(3_600);
 pub struct Sts(Arc<Inside>);
 
 struct Inside {
-    dns: Dns,
-    tls: ClientTls,
-    outside: Outside,
+    https: Https,
     keeping: StsKeeping,
     asked: Mutex<HashMap<Domain, Instant>>,
     /// Who asks for a domain; whoever comes meanwhile waits for the answer.
@@ -85,18 +75,41 @@ struct Known {
 /// Why a policy could not be fetched.
 #[derive(Debug, thiserror::Error)]
 enum FetchFault {
-    #[error("the policy host cannot be found: {0}")]
-    Name(String),
-    #[error("the policy host cannot be reached: {0}")]
-    Connection(String),
+    #[error("of the policy host: {0}")]
+    Https(#[from] HttpsFault),
     #[error("the policy host answered {0}")]
     Status(StatusCode),
     #[error("the policy host sent no text")]
     NoText,
     #[error("{0}")]
-    Policy(#[from] crate::delivery::smtp::sts_policy::StsFault),
-    #[error("the policy host took too long")]
-    TooLate,
+    Policy(#[from] StsFault),
+}
+
+/// What a domain asks, as far as it could be found out.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Its policy, if it has one that counts.
+    pub policy: Option<StsPolicy>,
+    /// Why a policy that is there could not be had this time.
+    pub failure: Option<TlsFailure>,
+}
+
+impl Asked {
+    fn known(known: Option<Known>) -> Self {
+        Self { policy: known.map(|known| known.policy), failure: None }
+    }
+}
+
+impl FetchFault {
+    fn failure(&self) -> TlsFailure {
+        match self {
+            Self::Https(HttpsFault::Proof(_)) => TlsFailure::StsWebpkiInvalid,
+            Self::Https(HttpsFault::Name(_) | HttpsFault::Connection(_) | HttpsFault::TooLate) | Self::Status(_) => {
+                TlsFailure::StsPolicyFetchError
+            }
+            Self::NoText | Self::Policy(_) => TlsFailure::StsPolicyInvalid,
+        }
+    }
 }
 
 impl StsKeeping {
@@ -154,19 +167,11 @@ impl Known {
 }
 
 impl Sts {
-    /// Policies asked of this DNS, fetched from there under this trust, remembered.
+    /// Policies asked for there, remembered.
     #[must_use]
-    pub fn new(dns: Dns, tls: ClientTls, outside: Outside, keeping: StsKeeping) -> Self {
+    pub fn new(https: Https, keeping: StsKeeping) -> Self {
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self(Arc::new(Inside {
-            dns,
-            tls,
-            outside,
-            keeping,
-            asked: Mutex::default(),
-            turns,
-            shares: RandomState::new(),
-        }))
+        Self(Arc::new(Inside { https, keeping, asked: Mutex::default(), turns, shares: RandomState::new() }))
     }
 
     /// The policy of a domain. One that is known counts until its end, whatever can be looked up meanwhile: who can
@@ -174,23 +179,23 @@ impl Sts {
     ///
     /// # Errors
     /// [`StoreError`] if what is remembered cannot be read.
-    pub async fn policy(&self, domain: &Domain) -> Result<Option<StsPolicy>, StoreError> {
+    pub async fn policy(&self, domain: &Domain) -> Result<Asked, StoreError> {
         if self.was_just_asked(domain) {
-            return Ok(self.known(domain)?.map(|known| known.policy));
+            return Ok(Asked::known(self.known(domain)?));
         }
         let _turn = self.turn(domain).await;
         let known = self.known(domain)?;
         if self.was_just_asked(domain) {
-            return Ok(known.map(|known| known.policy));
+            return Ok(Asked::known(known));
         }
-        let policy = self.asked(domain, known).await?;
-        self.note_asked(domain, policy.as_ref());
-        Ok(policy)
+        let asked = self.asked(domain, known).await?;
+        self.note_asked(domain, asked.policy.as_ref());
+        Ok(asked)
     }
 
     /// Asks whether the policy is another, and fetches it if so.
-    async fn asked(&self, domain: &Domain, known: Option<Known>) -> Result<Option<StsPolicy>, StoreError> {
-        let id = match self.0.dns.texts(&format!("_mta-sts.{domain}")).await {
+    async fn asked(&self, domain: &Domain, known: Option<Known>) -> Result<Asked, StoreError> {
+        let id = match self.0.https.dns.texts(&format!("_mta-sts.{domain}")).await {
             Ok(told) => record_id(&told.records),
             Err(fault) => {
                 tracing::debug!(%fault, "an MTA-STS record cannot be looked up");
@@ -199,9 +204,12 @@ impl Sts {
         };
         let now = self.0.keeping.clock.now();
         match (id, known) {
-            (Some(id), Some(known)) if known.id == id && !known.is_half_over(now) => Ok(Some(known.policy)),
-            (Some(id), known) => Ok(self.renewed(domain, id).await?.or(known.map(|known| known.policy))),
-            (None, known) => Ok(known.map(|known| known.policy)),
+            (Some(id), Some(known)) if known.id == id && !known.is_half_over(now) => Ok(Asked::known(Some(known))),
+            (Some(id), known) => match self.renewed(domain, id).await? {
+                Ok(policy) => Ok(Asked { policy: Some(policy), failure: None }),
+                Err(failure) => Ok(Asked { failure: Some(failure), ..Asked::known(known) }),
+            },
+            (None, known) => Ok(Asked::known(known)),
         }
     }
 
@@ -252,7 +260,7 @@ impl Sts {
         for domain in due {
             let _turn = self.turn(&domain).await;
             let Some(known) = self.known(&domain)? else { continue };
-            let is_renewed = known.is_half_over(now) && self.renewed(&domain, known.id.clone()).await?.is_some();
+            let is_renewed = known.is_half_over(now) && self.renewed(&domain, known.id.clone()).await?.is_ok();
             if !is_renewed {
                 self.remember(known).await?;
             }
@@ -297,22 +305,22 @@ impl Sts {
         self.0.keeping.vault.index().hash("sts", domain.as_str().to_lowercase().as_bytes())
     }
 
-    /// The policy as it is now, remembered; `None` if it cannot be had.
-    async fn renewed(&self, domain: &Domain, id: String) -> Result<Option<StsPolicy>, StoreError> {
+    /// The policy as it is now, remembered, or why it cannot be had.
+    async fn renewed(&self, domain: &Domain, id: String) -> Result<Result<StsPolicy, TlsFailure>, StoreError> {
         let fetched = match timeout(PATIENCE, self.fetch(domain)).await {
             Ok(fetched) => fetched,
-            Err(_) => Err(FetchFault::TooLate),
+            Err(_) => Err(HttpsFault::TooLate.into()),
         };
         let policy = match fetched {
             Ok(policy) => policy,
             Err(fault) => {
                 tracing::info!(%fault, "an MTA-STS policy cannot be fetched");
-                return Ok(None);
+                return Ok(Err(fault.failure()));
             }
         };
         let fetched = self.0.keeping.clock.now().unix_ms();
         self.remember(Known { domain: domain.clone(), id, policy: policy.clone(), fetched }).await?;
-        Ok(Some(policy))
+        Ok(Ok(policy))
     }
 
     async fn remember(&self, known: Known) -> Result<(), StoreError> {
@@ -322,44 +330,21 @@ impl Sts {
 
     /// `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`: no redirect, no cache, a certificate we trust (RFC 8461 §3.3).
     async fn fetch(&self, domain: &Domain) -> Result<StsPolicy, FetchFault> {
-        let name = format!("mta-sts.{domain}");
-        let host: Domain = name.parse().map_err(|_| FetchFault::Name("its name is too long".to_owned()))?;
-        let told = self.0.dns.addresses(&host).await.map_err(|fault| FetchFault::Name(fault.to_string()))?;
-        let unreachable = |fault: String| FetchFault::Connection(fault);
-        let stream = connect(told.records.into_iter().filter(|address| self.0.outside.has(*address))).await?;
-        let stream = self.0.tls.connect(stream, &name, Proof::Verified).await;
-        let stream = stream.map_err(|fault| unreachable(fault.to_string()))?;
-        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = shaken.map_err(|fault| unreachable(fault.to_string()))?;
-        let asked = Request::get("/.well-known/mta-sts.txt").header(header::HOST, &name).body(Empty::<Bytes>::new());
-        let asked = asked.map_err(|fault| unreachable(fault.to_string()))?;
-        // It carries the exchange, and ends with it.
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-        let answer = sender.send_request(asked).await.map_err(|fault| unreachable(fault.to_string()))?;
-        if answer.status() != StatusCode::OK {
-            return Err(FetchFault::Status(answer.status()));
+        let name: Result<Domain, _> = format!("mta-sts.{domain}").parse();
+        let host = name.map_err(|_| HttpsFault::Name("its name is too long".to_owned()))?;
+        let asked = Request::get("/.well-known/mta-sts.txt").body(Full::new(Bytes::new()));
+        let asked = asked.map_err(|fault| HttpsFault::Connection(fault.to_string()))?;
+        let said = self.0.https.ask(&host, asked).await?;
+        if said.head.status() != StatusCode::OK {
+            return Err(FetchFault::Status(said.head.status()));
         }
-        let media = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media = said.head.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if !media.is_some_and(|media| media.to_ascii_lowercase().starts_with("text/plain")) {
             return Err(FetchFault::NoText);
         }
-        let body = Limited::new(answer.into_body(), POLICY_OCTETS).collect().await;
-        let body = body.map_err(|fault| unreachable(fault.to_string()))?.to_bytes();
+        let body = said.body(POLICY_OCTETS).await?;
         Ok(String::from_utf8_lossy(&body).parse()?)
     }
-}
-
-/// A connection to the first address that has one: where there is no way to IPv6, IPv4 serves.
-async fn connect(addresses: impl Iterator<Item = IpAddr>) -> Result<TcpStream, FetchFault> {
-    let mut last = FetchFault::Name("it has no address".to_owned());
-    for address in addresses.take(ADDRESSES) {
-        last = match timeout(CONNECTION_PATIENCE, TcpStream::connect(SocketAddr::new(address, PORT))).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(fault)) => FetchFault::Connection(fault.to_string()),
-            Err(_) => FetchFault::TooLate,
-        };
-    }
-    Err(last)
 }
 
 /// A policy, and the epoch it was locked to.

@@ -82,6 +82,19 @@ impl FromStr for StsPolicy {
 }
 
 impl StsPolicy {
+    /// The policy as a domain would write it, line by line.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mode = match self.mode {
+            Mode::Enforce => "enforce",
+            Mode::Testing => "testing",
+            Mode::None => "none",
+        };
+        let head = ["version: STSv1".to_owned(), format!("mode: {mode}")];
+        let hosts = self.hosts.iter().map(|host| format!("mx: {host}"));
+        head.into_iter().chain(hosts).chain([format!("max_age: {}", self.max_age)]).collect()
+    }
+
     /// Whether a host is one of its hosts (RFC 8461 §4.1).
     #[must_use]
     pub fn covers(&self, host: &Domain) -> bool {

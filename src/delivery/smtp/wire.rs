@@ -2,12 +2,14 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -15,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::delivery::error::{SessionError, Step};
-use crate::net::{ClientTls, Proof, handshake_fault};
+use crate::net::{ClientTls, Proof};
 use crate::smtp::Answer;
 
 /// Octets the peer may have said that we have not read yet. 100 recipients' replies fit many times over; a peer that
@@ -147,6 +149,23 @@ impl Wire {
         matches!(self.stream, Stream::Tls(_))
     }
 
+    /// The certificates the peer has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        match &self.stream {
+            Stream::Clear(_) => &[],
+            Stream::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default(),
+        }
+    }
+
+    /// Our own address on this connection.
+    pub fn own_address(&self) -> Option<IpAddr> {
+        let stream = match &self.stream {
+            Stream::Clear(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        stream.local_addr().ok().map(|address| address.ip())
+    }
+
     /// Whether the peer has said something nobody has read.
     pub fn has_unread(&self) -> bool {
         !self.unread.is_empty()
@@ -159,7 +178,7 @@ impl Wire {
         let stream = timeout_at(until, tls.connect(stream, name, proof))
             .await
             .map_err(|_| too_late)?
-            .map_err(|fault| SessionError::TlsFailed(handshake_fault(&fault)))?;
+            .map_err(|fault| SessionError::TlsFailed(fault.into()))?;
         Ok(Self { stream: Stream::Tls(Box::new(stream)), ..self })
     }
 
