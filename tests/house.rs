@@ -75,6 +75,8 @@ mod powercut;
 mod mail_sink;
 #[path = "house/signing.rs"]
 mod signing;
+#[path = "house/passing.rs"]
+mod passing;
 
 #[path = "house/config.rs"]
 mod config;

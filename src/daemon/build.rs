@@ -369,6 +369,7 @@ fn reception(
         scanning,
         marks: kept.marks.clone(),
         checks,
+        signers: kept.keyring.signers(),
         recipients: Arc::new(recipients),
     }
 }

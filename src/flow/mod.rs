@@ -7,6 +7,7 @@ mod returns;
 mod told;
 mod passes;
 mod stamp;
+mod seal;
 mod ways;
 mod scanning;
 mod reception;

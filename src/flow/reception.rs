@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::flow::addresses::{ServiceAddress, Tokens, is_postmaster};
 use crate::flow::passes::Passes;
 use crate::flow::scanning::Scanning;
+use crate::flow::seal::Seal;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
 use crate::flow::ways::{Leaving, leaving};
@@ -25,7 +26,7 @@ use crate::queue::{
 };
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
-use crate::sender_auth::{BodyHashes, Checks, Hand, Ruling, authentication_results};
+use crate::sender_auth::{BodyHashes, Chain, Checks, Hand, Ruling, Signers, authentication_results, told};
 use crate::store::RowsHandle;
 use crate::telemetry::{Labels, Metrics};
 use crate::vault::{Vault, random_octets};
@@ -69,6 +70,8 @@ pub struct House {
     pub marks: Marks,
     /// Who mail from the internet is from; none where there is no inbound door.
     pub checks: Option<Checks>,
+    /// Who seals what is handed on of it.
+    pub signers: Signers,
     /// Who knows our recipients.
     pub recipients: Arc<dyn RecipientCheck>,
 }
@@ -96,6 +99,17 @@ impl LargeHeaders {
         let full = |_| ReceptionError::Unavailable("too many messages with a large header arrive at once".into());
         Arc::clone(places).try_acquire_owned().map_err(full)
     }
+}
+
+/// What was found out about who a message is from.
+#[derive(Default)]
+struct Checked {
+    /// The field that tells of it, with its CRLF.
+    field: String,
+    /// Its envelope sender is who it says: only then may it be told what became of the message.
+    sender_is_proven: bool,
+    /// What a seal would say.
+    seal: Option<Seal>,
 }
 
 /// A message on its way in.
@@ -227,9 +241,9 @@ impl Receiving for Arriving {
         if origin == Origin::Inbound {
             house.expect_answers_to_notices(&settings, &envelope, &read.header)?;
         }
-        let (results, sender_is_proven) = match body_hashes {
+        let checked = match body_hashes {
             Some(hashes) => house.results_of_checks(&settings, &peer, &envelope, &read.header, hashes).await?,
-            None => (String::new(), false),
+            None => Checked::default(),
         };
         let facts = Facts {
             sender: envelope.sender.clone(),
@@ -264,7 +278,7 @@ impl Receiving for Arriving {
             [one] => Some(one.address.to_string()),
             _ => None,
         };
-        let trace = results
+        let trace = checked.field
             + &received(&Hop {
                 helo: &peer.helo,
                 ip: peer.ip,
@@ -281,7 +295,10 @@ impl Receiving for Arriving {
         let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).chain(directives).collect();
         let traced = format!("{trace}{}", passes.next_field(house.vault.index(), &settings.hostname));
         let results_of = (origin == Origin::Inbound).then_some(&settings.hostname);
-        let on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off, results_of);
+        let mut on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off, results_of);
+        if let Some(seal) = &checked.seal {
+            seal.put_on(&mut on, &facts.header, &envelope, &house.signers.now(), now);
+        }
         let by_number = verdict.recipients().iter().any(|recipient| recipient.place == Place::Number);
         let hidden: Vec<&str> = taken_off
             .iter()
@@ -318,7 +335,8 @@ impl Receiving for Arriving {
             entries.push(house.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))?);
         }
         let kind = Kind::Mail { content, portal };
-        let item = Item { kind, origin, envelope, verdict, states, summary, sender_is_proven };
+        let item =
+            Item { kind, origin, envelope, verdict, states, summary, sender_is_proven: checked.sender_is_proven };
         let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
         let ways = new.outgoings.len();
         let prepared = new.prepare(&house.vault)?;
@@ -342,8 +360,7 @@ fn apart<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 }
 
 impl House {
-    /// Finds out who mail from the internet is from, and refuses what its author's domain wants refused. The field that tells
-    /// of it, with its CRLF, and whether the envelope sender is proven: only then may it be told what became of the message.
+    /// Finds out who mail from the internet is from, and refuses what its author's domain wants refused.
     async fn results_of_checks(
         &self,
         settings: &Settings,
@@ -351,17 +368,27 @@ impl House {
         envelope: &Envelope,
         header: &crate::mail::Header,
         hashes: BodyHashes,
-    ) -> Result<(String, bool), ReceptionError> {
+    ) -> Result<Checked, ReceptionError> {
         let host = &settings.hostname;
         // What is our own has been looked at before, and its address says nothing of the author's.
         let checks = self.checks.as_ref().filter(|_| !settings.is_own_peer(peer.ip));
-        let Some(checks) = checks else { return Ok((authentication_results(host, &[]), false)) };
+        let Some(checks) = checks else {
+            return Ok(Checked { field: authentication_results(host, &[]), ..Checked::default() });
+        };
         let body = hashes.finish();
         let hand = Hand { ip: peer.ip, helo: &peer.helo, sender: &envelope.sender, header, body: &body };
         let proof = checks.prove(host, hand).await;
         let ruling = if settings.dmarc_refuses { proof.ruling(&settings.trusted_sealers) } else { Ruling::Take };
         match ruling {
-            Ruling::Take => Ok((proof.field(host), proof.is_of_sender())),
+            Ruling::Take => Ok(Checked {
+                field: proof.field(host),
+                sender_is_proven: proof.is_of_sender(),
+                seal: Chain::to_go_on(proof.arc.status).map(|chain| Seal {
+                    results: told(host, &proof.results()),
+                    chain,
+                    body: body.relaxed(),
+                }),
+            }),
             Ruling::Refuse(status, text) | Ruling::Defer(status, text) => {
                 tracing::info!(status, "a message was refused because of who it says it is from");
                 Err(ReceptionError::Refused { status, text })

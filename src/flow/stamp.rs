@@ -16,6 +16,17 @@ pub struct Stamped {
     pub skip: u64,
 }
 
+impl Stamped {
+    /// The whole header as it goes on.
+    #[must_use]
+    pub fn header(&self, old: &Header) -> Header {
+        match self.skip {
+            0 => Header::new([&self.head, old.as_bytes()].concat()),
+            _ => Header::new(self.head.strip_suffix(b"\r\n").unwrap_or(&self.head)),
+        }
+    }
+}
+
 /// Puts the trace field before a header and takes off what must not go on. A header nobody edits stays as it is on the
 /// disk: the trace field stands before it.
 ///

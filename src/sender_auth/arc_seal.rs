@@ -2,6 +2,7 @@
 
 use crate::mail::Header;
 use crate::net::Time;
+use crate::sender_auth::arc::ArcStatus;
 use crate::sender_auth::canonical::{BodyDigest, relaxed};
 use crate::sender_auth::signed_field::signed;
 use crate::sender_auth::signer::{Signer, covered};
@@ -37,6 +38,16 @@ pub enum SealFault {
 }
 
 impl Chain {
+    /// The chain that a set of ours would go on; `None` where there is none any more, or nobody can say so now.
+    #[must_use]
+    pub fn to_go_on(status: ArcStatus) -> Option<Self> {
+        match status {
+            ArcStatus::None => Some(Self::None),
+            ArcStatus::Pass => Some(Self::Pass),
+            ArcStatus::Fail | ArcStatus::TempError => None,
+        }
+    }
+
     fn tag(self) -> &'static str {
         match self {
             Self::None => "none",

@@ -5,13 +5,15 @@ use mail_auth::common::crypto::{HashContext, HashImpl, Sha256};
 use mail_auth::dkim::Canonicalization;
 use mail_auth::dkim::canonicalize::BodyHasher;
 
+use crate::sender_auth::canonical::{BodyDigest, RelaxedBody};
+
 type Hasher = BodyHasher<<Sha256 as HashImpl>::Context>;
 
 /// SHA-256 of a message's body. There is no other hash: SHA-1 proves nothing any more (RFC 8301 §3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyHash {
     simple: Vec<u8>,
-    relaxed: Vec<u8>,
+    relaxed: BodyDigest,
 }
 
 impl BodyHash {
@@ -20,8 +22,14 @@ impl BodyHash {
     pub fn of(&self, form: Canonicalization) -> &[u8] {
         match form {
             Canonicalization::Simple => &self.simple,
-            Canonicalization::Relaxed => &self.relaxed,
+            Canonicalization::Relaxed => &self.relaxed.0,
         }
+    }
+
+    /// The hash in the relaxed form, for a signature of our own.
+    #[must_use]
+    pub fn relaxed(&self) -> BodyDigest {
+        self.relaxed
     }
 }
 
@@ -29,7 +37,7 @@ impl BodyHash {
 pub struct BodyHashes {
     place: Place,
     simple: Hasher,
-    relaxed: Hasher,
+    relaxed: RelaxedBody,
 }
 
 /// Where in the message we are: its body begins behind the first empty line.
@@ -51,12 +59,8 @@ impl BodyHashes {
     /// A message about to begin.
     #[must_use]
     pub fn new() -> Self {
-        let hasher = |form| BodyHasher::new(Sha256::hasher(), form, 0);
-        Self {
-            place: Place::LineStart,
-            simple: hasher(Canonicalization::Simple),
-            relaxed: hasher(Canonicalization::Relaxed),
-        }
+        let simple = BodyHasher::new(Sha256::hasher(), Canonicalization::Simple, 0);
+        Self { place: Place::LineStart, simple, relaxed: RelaxedBody::default() }
     }
 
     /// The next octets of the message, header first.
@@ -86,8 +90,7 @@ impl BodyHashes {
     /// The hashes of all that came.
     #[must_use]
     pub fn finish(self) -> BodyHash {
-        let ended = |hasher: Hasher| hasher.finish().0.complete().as_ref().to_vec();
-        BodyHash { simple: ended(self.simple), relaxed: ended(self.relaxed) }
+        BodyHash { simple: self.simple.finish().0.complete().as_ref().to_vec(), relaxed: self.relaxed.finish() }
     }
 }
 

@@ -7,6 +7,7 @@
 //! together have a deadline, and what cannot be found out in time counts as not found out, never as proven.
 
 mod lookup;
+mod canonical;
 mod body_hash;
 mod tags;
 mod signature;
@@ -17,7 +18,6 @@ mod iprev;
 mod dmarc;
 mod results;
 mod check;
-mod canonical;
 mod signing_key;
 mod signed_field;
 mod signer;

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::mail::{Domain, Header};
 use crate::sender_auth::signer::Signer;
+use crate::sender_auth::signing_key::Algorithm;
 
 /// Signatures on one message.
 const SIGNATURES: usize = 8;
@@ -52,6 +53,16 @@ impl Ring {
             }
         }
         found
+    }
+
+    /// Who seals a message that we hand on to these domains of ours: the first of them that has keys, else the first domain of
+    /// ours that has. A set has one signature, so it is by RSA where there is a choice: every verifier knows that.
+    #[must_use]
+    pub fn sealer<'r>(&'r self, handed_on_to: impl Iterator<Item = &'r Domain>) -> Option<&'r Signer> {
+        let ours = handed_on_to.filter(|domain| self.ours.contains(domain)).chain(&self.ours);
+        let signers = ours.map(|domain| self.above(domain.as_str())).find(|signers| !signers.is_empty())?;
+        let is_rsa = |signer: &&&Signer| signer.key.algorithm() == Algorithm::Rsa;
+        signers.iter().find(is_rsa).or(signers.first()).copied()
     }
 
     /// The domains of ours whose authors nobody signs for.
@@ -112,6 +123,11 @@ mod tests {
             assert_eq!(found.join(" "), signers, "{from}");
         }
         assert_eq!(ring.unsigned(), [&ring.ours[3]]);
+        for (to, sealer) in [("skola.sundby.example", "c"), ("norrby.example", "a"), ("live.example", "a"), ("", "a")] {
+            let to: Option<Domain> = to.parse().ok();
+            assert_eq!(ring.sealer(to.iter()).unwrap().selector, sealer, "{to:?}");
+        }
+        assert!(Ring { signers: Vec::new(), ..ring.clone() }.sealer(ring.ours.iter()).is_none());
         assert!(ring.of(&Header::new(&b"Subject: x\r\n"[..])).is_empty());
     }
 }

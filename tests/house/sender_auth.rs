@@ -80,7 +80,7 @@ fn path(sender: &str) -> ReversePath {
     if sender.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(sender.parse().unwrap()) }
 }
 
-async fn prove(checks: &Checks, ip: &str, helo: &str, sender: &str, message: &str) -> Proof {
+pub async fn prove(checks: &Checks, ip: &str, helo: &str, sender: &str, message: &str) -> Proof {
     let mut hashes = BodyHashes::new();
     message.as_bytes().chunks(11).for_each(|octets| hashes.write(octets));
     let (body, sender) = (hashes.finish(), path(sender));
@@ -465,9 +465,9 @@ fn inbound_mail_is_known_by_what_its_senders_prove() {
 }
 
 /// A key pair: its private half as a file for dkimpy, its public half as a record.
-struct Key {
+pub struct Key {
     file: PathBuf,
-    record: String,
+    pub record: String,
 }
 
 fn ran(program: &str, options: &[&str], input: &[u8]) -> Vec<u8> {
@@ -485,7 +485,7 @@ fn ran(program: &str, options: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 impl Key {
-    fn rsa(folder: &Path, bits: u32) -> Self {
+    pub fn rsa(folder: &Path, bits: u32) -> Self {
         let file = folder.join(format!("rsa{bits}.pem"));
         let at = file.to_str().unwrap();
         ran("openssl", &["genrsa", "-traditional", "-out", at, &bits.to_string()], b"");
@@ -500,14 +500,14 @@ impl Key {
         Self { file: folder.join("ed25519.key"), record: record.trim().to_owned() }
     }
 
-    fn sign(&self, options: &[&str], domain: &str, message: &str) -> String {
+    pub fn sign(&self, options: &[&str], domain: &str, message: &str) -> String {
         let file = self.file.to_str().unwrap();
         let options = [options, &["key", domain, file]].concat();
         let signed = String::from_utf8(ran("dkimsign", &options, message.as_bytes())).unwrap();
         signed.replace("\r\n", "\n").replace('\n', "\r\n")
     }
 
-    fn seal(&self, domain: &str, message: &str) -> String {
+    pub fn seal(&self, domain: &str, message: &str) -> String {
         let sealed = ran("arcsign", &["key", domain, self.file.to_str().unwrap(), domain], message.as_bytes());
         String::from_utf8(sealed).unwrap().replace("\r\n", "\n").replace('\n', "\r\n")
     }
@@ -519,7 +519,7 @@ fn base64(octets: &[u8]) -> String {
 }
 
 /// A TXT record, in strings of at most 255 octets.
-fn txt(name: &str, text: &str) -> String {
+pub fn txt(name: &str, text: &str) -> String {
     let strings: Vec<String> =
         text.as_bytes().chunks(200).map(|part| format!("\"{}\"", String::from_utf8_lossy(part))).collect();
     format!("{name} TXT {}\n", strings.join(" "))
@@ -681,7 +681,7 @@ async fn signatures_of_others_are_verified() {
 }
 
 /// One message by SMTP from an address of our choice; the reply to its final dot.
-async fn send_from(address: &str, door: SocketAddr, sender: &str, to: &str, message: &str) -> String {
+pub async fn send_from(address: &str, door: SocketAddr, sender: &str, to: &str, message: &str) -> String {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
     let mut stream = BufReader::new(socket.connect(door).await.unwrap());

@@ -77,7 +77,7 @@ fn records(signers: &[&Signer]) -> HashMap<String, String> {
 }
 
 /// What dkimpy makes of messages.
-fn verified(records: &HashMap<String, String>, messages: &[Vec<u8>]) -> Vec<Value> {
+pub fn verified(records: &HashMap<String, String>, messages: &[Vec<u8>]) -> Vec<Value> {
     let messages: Vec<String> = messages.iter().map(|message| STANDARD.encode(message)).collect();
     let mut python = Command::new("/usr/bin/python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/dkim_verify.py"))
