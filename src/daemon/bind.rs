@@ -7,8 +7,8 @@ use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
 use crate::config::{
-    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Inbound, Ldap, Outbound, ProtectionName,
-    Provider, RecipientSource, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
+    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Forwarded, Inbound, Ldap, Outbound,
+    ProtectionName, Provider, RecipientSource, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
 };
 use crate::delivery::{
     self, Asked, Callout, ConfiguredKey, Directory, DirectorySettings, DomainRoute, Internet, KeySettings, ListFault,
@@ -198,6 +198,7 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         lifetime: settings.queue.maximal_lifetime,
         verifies_tls: settings.delivery.verifies_tls(),
         each_domain: settings.delivery.internet == Internet::Mx,
+        forwards: outbound.is_some_and(|door| door.forwarded == Forwarded::Srs),
         dmarc_refuses: inbound.is_some_and(|door| door.dmarc == DmarcWish::Reject),
         trusted_sealers: inbound.map(|door| door.trusted_arc_sealers.clone()).unwrap_or_default(),
         trusted_peers: inbound.map(|door| door.trusted_peers.clone()).unwrap_or_default(),

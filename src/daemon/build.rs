@@ -371,6 +371,7 @@ fn reception(
         checks,
         signers: kept.keyring.signers(),
         recipients: Arc::new(recipients),
+        told: kept.told(),
     }
 }
 

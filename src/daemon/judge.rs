@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{Files, Settings};
+use crate::config::{Files, Forwarded, Settings};
 use crate::daemon::bind::{numbers, rules};
 use crate::fault::{Fault, Severity, told};
 use crate::mail::{Address, ReversePath, without};
@@ -36,7 +36,8 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let department =
         verdict.return_to().map(str::to_owned).or_else(|| settings.default_department().map(|d| d.id.to_lowercase()));
     let by_id = department.and_then(|id| settings.department.iter().find(|d| d.id.to_lowercase() == id));
-    let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| from.mailbox().map(ToString::to_string));
+    let sender = from.mailbox().filter(|sender| rules.is_from_inside(sender)).map(Address::untagged);
+    let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| sender.map(|sender| sender.to_string()));
     let subject = without(&facts.subject.text, &verdict.removals().subject_tags);
     let route = |address: &str| {
         let address: Address = address.parse().ok()?;
@@ -47,8 +48,10 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
 
 /// The outbound door asks this before any rule is asked, in the same words (`flow::House`).
 fn admit_sender(settings: &Settings, from: &ReversePath) -> Result<(), Refusal> {
+    let forwards = settings.smtpd.outbound.as_ref().is_some_and(|door| door.forwarded == Forwarded::Srs);
     match from.mailbox().map(Address::domain).filter(|domain| !settings.organisation.domains.contains(domain)) {
         None => Ok(()),
+        Some(domain) if forwards && *domain != settings.hostname => Ok(()),
         Some(domain) => Err(Refusal {
             status: "5.7.1",
             text: format!("senders of {domain} are not ours"),

@@ -137,6 +137,7 @@ impl Worker {
             is_tls_report: outgoing.is_tls_report(),
             contents: Arc::new(self.kept(content.clone())),
             signing: match outgoing.next_hop() {
+                NextHop::Internet if outgoing.is_of_strangers() => None,
                 NextHop::Internet => Some(Arc::new(Signing::new(self.signers.clone(), self.clock.clone()))),
                 NextHop::MailServer => None,
             },

@@ -111,7 +111,10 @@ impl Carrying<'_> {
     /// What passes goes out in one consignment for each way.
     fn pass(&self, exchange: &mut Exchange, treatments: &[Treatment], content: &Content) {
         let item = &exchange.lease().item;
-        let ways = leaving(&item.verdict, treatments, &item.envelope, content, self.settings.each_domain);
+        let vault = &self.carrier.desk.vault;
+        let outside =
+            self.settings.outside(vault.index(), item.origin, &item.envelope.sender, self.carrier.clock.now());
+        let ways = leaving(&item.verdict, treatments, &item.envelope, &outside, content, self.settings.each_domain);
         for Leaving { outgoing, places } in ways {
             exchange.send(outgoing, &places);
             self.count("pass", places.len());
@@ -145,7 +148,7 @@ impl Carrying<'_> {
         let item = &exchange.lease().item;
         let from_person = item.origin == crate::queue::Origin::Outbound
             && !item.summary.automatic
-            && item.envelope.sender.mailbox().is_some();
+            && self.settings.of_ours(&item.envelope.sender).is_some();
         if let Some(ServiceAddress::Thread(token)) = &address
             && from_person
         {
@@ -174,8 +177,10 @@ impl Carrying<'_> {
         let lease = exchange.lease();
         let (message, item) = (lease.id, lease.item.clone());
         let class = RecipientClass::of(recipient);
-        let Some(mailbox) = carrier.returns.mailbox(&self.settings, &item.verdict, &item.envelope.sender, class)?
-        else {
+        // Nobody outside is told, or gets answers: what is forwarded for strangers has no sender here.
+        let sender = self.settings.of_ours(&item.envelope.sender).cloned();
+        let teller = sender.clone().map_or(ReversePath::Null, ReversePath::Mailbox);
+        let Some(mailbox) = carrier.returns.mailbox(&self.settings, &item.verdict, &teller, class)? else {
             return self.hold(exchange, place, recipient, &Reason::NoChannel);
         };
         let language = self.settings.language;
@@ -183,7 +188,7 @@ impl Carrying<'_> {
         let department = mailbox.department.as_deref().and_then(|id| self.settings.department_name(id, language));
         let stored = Stored {
             address: notified.clone(),
-            sender: item.envelope.sender.mailbox().cloned(),
+            sender: sender.clone(),
             author: item.summary.author.clone().unwrap_or_else(|| self.settings.organisation.clone()),
             return_mailbox: mailbox.address.clone(),
             department: department.map(str::to_owned),
@@ -209,7 +214,7 @@ impl Carrying<'_> {
         let bearing = Bearing::Bounce {
             about: message,
             recipient: Some(notified.clone()),
-            sender: item.envelope.sender.mailbox().cloned(),
+            sender,
             subject: item.summary.subject.clone(),
         };
         let (token, token_row) = carrier.tokens.mint(&bearing)?;
@@ -218,7 +223,7 @@ impl Carrying<'_> {
             .map_or(ReversePath::Null, ReversePath::Mailbox);
         let letter = Post {
             kind: FixedKind::Notice,
-            teller: item.envelope.sender.clone(),
+            teller,
             concerns: Some(notified.clone()),
             return_path,
             about_subject: item.summary.subject.clone(),
@@ -262,7 +267,7 @@ impl Carrying<'_> {
     fn remember(&self, exchange: &mut Exchange, class: RecipientClass) {
         let item = &exchange.lease().item;
         if let (true, Some(department), Some(sender)) =
-            (item.verdict.remember_return(), item.verdict.return_to(), item.envelope.sender.mailbox())
+            (item.verdict.remember_return(), item.verdict.return_to(), self.settings.of_ours(&item.envelope.sender))
         {
             let change = self.carrier.returns.remember(sender, class, department);
             exchange.also(change);

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::flow::addresses::{ServiceAddress, Tokens, is_postmaster};
+use crate::flow::forwarding::ReturnPaths;
 use crate::flow::passes::Passes;
 use crate::flow::scanning::Scanning;
 use crate::flow::seal::Seal;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::stamp::{OURS, Stamped, stamp};
+use crate::flow::told::Told;
 use crate::flow::ways::{Leaving, leaving};
 use crate::mail::limits;
 use crate::mail::{Address, Envelope, Hop, QueueId, Recipient, ReversePath, postmaster_of, received};
@@ -27,7 +29,7 @@ use crate::queue::{
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
 use crate::sender_auth::{BodyHashes, Chain, Checks, Hand, Ruling, Signers, authentication_results, told};
-use crate::store::RowsHandle;
+use crate::store::{Change, RowsHandle, Transaction};
 use crate::telemetry::{Labels, Metrics};
 use crate::vault::{Vault, random_octets};
 
@@ -35,6 +37,8 @@ use crate::vault::{Vault, random_octets};
 const REFERENCES: usize = 200;
 /// Octets of a header from which it is a large one: hardly any mail has one.
 const LARGE_HEADER: u64 = 64 * 1024;
+/// Reports a day to one sender whose mail was forwarded: who got it can write such ones.
+const REPORTS_HOME: u32 = 20;
 /// Messages with a large header that arrive at a door at the same time. A header is held in memory until its message has
 /// arrived, and a door has hundreds of sessions.
 const LARGE_HEADERS: usize = 32;
@@ -74,6 +78,8 @@ pub struct House {
     pub signers: Signers,
     /// Who knows our recipients.
     pub recipients: Arc<dyn RecipientCheck>,
+    /// What was sent home today.
+    pub told: Told,
 }
 
 /// Places for messages with large headers, at each door. Cheap to clone.
@@ -119,6 +125,8 @@ struct Arriving {
     origin: Origin,
     peer: Peer,
     envelope: Envelope,
+    /// Recipients outside to whom a report about forwarded mail goes back.
+    homeward: Vec<Address>,
     draft: Draft,
     reader: Reader,
     /// What signatures need of the body; at the inbound door only.
@@ -135,6 +143,12 @@ impl Reception for House {
         match (origin, sender) {
             (Origin::Inbound, _) | (Origin::Outbound, ReversePath::Null) => Ok(()),
             (Origin::Outbound, ReversePath::Mailbox(address)) if settings.is_inside(address.domain()) => Ok(()),
+            // What is from us already, as an answer of the portal, is forwarded to nobody.
+            (Origin::Outbound, ReversePath::Mailbox(address))
+                if settings.forwards && address.domain() != &settings.hostname =>
+            {
+                Ok(())
+            }
             (Origin::Outbound, ReversePath::Mailbox(address)) => Err(ReceptionError::Refused {
                 status: "5.7.1",
                 text: format!("senders of {} are not ours", address.domain()),
@@ -145,10 +159,13 @@ impl Reception for House {
     async fn admit_recipient(
         &self,
         origin: Origin,
-        _sender: &ReversePath,
+        sender: &ReversePath,
         recipient: &Address,
     ) -> Result<(), ReceptionError> {
         let settings = self.settings.get();
+        if let Some(home) = self.home_of(&settings, recipient) {
+            return self.admit_report(sender, &home);
+        }
         if recipient.domain() == &settings.hostname {
             return self.admit_service_address(&settings, recipient);
         }
@@ -166,7 +183,7 @@ impl Reception for House {
         declared_size: Option<u64>,
     ) -> Result<Box<dyn Receiving>, ReceptionError> {
         let settings = self.settings.get();
-        let envelope = with_postmaster(envelope, &settings);
+        let (envelope, homeward) = self.sent_home(with_postmaster(envelope, &settings), &settings);
         let limit = settings.max_message_size;
         if declared_size.is_some_and(|size| size > limit) {
             return Err(ReceptionError::TooLarge);
@@ -186,6 +203,7 @@ impl Reception for House {
             origin,
             peer: peer.clone(),
             envelope,
+            homeward,
             draft,
             reader,
             body_hashes: (origin == Origin::Inbound).then(BodyHashes::new),
@@ -212,7 +230,9 @@ impl Receiving for Arriving {
     }
 
     async fn promise(self: Box<Self>) -> Result<QueueId, ReceptionError> {
-        let Self { house, settings, origin, peer, envelope, draft, reader, body_hashes, large_header, .. } = *self;
+        let Self {
+            house, settings, origin, peer, envelope, homeward, draft, reader, body_hashes, large_header, ..
+        } = *self;
         let size = draft.length();
         let takes_long = large_header.is_some() || reader.may_take_long(b"");
         let read = apart(takes_long, || reader.finish());
@@ -260,7 +280,7 @@ impl Receiving for Arriving {
             unknown_matches: settings.unknown_matches,
             year: settings.year(house.clock.now()),
         };
-        let verdict = apart(large_header.is_some(), || house.judge(&settings, origin, &facts))?;
+        let verdict = apart(large_header.is_some(), || house.judge(&settings, origin, &facts, &homeward))?;
         let (body, warm) = draft.finish_warm().await?;
         let verdict = match &house.scanning {
             Some(scanning) => match scanning.look_at(origin, &body, &house.spool, &house.vault).await? {
@@ -328,7 +348,7 @@ impl Receiving for Arriving {
             has_utf8_header: read.has_utf8_header,
         };
         let (content, portal) = (content(on), content(portal));
-        let (states, outgoings) = house.served_at_once(&settings, &verdict, &envelope, &content);
+        let (states, outgoings) = house.served_at_once(&settings, &verdict, origin, &envelope, &content);
         let mut entries = vec![house.promised(id, origin, &envelope, &verdict)?];
         for rule in verdict.lifted() {
             let event = Event::new(EventKind::RuleLifted).about(id).detail(rule.clone());
@@ -344,7 +364,12 @@ impl Receiving for Arriving {
         if let Some(warm) = warm {
             house.spool.warm().put(prepared.body_ref().id, warm, ways);
         }
-        house.rows.commit(Box::new(move |tx| prepared.write(tx))).await.map_err(crate::queue::QueueError::from)?;
+        let counted = house.count_reports(&homeward)?;
+        let write = move |tx: &mut dyn Transaction| {
+            counted.into_iter().try_for_each(|count| count(tx))?;
+            prepared.write(tx)
+        };
+        house.rows.commit(Box::new(write)).await.map_err(crate::queue::QueueError::from)?;
         house.schedule.ring();
         Ok(id)
     }
@@ -396,6 +421,50 @@ impl House {
         }
     }
 
+    /// Whose mail was forwarded with this return path, if it is one of ours.
+    fn home_of(&self, settings: &Settings, path: &Address) -> Option<Address> {
+        let paths = ReturnPaths { key: self.vault.index(), hostname: &settings.hostname };
+        let is_outside = |home: &Address| home.domain() != &settings.hostname && !settings.is_inside(home.domain());
+        paths.home(path, self.clock.now()).filter(is_outside)
+    }
+
+    /// Whether something may go back to a sender outside: reports alone, and only so many.
+    fn admit_report(&self, sender: &ReversePath, home: &Address) -> Result<(), ReceptionError> {
+        if *sender != ReversePath::Null {
+            let text = "this address takes reports alone, from the null path".to_owned();
+            return Err(ReceptionError::Refused { status: "5.7.1", text });
+        }
+        self.count_reports(std::slice::from_ref(home)).map(drop)
+    }
+
+    /// What counts one more report to each.
+    fn count_reports(&self, homeward: &[Address]) -> Result<Vec<Change>, ReceptionError> {
+        let count = |home: &Address| match self.told.once_more("report-home", home.folded().as_bytes(), REPORTS_HOME) {
+            Ok(Some(counted)) => Ok(counted),
+            Ok(None) => {
+                let text = "too many reports have been sent back there today".to_owned();
+                Err(ReceptionError::Refused { status: "4.7.1", text })
+            }
+            Err(fault) => Err(ReceptionError::Unavailable(fault.to_string())),
+        };
+        homeward.iter().map(count).collect()
+    }
+
+    /// The envelope with those whose mail was forwarded in the place of our return paths, and who these are.
+    fn sent_home(&self, mut envelope: Envelope, settings: &Settings) -> (Envelope, Vec<Address>) {
+        let mut homeward: Vec<Address> = Vec::new();
+        if envelope.sender == ReversePath::Null {
+            for recipient in &mut envelope.recipients {
+                let Some(home) = self.home_of(settings, &recipient.address) else { continue };
+                recipient.address = home.clone();
+                if !homeward.contains(&home) {
+                    homeward.push(home);
+                }
+            }
+        }
+        (envelope, homeward)
+    }
+
     /// Whether one of our own addresses is there.
     fn admit_service_address(&self, settings: &Settings, recipient: &Address) -> Result<(), ReceptionError> {
         if is_postmaster(recipient, &settings.hostname) {
@@ -430,10 +499,16 @@ impl House {
     }
 
     /// Judges what came. No rule is asked about what came through the inbound door.
-    fn judge(&self, settings: &Settings, origin: Origin, facts: &Facts) -> Result<Verdict, ReceptionError> {
+    fn judge(
+        &self,
+        settings: &Settings,
+        origin: Origin,
+        facts: &Facts,
+        homeward: &[Address],
+    ) -> Result<Verdict, ReceptionError> {
         let judged = match origin {
             Origin::Outbound => judge(&settings.rules, facts),
-            Origin::Inbound => Ok(Verdict::inbound(&facts.recipients, &settings.hostname)),
+            Origin::Inbound => Ok(Verdict::inbound(&facts.recipients, &settings.hostname, homeward)),
         };
         judged.map_err(|refusal| {
             tracing::info!(status = refusal.status, rule = refusal.rule, "a message was refused by policy");
@@ -494,6 +569,7 @@ impl House {
         &self,
         settings: &Settings,
         verdict: &Verdict,
+        origin: Origin,
         envelope: &Envelope,
         content: &Content,
     ) -> (Vec<RecipientState>, Vec<Outgoing>) {
@@ -506,7 +582,9 @@ impl House {
         let treatments = serve(verdict, &reach);
         let mut states = waiting.0;
         let mut outgoings = Vec::new();
-        for Leaving { outgoing, places } in leaving(verdict, &treatments, envelope, content, settings.each_domain) {
+        let outside = settings.outside(self.vault.index(), origin, &envelope.sender, self.clock.now());
+        let ways = leaving(verdict, &treatments, envelope, &outside, content, settings.each_domain);
+        for Leaving { outgoing, places } in ways {
             let number = u16::try_from(outgoings.len()).unwrap_or(u16::MAX);
             for place in places {
                 if let Some(state) = states.get_mut(place) {

@@ -82,7 +82,8 @@ impl Returns {
         };
         // A department that is gone falls through to the next in order.
         let found = [chosen, remembered, settings.default_department.clone()].into_iter().flatten().find_map(by_id);
-        Ok(found.or_else(|| sender.mailbox().map(|sender| ReturnMailbox { address: sender.clone(), department: None })))
+        Ok(found
+            .or_else(|| sender.mailbox().map(|sender| ReturnMailbox { address: sender.untagged(), department: None })))
     }
 
     /// Remembers a sender's choice, in the transaction that follows it.
@@ -99,7 +100,7 @@ impl Returns {
     }
 
     fn key(&self, sender: &Address, class: RecipientClass) -> [u8; 32] {
-        let value = format!("{}\0{}", sender.folded(), class.as_str());
+        let value = format!("{}\0{}", sender.untagged().folded(), class.as_str());
         self.vault.index().hash("return", value.as_bytes())
     }
 }

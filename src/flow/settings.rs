@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::directory::NumberType;
 use crate::fault::Network;
-use crate::mail::{Address, Domain};
+use crate::mail::{Address, Domain, ReversePath};
 use crate::net::Time;
 use crate::policy::{Rules, VerifiedTls};
 use crate::texts::{Language, Zone};
@@ -61,6 +61,8 @@ pub struct Settings {
     pub verifies_tls: VerifiedTls,
     /// Each domain outside has hosts of its own, and so a consignment.
     pub each_domain: bool,
+    /// `smtpd.outbound.forwarded = "srs"`.
+    pub forwards: bool,
     /// `smtpd.inbound.dmarc = "reject"`.
     pub dmarc_refuses: bool,
     /// `smtpd.inbound.trusted_arc_sealers`.
@@ -83,6 +85,12 @@ impl Settings {
     #[must_use]
     pub fn is_inside(&self, domain: &Domain) -> bool {
         self.domains.contains(domain)
+    }
+
+    /// The sender, if it is one of ours: not one of strangers whom our mail server forwards for, by SRS or without.
+    #[must_use]
+    pub fn of_ours<'p>(&self, sender: &'p ReversePath) -> Option<&'p Address> {
+        sender.mailbox().filter(|it| self.is_inside(it.domain()) && self.is_inside(it.untagged().domain()))
     }
 
     /// Whether mail from an address is from this machine or from one of ours: what has passed there is not from there.

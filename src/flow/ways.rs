@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::mail::Envelope;
+use crate::mail::{Envelope, ReversePath};
 use crate::policy::{Means, Place, Treatment, Verdict};
 use crate::sealing::{Content, NextHop, Outgoing};
 
@@ -10,6 +10,15 @@ use crate::sealing::{Content, NextHop, Outgoing};
 const MOST: usize = 250;
 /// Octets of the edited header, which each consignment holds, in all of them together.
 const HEADS_OCTETS: usize = 8 << 20;
+
+/// As whose a message leaves to the internet.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// Its envelope sender there.
+    pub sender: ReversePath,
+    /// Strangers wrote it, and we pass it on.
+    pub is_of_strangers: bool,
+}
 
 /// What leaves on one way, and for whom.
 pub struct Leaving {
@@ -26,6 +35,7 @@ pub fn leaving(
     verdict: &Verdict,
     treatments: &[Treatment],
     envelope: &Envelope,
+    outside: &Outside,
     content: &Content,
     each_domain: bool,
 ) -> Vec<Leaving> {
@@ -41,7 +51,12 @@ pub fn leaving(
     let ways = std::iter::once((passing(Place::Inside), NextHop::MailServer)).chain(ways);
     ways.filter_map(|(there, hop)| {
         let places: Vec<usize> = there.iter().map(|t| t.recipient).collect();
-        let outgoing = Outgoing::passing(&there, hop, part_of(envelope, &places), content.clone())?;
+        let mut part = part_of(envelope, &places);
+        let is_of_strangers = hop == NextHop::Internet && outside.is_of_strangers;
+        if hop == NextHop::Internet {
+            part.sender.clone_from(&outside.sender);
+        }
+        let outgoing = Outgoing::passing(&there, hop, part, content.clone())?.of_strangers(is_of_strangers);
         Some(Leaving { outgoing, places })
     })
     .collect()
@@ -84,7 +99,6 @@ fn part_of(envelope: &Envelope, places: &[usize]) -> Envelope {
 #[cfg(test)]
 mod tests {
     use crate::flow::ways::*;
-    use crate::mail::ReversePath;
 
     #[test]
     fn each_domain_has_a_consignment_and_too_many_share() {

@@ -55,6 +55,20 @@ impl LocalPart {
         &self.0
     }
 
+    /// The local part that is this text, quotes needed or not.
+    ///
+    /// # Errors
+    /// [`AddressFault`]: it is empty, too long, or has a control character.
+    pub fn plain(text: &str) -> Result<Self, AddressFault> {
+        if text.is_empty() || text.len() > limits::LOCAL_PART_OCTETS {
+            return Err(AddressFault::LocalPartLength);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(AddressFault::LocalPartForm);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
     fn needs_quotes(&self) -> bool {
         !is_dot_string(&self.0)
     }
@@ -126,10 +140,7 @@ impl FromStr for LocalPart {
             Some(_) | None if is_dot_string(text) => text.to_owned(),
             Some(_) | None => return Err(AddressFault::LocalPartForm),
         };
-        if plain.is_empty() || plain.len() > limits::LOCAL_PART_OCTETS {
-            return Err(AddressFault::LocalPartLength);
-        }
-        Ok(Self(plain))
+        Self::plain(&plain)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod limits;
 mod domain;
 mod address;
+mod tagged;
 mod envelope;
 mod queue_id;
 mod encoded_word;
@@ -41,6 +42,7 @@ pub use mime::{PartSink, Splitter, Structure, StructureFault};
 pub use part::{Disposition, PartHead};
 pub use queue_id::QueueId;
 pub use report::{Action, Report, ReportedRecipient, Returned};
+pub use tagged::Srs;
 pub use tls_report::{
     AppliedPolicy, DateRange, FailureDetail, PolicyType, ReportPlace, ReportedPolicy, SessionCount, TlsFailure,
     TlsReport, add_policies, report_places,

@@ -71,6 +71,10 @@ impl Reporter {
                 }
                 Ok((Vec::new(), Vec::new()))
             }
+            // Nor about a report of others that we sent on.
+            Kind::Mail { .. } if item.envelope.sender == ReversePath::Null && self.are_outside(about) => {
+                Ok((Vec::new(), Vec::new()))
+            }
             Kind::Mail { .. } => {
                 let report = self.of_mail(id, item, created, kind, about, returned).await?;
                 Ok((report.into_iter().collect(), Vec::new()))
@@ -233,20 +237,26 @@ impl Reporter {
         self.written(id, item, created, kind, &wanted, returned, reader).await.map(Some)
     }
 
-    /// Who is told. The sender of what came from outside is whoever the message says: unless that is proven, or the report
-    /// stays in the house, it goes to our postmaster instead, and only about what is lost.
+    fn are_outside(&self, about: &[Failure]) -> bool {
+        let house = self.mailer.house();
+        about.iter().all(|failure| !house.domains.contains(failure.address.domain()))
+    }
+
+    /// Who is told. The sender of what came from outside, or is forwarded for somebody there, is whoever the message says:
+    /// unless that is proven, or the report stays in the house, it goes to our postmaster instead, and only about what is lost.
     fn reader(&self, item: &Item, kind: ReportKind) -> Option<Reader> {
         let house = self.mailer.house();
         let postmaster = || house.domains.first().and_then(postmaster_of).map(Reader::Postmaster);
+        let is_ours = |address: &Address| house.domains.contains(address.domain());
         match (item.origin, &item.envelope.sender) {
-            (Origin::Outbound, sender) => sender.mailbox().cloned().map(Reader::Sender),
-            (Origin::Inbound, ReversePath::Mailbox(sender))
-                if item.sender_is_proven || house.domains.contains(sender.domain()) =>
-            {
+            (Origin::Outbound, ReversePath::Null) => None,
+            (_, ReversePath::Mailbox(sender)) if item.sender_is_proven || is_ours(sender) => {
                 Some(Reader::Sender(sender.clone()))
             }
-            (Origin::Inbound, _) if kind == ReportKind::Failed => postmaster(),
-            (Origin::Inbound, _) => None,
+            // It came back to us by a forwarder: its report goes the short way.
+            (_, ReversePath::Mailbox(sender)) if is_ours(&sender.untagged()) => Some(Reader::Sender(sender.untagged())),
+            (_, _) if kind == ReportKind::Failed => postmaster(),
+            (_, _) => None,
         }
     }
 
@@ -287,6 +297,9 @@ impl Reporter {
             .map(|failure| ReportLine { recipient: failure.address.to_string(), reason: failure.reason.clone() })
             .collect();
         let told = About { subject: &item.summary.subject, id: &text, recipient: "" };
+        // What strangers sent stays where it was refused.
+        let is_of_ours = item.origin == Origin::Outbound && matches!(reader, Reader::Sender(_));
+        let returned = if is_of_ours { returned } else { returned.header_alone() };
         let (to, sheet) = match reader {
             Reader::Sender(sender) => (sender, report(&house.head, house.head.language, &told, kind, &lines)),
             Reader::Postmaster(postmaster) => {
@@ -295,8 +308,6 @@ impl Reporter {
                 (postmaster, not_passed_on(&house.head, house.head.language, &told, &lines))
             }
         };
-        // What strangers sent stays where it was refused.
-        let returned = if item.origin == Origin::Inbound { returned.header_alone() } else { returned };
         let goes_outside = item.origin == Origin::Inbound && !house.domains.contains(to.domain());
         let (action, until) = match kind {
             ReportKind::Failed => (Action::Failed, None),

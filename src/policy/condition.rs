@@ -104,10 +104,9 @@ impl Condition {
                 has_field(facts, "Sensitivity", when_unknown, |text| values.iter().any(|value| same(text, value)))
             }
             Self::Label(labels) => has_field(facts, "msip_labels", when_unknown, |text| has_label(text, labels)),
-            Self::From(patterns) => facts
-                .sender
-                .mailbox()
-                .is_some_and(|sender| patterns.iter().any(|pattern| pattern.fits(&sender.folded()))),
+            Self::From(patterns) => {
+                facts.plain_sender().is_some_and(|sender| patterns.iter().any(|pattern| pattern.fits(&sender.folded())))
+            }
             Self::FromDomain(domains) => facts.sender.mailbox().is_some_and(|sender| domains.contains(sender.domain())),
             Self::To(patterns) => patterns.iter().any(|pattern| pattern.fits(&recipient.folded())),
             Self::ToDomain(domains) => domains.iter().any(|domain| is_below(recipient.domain(), domain)),

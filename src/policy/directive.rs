@@ -55,6 +55,8 @@ pub struct Removals {
     pub fields: Vec<String>,
 }
 
+/// The words that begin a directive in the subject.
+const WORDS: [&str; 4] = ["svar", "reply", "id", "sms"];
 /// The header fields that say the same as directives do.
 pub const DIRECTIVE_FIELDS: [&str; 5] =
     ["X-Sealgate-Protect", "X-Sealgate-Reply-To", "X-Sealgate-Number", "X-Sealgate-Sms", "X-Sealgate-Retention"];
@@ -113,6 +115,22 @@ pub fn parse_directives(
         }
     }
     Ok(asked)
+}
+
+/// What counts of directives in mail that is from no sender of ours: that there are any asks for protection. What they want
+/// done, and with whose number or telephone, is no stranger's to say.
+#[must_use]
+pub fn words_of_strangers(header: &Header, tags: &[String]) -> Directives {
+    let mut asked = Directives::default();
+    let subject: String = header.subject().text.nfkc().filter(|c| !is_invisible(*c)).collect();
+    asked.removals.subject_tags = tags.iter().filter(|tag| find_folded(&subject, tag).is_some()).cloned().collect();
+    let directives = bracketed(&subject).filter(|(_, word, _)| WORDS.contains(&word.to_lowercase().as_str()));
+    let directives: Vec<String> = directives.map(|(whole, _, _)| whole.to_owned()).collect();
+    let there = |name: &&str| header.first(name).is_some();
+    asked.removals.fields = DIRECTIVE_FIELDS.iter().copied().filter(there).map(str::to_owned).collect();
+    asked.secure = !directives.is_empty() || !asked.removals.fields.is_empty();
+    asked.removals.subject_tags.extend(directives);
+    asked
 }
 
 /// The number in an address of one of the number domains; `None` if the address is of another domain.

@@ -34,6 +34,12 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The envelope sender as people write it: what its own domain marked it with (BATV) is gone.
+    #[must_use]
+    pub(crate) fn plain_sender(&self) -> Option<Address> {
+        self.sender.mailbox().map(Address::untagged_at_home)
+    }
+
     /// Whether a text has what a rule looks for. Where nobody here can read all of it, it might: then it is as said.
     #[must_use]
     pub(crate) fn says(&self, read: &DecodedText, when_unknown: bool, fits: impl Fn(&str) -> bool) -> bool {

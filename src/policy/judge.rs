@@ -1,7 +1,7 @@
 //! The judge: facts in, protection per recipient out, with the rule's name. Pure.
 
 use crate::mail::Address;
-use crate::policy::directive::{Directives, number_address, parse_directives};
+use crate::policy::directive::{Directives, number_address, parse_directives, words_of_strangers};
 use crate::policy::error::Refusal;
 use crate::policy::facts::Facts;
 use crate::policy::protection::Protection;
@@ -20,7 +20,12 @@ const NONE: &str = "none";
 /// # Errors
 /// The refusal, if every recipient is refused or a directive cannot be followed: the answer to the final dot.
 pub fn judge(rules: &Rules, facts: &Facts) -> Result<Verdict, Refusal> {
-    let asked = parse_directives(&facts.header, &rules.tags(), &rules.departments, facts.sender.mailbox(), facts.year)?;
+    let asked = if facts.sender.mailbox().is_some_and(|sender| !rules.is_from_inside(sender)) {
+        // What a stranger wrote and somebody forwards: none of it is a wish of ours.
+        words_of_strangers(&facts.header, &rules.tags())
+    } else {
+        parse_directives(&facts.header, &rules.tags(), &rules.departments, facts.plain_sender().as_ref(), facts.year)?
+    };
     let outside = facts
         .recipients
         .iter()
@@ -59,6 +64,12 @@ pub fn judge(rules: &Rules, facts: &Facts) -> Result<Verdict, Refusal> {
 }
 
 impl Rules {
+    /// Whether somebody of ours sends it; not whom our mail server speaks for by SRS.
+    #[must_use]
+    pub fn is_from_inside(&self, sender: &Address) -> bool {
+        self.inside.contains(sender.domain()) && self.inside.contains(sender.untagged().domain())
+    }
+
     /// Where a recipient is.
     #[must_use]
     pub fn place(&self, address: &Address) -> Place {
@@ -74,8 +85,12 @@ impl Rules {
     }
 }
 
-/// The rules a sender lifted: those named by a grant whose own conditions hold and whose tag stands in the subject.
+/// The rules a sender lifted: those named by a grant whose own conditions hold and whose tag stands in the subject. Only who
+/// is of ours can: forwarded mail has its subject from a stranger.
 fn lifted(rules: &Rules, facts: &Facts) -> Vec<String> {
+    if !facts.sender.mailbox().is_some_and(|sender| rules.is_from_inside(sender)) {
+        return Vec::new();
+    }
     let granted = rules.rules.iter().filter_map(|rule| {
         let grant = rule.grants.as_ref()?;
         let tagged = crate::mail::find_folded(&facts.subject.text, &grant.tag).is_some();

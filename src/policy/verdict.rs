@@ -110,14 +110,19 @@ impl Verdict {
     }
 
     /// The verdict on what came through the inbound door: no rule is asked. What is for our domains goes to the mail
-    /// server, and what came to service addresses at `hostname` sealgate itself reads.
+    /// server, and what came to service addresses at `hostname` sealgate itself reads. Only a report about what we forwarded
+    /// goes back outside, to those `homeward`.
     #[must_use]
-    pub fn inbound(recipients: &[Address], hostname: &Domain) -> Self {
+    pub fn inbound(recipients: &[Address], hostname: &Domain, homeward: &[Address]) -> Self {
         let mut verdict = Self::fixed(FixedKind::Opened, recipients);
         for recipient in &mut verdict.recipients {
-            let is_service = recipient.address.domain() == hostname;
-            let (place, rule) =
-                if is_service { (Place::Service, "service address") } else { (Place::Inside, "inbound") };
+            let (place, rule) = if recipient.address.domain() == hostname {
+                (Place::Service, "service address")
+            } else if homeward.contains(&recipient.address) {
+                (Place::Outside, "report about forwarded mail")
+            } else {
+                (Place::Inside, "inbound")
+            };
             recipient.place = place;
             recipient.rule = format!("built in: {rule}");
         }

@@ -26,6 +26,9 @@ pub struct Outgoing {
     verified_tls: bool,
     #[serde(default)]
     is_tls_report: bool,
+    /// Strangers wrote it, whoever its author says he is.
+    #[serde(default)]
+    is_of_strangers: bool,
 }
 
 impl Outgoing {
@@ -34,7 +37,14 @@ impl Outgoing {
     pub fn passing(treatments: &[&Treatment], next_hop: NextHop, envelope: Envelope, content: Content) -> Option<Self> {
         let all_pass = !treatments.is_empty() && treatments.iter().all(|t| matches!(t.means, Means::Pass { .. }));
         let verified_tls = treatments.iter().any(|t| matches!(t.means, Means::Pass { verified_tls: true }));
-        all_pass.then_some(Self { next_hop, envelope, content, verified_tls, is_tls_report: false })
+        all_pass.then_some(Self {
+            next_hop,
+            envelope,
+            content,
+            verified_tls,
+            is_tls_report: false,
+            is_of_strangers: false,
+        })
     }
 
     /// What sealgate wrote itself: a notice, a receipt, a report, an answer on its way to its department.
@@ -46,13 +56,26 @@ impl Outgoing {
             }
             FixedKind::Receipt | FixedKind::Report | FixedKind::Answer | FixedKind::Opened => NextHop::MailServer,
         };
-        Self { next_hop, envelope, content, verified_tls: false, is_tls_report: kind == FixedKind::TlsReport }
+        let is_tls_report = kind == FixedKind::TlsReport;
+        Self { next_hop, envelope, content, verified_tls: false, is_tls_report, is_of_strangers: false }
     }
 
     /// Whether it is a report on TLS.
     #[must_use]
     pub fn is_tls_report(&self) -> bool {
         self.is_tls_report
+    }
+
+    /// The same, of strangers or not: nobody signs what they wrote.
+    #[must_use]
+    pub fn of_strangers(self, is_of_strangers: bool) -> Self {
+        Self { is_of_strangers, ..self }
+    }
+
+    /// Whether strangers wrote it.
+    #[must_use]
+    pub fn is_of_strangers(&self) -> bool {
+        self.is_of_strangers
     }
 
     /// Where it goes next.

@@ -90,7 +90,7 @@ report-line = { $recipient }: { $reason }
 report-nothing-clear = Intet indhold har forladt organisationen ubeskyttet.
 
 not-passed-on-subject = En besked udefra kunne ikke gives videre
-not-passed-on-text = En besked, der var modtaget udefra, kunne ikke afleveres til mailserveren for:
+not-passed-on-text = En besked udefra, der var modtaget, kunne ikke gives videre til:
 not-passed-on-why = Afsenderen har ikke fået besked: ingen står inde for den adresse, der er angivet, og en rapport kunne nå en, der aldrig har skrevet. Beskedens header er vedhæftet.
 
 reason-no-reply = modtagerens mailserver svarer ikke

@@ -90,7 +90,7 @@ report-line = { $recipient }: { $reason }
 report-nothing-clear = No content has left the organisation unprotected.
 
 not-passed-on-subject = A message from outside could not be passed on
-not-passed-on-text = A message that had been taken from outside could not be given to the mail server for:
+not-passed-on-text = A message from outside that had been taken could not be handed on to:
 not-passed-on-why = Its sender was not told: nobody vouches for the address it gives, and a report could reach somebody who never wrote. The header of the message is attached.
 
 reason-no-reply = the recipient's mail server does not answer

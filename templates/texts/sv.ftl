@@ -90,7 +90,7 @@ report-line = { $recipient }: { $reason }
 report-nothing-clear = Inget innehåll har lämnat organisationen oskyddat.
 
 not-passed-on-subject = Ett meddelande utifrån kunde inte lämnas vidare
-not-passed-on-text = Ett meddelande som hade tagits emot utifrån kunde inte lämnas till e-postservern för:
+not-passed-on-text = Ett meddelande utifrån som hade tagits emot kunde inte lämnas vidare till:
 not-passed-on-why = Avsändaren har inte underrättats: ingen går i god för den adress som uppges, och ett besked kunde nå någon som aldrig har skrivit. Meddelandets huvud är bifogat.
 
 reason-no-reply = mottagarens e-postserver svarar inte

@@ -26,7 +26,7 @@ const POSTMASTER: &str = "postmaster@sundby.example";
 const UNKNOWN: &str = "550 5.1.1 no such address here";
 
 /// What a stranger's server says, and hears: each command's reply; a message's is the last.
-fn say_to(address: SocketAddr, commands: &[String]) -> Vec<String> {
+pub fn say_to(address: SocketAddr, commands: &[String]) -> Vec<String> {
     let mut reader = BufReader::new(TcpStream::connect(address).unwrap());
     let mut told = Vec::new();
     let mut read = |reader: &mut BufReader<TcpStream>| loop {
@@ -52,7 +52,7 @@ fn rcpt(address: SocketAddr, path: &str) -> String {
 }
 
 /// Hands a message over; the reply to the final dot.
-fn send(address: SocketAddr, from: &str, to: &[&str], message: &str) -> String {
+pub fn send(address: SocketAddr, from: &str, to: &[&str], message: &str) -> String {
     let mut commands = vec![format!("MAIL FROM:<{from}>")];
     commands.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
     commands.extend(["DATA".to_owned(), format!("{message}\r\n.")]);
@@ -77,7 +77,7 @@ fn start(gateway: &mut Gateway) {
     wait_until("the inbound door", || TcpStream::connect(gateway.inbound).is_ok());
 }
 
-fn all_has_left(gateway: &Gateway) {
+pub fn all_has_left(gateway: &Gateway) {
     wait_until("an empty queue", || gateway.ask(&["queue", "list"]).as_array().unwrap().is_empty());
 }
 

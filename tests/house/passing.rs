@@ -12,7 +12,10 @@ use sealgate::sender_auth::{Algorithm, ArcStatus, Checks, SigningKey};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
+use crate::inbound::{all_has_left, say_to, send};
+use crate::mail_sink::Sink;
 use crate::name_server::{NameServers, on_a_network_of_its_own};
+use crate::postfix::Postfix;
 use crate::running::{Gateway, free, wait_until};
 use crate::sender_auth::{Key, prove, send_from, txt};
 use crate::signing::verified;
@@ -22,7 +25,7 @@ const ANNA: &str = "anna.berg@sundby.example";
 /// Addresses and ports below 1024 belong to whoever owns the network: so it is one of our own, without a way out.
 #[test]
 fn what_passes_through_is_sealed_and_comes_home() {
-    for test in ["what_is_handed_on_is_sealed"] {
+    for test in ["what_is_handed_on_is_sealed", "what_is_refused_later_is_told_to_proven_senders_alone"] {
         on_a_network_of_its_own(&format!("passing::{test}"));
     }
 }
@@ -146,6 +149,18 @@ fn start(gateway: &mut Gateway) {
     wait_until("the inbound door", || TcpStream::connect(gateway.inbound).is_ok());
 }
 
+/// Starts it again with a key of its own.
+fn sign_with(gateway: &mut Gateway, key: &SigningKey) {
+    let pem = gateway.folder.join("keys/dkim.pem");
+    std::fs::write(&pem, key.to_pem().unwrap().as_bytes()).unwrap();
+    std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let entry = "[[dkim]]\ndomain = \"sundby.example\"\nselector = \"gw1\"\nkey = \"keys/dkim.pem\"\n";
+    std::fs::write(gateway.config(), format!("{config}\n{entry}")).unwrap();
+    gateway.kill();
+    start(gateway);
+}
+
 fn message(subject: &str) -> String {
     format!(
         "From: Eva <eva@live.unsigned>\r\nTo: {ANNA}\r\nSubject: {subject}\r\nDate: Fri, 27 Nov 2026 10:00:00 +0100\r\nMessage-ID: <{subject}@live.unsigned>\r\n\r\nHej  du \r\n\r\nLOCKTEXT\r\n\r\n\r\n"
@@ -185,15 +200,8 @@ async fn what_is_handed_on_is_sealed() {
     // Without a key nobody can seal.
     assert!(!take(1, &signed).await.contains("ARC-"));
 
-    let pem = gateway.folder.join("keys/dkim.pem");
-    std::fs::write(&pem, ours.to_pem().unwrap().as_bytes()).unwrap();
-    std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let config = std::fs::read_to_string(gateway.config()).unwrap();
-    let entry = "[[dkim]]\ndomain = \"sundby.example\"\nselector = \"gw1\"\nkey = \"keys/dkim.pem\"\n";
-    std::fs::write(gateway.config(), format!("{config}\n{entry}")).unwrap();
     let mut gateway = gateway;
-    gateway.kill();
-    start(&mut gateway);
+    sign_with(&mut gateway, &ours);
 
     let forged = format!("Authentication-Results: gw.sundby.example; dmarc=pass\r\n{signed}");
     let seen = |message: &str| format!("Authentication-Results: lists.unsigned; dkim=pass\r\n{message}");
@@ -241,4 +249,181 @@ async fn what_is_handed_on_is_sealed() {
         assert_eq!(taken.matches("ARC-Seal:").count(), 1, "{taken}");
         assert!(taken.contains("arc=fail"), "{taken}");
     }
+}
+
+/// What our mail server refuses after we took it is told outside to whoever is proven, and to nobody else; so is what we
+/// could not forward.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "what_passes_through_… runs it on a network of its own"]
+async fn what_is_refused_later_is_told_to_proven_senders_alone() {
+    const REFUSED: &str = "REFUSE THIS";
+    let folder = tempfile::tempdir().unwrap();
+    let ours = SigningKey::generate(Algorithm::Rsa).unwrap();
+    let mut unsigned =
+        String::from("live TXT \"v=spf1 ip4:192.0.2.10 -all\"\nlive MX 10 mx.live\nmx.live A 192.0.2.10\n");
+    unsigned += &txt("_dmarc.live", "v=DMARC1; p=none");
+    let root = txt("gw1._domainkey.sundby.example.", &ours.record().unwrap());
+    let servers = NameServers::start(&root, &unsigned, ("", ""), &[]);
+    let mail_server_at = free();
+    let mail_server = Keeper::start(mail_server_at, REFUSED).await;
+    let outside = Keeper::start("192.0.2.10:25".parse().unwrap(), REFUSED).await;
+    let at = folder.path().join("gateway");
+    let forwarded = ("[smtpd.outbound] ", "[smtpd.outbound]\nforwarded = \"srs\" ");
+    let mut gateway = gateway(&at, &servers, mail_server_at, &[forwarded]);
+    sign_with(&mut gateway, &ours);
+
+    let refused = message("later").replace("LOCKTEXT", &format!("LOCKTEXT {REFUSED}"));
+    let said = send_from("192.0.2.10", gateway.inbound, "eva@live.unsigned", ANNA, &refused).await;
+    assert!(said.starts_with("250 2.0.0"), "{said}");
+    let report = outside.nth(1);
+    assert_eq!((report.from.as_str(), report.to), ("", vec!["eva@live.unsigned".to_owned()]));
+    assert!(report.octets.contains("report-type=delivery-status"), "{}", report.octets);
+    assert!(report.octets.contains("Subject: later") && report.octets.contains("Status: 5.7.1"), "{}", report.octets);
+    assert!(!report.octets.contains("LOCKTEXT") && mail_server.taken().is_empty());
+
+    // Not proven: the postmaster hears it.
+    let said = send_from("192.0.2.11", gateway.inbound, "eva@live.unsigned", ANNA, &refused).await;
+    assert!(said.starts_with("250 2.0.0"), "{said}");
+    let report = mail_server.nth(1);
+    assert_eq!((report.from.as_str(), report.to), ("", vec!["postmaster@sundby.example".to_owned()]));
+    assert!(report.octets.contains("Subject: later") && !report.octets.contains("LOCKTEXT"), "{}", report.octets);
+
+    // Nor is who sent what we could not forward.
+    assert!(send(gateway.outbound, "eva@live.unsigned", &["ole@live.unsigned"], &refused).starts_with("250"));
+    let report = mail_server.nth(2);
+    assert_eq!(report.to, ["postmaster@sundby.example"]);
+    assert!(report.octets.contains("Subject: later") && !report.octets.contains("LOCKTEXT"), "{}", report.octets);
+    assert_eq!(outside.taken().len(), 1);
+
+    // What came sealed is forwarded with its seal whole; whoever it says wrote it, it is not signed as ours.
+    let claimed = message("claimed").replace("eva@live.unsigned>\r\nTo", "anna.berg@sundby.example>\r\nTo");
+    let said = send_from("192.0.2.10", gateway.inbound, "eva@live.unsigned", ANNA, &claimed).await;
+    assert!(said.starts_with("250 2.0.0"), "{said}");
+    let handed_on = mail_server.nth(3).octets;
+    let body = handed_on.trim_end_matches("\r\n").to_owned() + "\r\n";
+    assert!(send(gateway.outbound, "eva@live.unsigned", &["ole@live.unsigned"], &body).starts_with("250"));
+    let forwarded = outside.nth(2);
+    assert!(forwarded.from.starts_with("SRS0=") && forwarded.from.ends_with("=live.unsigned=eva@gw.sundby.example"));
+    assert!(!forwarded.octets.contains("DKIM-Signature"), "{}", forwarded.octets);
+    let settings = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+    let checks = Checks::new(Arc::new(Dns::new(&settings).unwrap()), Clock::System);
+    let proof = prove(&checks, "192.0.2.1", "gw.sundby.example", &forwarded.from, &forwarded.octets).await;
+    assert_eq!((proof.arc.status, proof.arc.sets), (ArcStatus::Pass, 1), "{}", forwarded.octets);
+    let own = message("own").replace("eva@live.unsigned>\r\nTo", "anna.berg@sundby.example>\r\nTo");
+    assert!(send(gateway.outbound, ANNA, &["ole@live.unsigned"], &own).starts_with("250"));
+    assert!(outside.nth(3).octets.contains("DKIM-Signature"), "what is ours is signed");
+}
+
+/// An alias at our mail server leads outside: what comes for it leaves again through us, judged, by a return path of ours,
+/// and the report of it finds its sender.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forwarded_leaves_by_our_path_and_its_bounce_comes_home() {
+    const NUMBER: &str = "19850101-2382";
+    let (home, inside) = (Sink::start(true, &[]).await, Sink::start(true, &[]).await);
+    let private_at = free();
+    let private = Keeper::start(private_at, "REFUSE THIS").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mail_server_at, internet_at) = (free(), free());
+    let mut gateway = Gateway::found(folder.path(), internet_at, mail_server_at, "http://127.0.0.1:9");
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let config = config.replace("[smtpd.outbound] ", "[smtpd.outbound]\nforwarded = \"srs\" ");
+    let grant = "\n[[rule]]\nname = \"open\"\ngrants = { tag = \"[open]\", lifts = [\"a personal number must not leave in the clear\"] }\n";
+    std::fs::write(gateway.config(), config + grant).unwrap();
+    let aliases = folder.path().join("aliases");
+    std::fs::write(&aliases, format!("{ANNA} privat@full.example\n")).unwrap();
+    let more = format!("virtual_alias_maps = texthash:{}\nlocal_header_rewrite_clients =", aliases.display());
+    let _mail_server = Postfix::start_at(mail_server_at, gateway.outbound, inside.address, &more);
+    let (inbound, home_port) = (gateway.inbound.port(), home.address.port());
+    let _internet = Postfix::at(internet_at, |etc| {
+        let routes = format!(
+            "live.example smtp:[127.0.0.1]:{home_port}\nfull.example smtp:[127.0.0.1]:{}\ngw.sundby.example smtp:[127.0.0.1]:{inbound}\n",
+            private_at.port()
+        );
+        std::fs::write(etc.join("transport"), routes).unwrap();
+        let transport =
+            format!("transport_maps = texthash:{}/transport\nmyhostname = mx.full.example\n", etc.display());
+        (String::new(), transport + "relay_domains =\nlocal_header_rewrite_clients =\n")
+    });
+    start(&mut gateway);
+    let from_eva = |subject: &str, text: &str| {
+        let message = message(subject).replace("live.unsigned", "live.example").replace("LOCKTEXT", text);
+        let said = send(gateway.inbound, "eva@live.example", &[ANNA], &message);
+        assert!(said.starts_with("250 2.0.0"), "{said}");
+    };
+
+    from_eva("open", "hej");
+    let forwarded = private.nth(1);
+    let path = forwarded.from.clone();
+    assert!(path.starts_with("SRS0=") && path.ends_with("=live.example=eva@gw.sundby.example"), "{path}");
+    assert!(forwarded.to == ["privat@full.example"] && forwarded.octets.contains("\r\nhej\r\n"));
+
+    from_eva("bounced", "REFUSE THIS");
+    wait_until("the report at home", || home.messages().len() == 1);
+    let report = String::from_utf8(home.messages().remove(0)).unwrap();
+    assert!(report.contains("X-Mail-Args: <>") && report.contains("X-Rcpt-Args: <eva@live.example>"), "{report}");
+    assert!(report.contains("report-type=delivery-status") && report.contains("privat@full.example"), "{report}");
+
+    // What must not leave in the clear does not, whoever forwards it, and no stranger lifts that, or is refused for his
+    // words: a notice arrives, and nobody outside hears of it.
+    for (number, (subject, text)) in
+        [("[sikker] hej", "LOCKTEXT"), ("[open] hej", NUMBER), ("[svar: nowhere] hej", "LOCKTEXT")]
+            .into_iter()
+            .enumerate()
+    {
+        from_eva(subject, text);
+        let notice = private.nth(number + 2);
+        assert!(notice.from.starts_with("bounce+"), "{}", notice.octets);
+    }
+    let lifted =
+        send(gateway.outbound, ANNA, &["privat@full.example"], &format!("Subject: [open] own\r\n\r\n{NUMBER}"));
+    assert!(lifted.starts_with("250"));
+    assert!(private.nth(5).octets.contains(NUMBER), "who is ours may lift it");
+    let left = private.taken()[..4].iter().map(|taken| taken.octets.as_str()).collect::<String>();
+    assert!(!left.contains("LOCKTEXT") && !left.contains(NUMBER), "{left}");
+
+    // An answer to a notice is answered once, whatever its return path is marked with from day to day.
+    let notice = private.taken().remove(1).octets;
+    let id = notice.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
+    for mark in ["0123A1B2C3", "0124D4E5F6"] {
+        let answer = format!("From: privat@full.example\r\nSubject: Re: hej\r\nIn-Reply-To: {id}\r\n\r\nJa");
+        let from = format!("prvs={mark}=privat@full.example");
+        let said = send(gateway.inbound, &from, &["noreply@gw.sundby.example"], &answer);
+        assert!(said.starts_with("250 2.0.0"), "{said}");
+        assert_eq!(private.nth(6).to, ["prvs=0123A1B2C3=privat@full.example"]);
+        all_has_left(&gateway);
+    }
+    all_has_left(&gateway);
+    assert_eq!((private.taken().len(), home.messages().len()), (6, 1));
+
+    // Whom a path of ours takes what for.
+    let too_far = path.replacen("live", "evil", 1);
+    let local = path.split('@').next().unwrap();
+    for (door, from, to, wanted) in [
+        (gateway.inbound, "", path.as_str(), "250 2.1.5"),
+        (gateway.inbound, "", &path.to_lowercase(), "250 2.1.5"),
+        (gateway.inbound, "", &path.to_uppercase(), "250 2.1.5"),
+        (gateway.inbound, "ole@live.example", &path, "550 5.7.1"),
+        (gateway.inbound, "", &too_far, "550 5.1.1"),
+        (gateway.inbound, "", &format!("{local}@sundby.example"), "250 2.1.5"),
+        (gateway.inbound, "", &format!("{local}@live.example"), "550 5.7.1"),
+        (gateway.inbound, "", "SRS0=AAAAAA=AA=live.example=eva@gw.sundby.example", "550 5.1.1"),
+        (gateway.inbound, "", "SRS1=AAAAAA=live.example==a=b=c.example=eva@gw.sundby.example", "550 5.1.1"),
+        (gateway.outbound, "", &path, "250 2.1.5"),
+        (gateway.outbound, "", &too_far, "550 5.1.1"),
+        (gateway.outbound, &path, "eva@live.example", "503"),
+        (gateway.outbound, "bounce+x@gw.sundby.example", "eva@live.example", "503"),
+    ] {
+        let told = say_to(door, &[format!("MAIL FROM:<{from}>"), format!("RCPT TO:<{to}>")]).pop().unwrap();
+        assert!(told.starts_with(wanted), "{from} {to}: {told}");
+    }
+    // Too long for a path of ours: none.
+    let long = format!("{}@live.example", "x".repeat(50));
+    assert!(send(gateway.outbound, &long, &["privat@full.example"], "Subject: long\r\n\r\nx").starts_with("250"));
+    assert_eq!(private.nth(7).from, "");
+    // Who knows a path can write such reports; there is an end to it.
+    let sent =
+        (0..25).take_while(|_| send(gateway.inbound, "", &[&path], "Subject: x\r\n\r\nx").starts_with("250")).count();
+    assert_eq!(sent, 19, "one has come home before");
+    let told = say_to(gateway.inbound, &["MAIL FROM:<>".into(), format!("RCPT TO:<{path}>")]).pop().unwrap();
+    assert!(told.starts_with("450 4.7.1"), "{told}");
 }

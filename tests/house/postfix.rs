@@ -69,7 +69,8 @@ impl Postfix {
         Self::at(free(), make)
     }
 
-    fn at(address: SocketAddr, make: impl FnOnce(&Path) -> (String, String)) -> Self {
+    /// The same at an address of one's own.
+    pub fn at(address: SocketAddr, make: impl FnOnce(&Path) -> (String, String)) -> Self {
         assert!(std::fs::exists("/usr/sbin/postfix").unwrap(), "PEER MISSING: postfix; tests/run installs it");
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

@@ -37,7 +37,9 @@ pub use portal::Portal;
 pub use queue::Queue;
 pub use scan::{OnFound, Scan};
 pub use smime::{OwnCertificate, Trust, Tunnel};
-pub use smtpd::{DmarcWish, HeaderField, HeaderFieldFault, Inbound, Ldap, Outbound, RecipientSource, Require, Smtpd};
+pub use smtpd::{
+    DmarcWish, Forwarded, HeaderField, HeaderFieldFault, Inbound, Ldap, Outbound, RecipientSource, Require, Smtpd,
+};
 pub use store::{BlobStore, RowStore, Store, StoreNameFault};
 pub use tls::Tls;
 pub use vault::{AgeRecipient, AgeRecipientFault, Vault};

@@ -22,7 +22,7 @@ settings! {
         inbound: Option<Inbound>,
     }
 
-    /// The organisation's mail server hands us its outgoing mail here. The envelope sender must be of `organisation.domains`, or null.
+    /// The organisation's mail server hands us its outgoing mail here. The envelope sender must be of `organisation.domains`, or null; what is forwarded for others, see `forwarded`.
     pub struct Outbound {
         /// Address and port to listen at.
         listen: SocketAddr,
@@ -30,6 +30,8 @@ settings! {
         allow: Vec<Network> = ["127.0.0.0/8", "::1"],
         /// What a peer must show besides, for shared clouds, where an address alone proves little.
         require: Option<Require>,
+        /// Mail whose envelope sender is not of `organisation.domains`, as where somebody has his mail forwarded: `refuse` (550), or `srs`: it is judged by the rules like all mail, its tags and directives lift nothing, and it leaves with a return path at `hostname`, by which reports find back to its sender for 21 days.
+        forwarded: Forwarded = "refuse",
         /// The largest message, announced with SIZE (RFC 1870).
         max_message_size: Size = "100 MiB",
         /// Recipients of one message; the rest is answered with 452 and tried again by the peer.
@@ -110,6 +112,16 @@ settings! {
         client_certificate: Option<FilePath>,
         /// A login by AUTH: a file with one line, `name:password`, or `credential:NAME`.
         auth: Option<Secret>,
+    }
+}
+
+words! {
+    /// `smtpd.outbound.forwarded`: what is done with mail that our mail server forwards for others.
+    pub enum Forwarded {
+        /// It is refused.
+        Refuse = "refuse",
+        /// It leaves with a return path of ours (Sender Rewriting Scheme).
+        Srs = "srs",
     }
 }
 
