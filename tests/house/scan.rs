@@ -233,8 +233,9 @@ async fn what_the_scanner_finds_is_held_and_told_and_what_it_cannot_tell_is_not_
         last
     };
     let replies: Vec<String> = (0..62).map(&mut taken).collect();
-    assert!(replies.iter().take(60).all(|reply| reply.starts_with("250 2.0.0")), "{replies:?}");
-    assert!(replies.iter().skip(60).all(|reply| reply.starts_with("550 5.7.1")), "{replies:?}");
+    // Sixty in an hour, with the one above.
+    assert!(replies.iter().take(59).all(|reply| reply.starts_with("250 2.0.0")), "{replies:?}");
+    assert!(replies.iter().skip(59).all(|reply| reply.starts_with("550 5.7.1")), "{replies:?}");
     id_in(&scene.send("eva@live.example", &marked));
     let leaks = scene.gateway.readable(&["secret subject", MARKER]);
     assert!(leaks.is_empty(), "{leaks:?}");
