@@ -142,7 +142,7 @@ pub enum Queue {
         #[arg(long, value_parser = stage)]
         stage: Option<Stage>,
         /// So many at most
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = at_least_one)]
         limit: Option<usize>,
     },
     /// One message
@@ -185,6 +185,10 @@ pub enum Queue {
 fn stage(word: &str) -> Result<Stage, String> {
     let found = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
     found.ok_or_else(|| format!("one of {}", Stage::ALL.map(Stage::as_str).join(", ")))
+}
+
+fn at_least_one(word: &str) -> Result<usize, String> {
+    word.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a whole number from 1".to_owned())
 }
 
 /// `message`.

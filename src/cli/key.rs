@@ -101,7 +101,12 @@ fn print_signing(keys: &[&Value]) {
     for key in keys {
         let (name, until) = (field(key, "record_name"), field(key, "until"));
         match field(key, "state").as_str() {
-            "pending" => print::line(&format!("\npublish this; the key signs once it is seen:\n{}", record(key))),
+            "pending" => print::line(&format!(
+                "\npublish this; the key signs once it is seen (where the public DNS cannot be seen from here, say so by \
+                 `sealgate key rotate dkim --domain {} --published`):\n{}",
+                field(key, "domain"),
+                record(key)
+            )),
             "signing" => print::line(&format!("\nmust be published:\n{}", record(key))),
             "replaced" => print::line(&format!("\n{name} must stay published until {until}")),
             "removable" => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
 use crate::flow::fault::of_mailbox;
 use crate::flow::returns::{RecipientClass, Returns};
+use crate::flow::scanning::FOUND;
 use crate::flow::service::Desk;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::ways::{Leaving, leaving};
@@ -399,7 +400,10 @@ impl Carrying<'_> {
     fn words(&self, reason: &Reason) -> String {
         let language = self.settings.language;
         match reason {
-            Reason::RuleHolds(rule) => say(language, "reason-hold", &[("rule", rule)]),
+            Reason::RuleHolds(rule) => match rule.strip_prefix(FOUND) {
+                Some(found) => say(language, "reason-found", &[("found", found)]),
+                None => say(language, "reason-hold", &[("rule", rule)]),
+            },
             Reason::RuleRefuses(text) => text.clone(),
             Reason::NoChannel => say(language, "reason-unreachable", &[]),
             Reason::NoLoginShows(kind) => say(language, "reason-number", &[("type", kind.as_str())]),

@@ -10,6 +10,9 @@ use crate::scan::{Finding, Scanner};
 use crate::store::PreparedBody;
 use crate::vault::Vault;
 
+/// How the names of rules begin that are the scanner's findings.
+pub(crate) const FOUND: &str = "scan: ";
+
 /// clamd knows mail by its first field, and decodes nothing of what it does not take for mail: so no sender has the
 /// choice of that field.
 const MAIL_BEGINS: &[u8] = b"Received: by sealgate\r\n";
@@ -45,8 +48,8 @@ impl Scanning {
     ) -> Result<Option<String>, ReceptionError> {
         let rule = match self.finding(body, spool, vault).await? {
             Finding::Clean => return Ok(None),
-            Finding::Found(name) => format!("scan: {name}"),
-            Finding::TooLarge => "scan: larger than the scanner takes".to_owned(),
+            Finding::Found(name) => format!("{FOUND}{name}"),
+            Finding::TooLarge => format!("{FOUND}larger than the scanner takes"),
         };
         let is_refused = self.refuses || !self.may_hold(origin);
         tracing::warn!(rule, refused = is_refused, "the scanner objects to a message");

@@ -109,6 +109,7 @@ reason-tls = ingen verificeret krypteret forbindelse til modtagerens mailserver
 reason-unreachable = ingen sikker vej til modtageren
 reason-number = intet login her viser et nummer af typen { $type }
 reason-hold = reglen »{ $rule }« kræver, at en person godkender
+reason-found = virusscanneren har en anmærkning til det ({ $found })
 reason-rule = reglen »{ $rule }«
 
 signature = { $organisation } · sendt automatisk af den sikre e-mail

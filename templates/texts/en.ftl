@@ -109,6 +109,7 @@ reason-tls = no verified encrypted connection to the recipient's mail server
 reason-unreachable = no secure way to the recipient
 reason-number = no login here shows a number of the type { $type }
 reason-hold = the rule "{ $rule }" asks for a person's approval
+reason-found = the malware scanner objects to it ({ $found })
 reason-rule = the rule "{ $rule }"
 
 signature = { $organisation } · sent automatically by the secure mail

@@ -109,6 +109,7 @@ reason-tls = ingen verifierad krypterad förbindelse till mottagarens e-postserv
 reason-unreachable = ingen säker väg till mottagaren
 reason-number = ingen inloggning här visar ett nummer av typen { $type }
 reason-hold = regeln ”{ $rule }” kräver att en person godkänner
+reason-found = virusskyddet har anmärkt på det ({ $found })
 reason-rule = regeln ”{ $rule }”
 
 signature = { $organisation } · skickat automatiskt av den säkra e-posten
