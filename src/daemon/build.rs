@@ -13,6 +13,7 @@ use crate::daemon::bind::{
     sound_key_settings,
 };
 use crate::daemon::kept::Kept;
+use crate::daemon::readiness::Whole;
 use crate::delivery::{Internet, Recipients, Relay, TlsReporter, Worker as DeliveryWorker};
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
@@ -37,6 +38,8 @@ pub struct Daemon {
     recipients: Recipients,
     health: Option<TcpListener>,
     portal: Option<Portal>,
+    /// Who looks for malware.
+    scanner: Option<Scanner>,
     /// Who says who mail from the internet is from.
     names: Option<Dns>,
     relay: Arc<Relay>,
@@ -149,7 +152,7 @@ impl Daemon {
             doors.push(("inbound", server));
         }
         let portal = match &settings.portal {
-            Some(door) => Some(open_portal(settings, door, &kept, tls.clone(), scanner).await?),
+            Some(door) => Some(open_portal(settings, door, &kept, tls.clone(), scanner.clone()).await?),
             None => None,
         };
         let socket = settings.control_socket();
@@ -168,6 +171,7 @@ impl Daemon {
             recipients,
             health,
             portal,
+            scanner,
             names,
             relay,
             delivery,
@@ -270,12 +274,13 @@ impl Daemon {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(door = "health", %address, "listening");
             }
-            let (kept, metrics, end) = (Arc::new(self.kept.clone()), self.metrics.clone(), shutdown.clone());
+            let whole = Arc::new(Whole { kept: self.kept.clone(), scanner: self.scanner });
+            let (metrics, end) = (self.metrics.clone(), shutdown.clone());
             let (inspector, clock, marks) =
                 (self.kept.inspector.clone(), self.kept.clock.clone(), self.kept.marks.clone());
             shutdown.spawn(async move {
                 if let Err(fault) =
-                    crate::control::serve_health(listener, kept, metrics, inspector, marks, clock, end).await
+                    crate::control::serve_health(listener, whole, metrics, inspector, marks, clock, end).await
                 {
                     tracing::error!(%fault, "the health page cannot be served");
                 }

@@ -4,14 +4,36 @@ use async_trait::async_trait;
 
 use crate::control::Readiness;
 use crate::daemon::kept::Kept;
+use crate::scan::Scanner;
 use crate::store::{StoreError, Table};
 
 /// A row that is written to see whether rows can be written.
 const PROBE: Table = Table("daemon.probe");
 
+/// All without which no mail is taken.
+pub(crate) struct Whole {
+    pub(crate) kept: Kept,
+    pub(crate) scanner: Option<Scanner>,
+}
+
 #[async_trait]
-impl Readiness for Kept {
+impl Readiness for Whole {
     async fn ready(&self) -> Result<(), Vec<String>> {
+        let mut reasons = self.kept.reasons_against().await;
+        if let Some(scanner) = &self.scanner
+            && let Err(fault) = scanner.ping().await
+        {
+            reasons.push(format!(
+                "{fault}: nothing is taken unseen; see that clamd runs and listens where `scan.clamd` says"
+            ));
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+}
+
+impl Kept {
+    /// Why nothing can be kept or promised now; none if all is well.
+    async fn reasons_against(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if let Err(mark) = self.marks.look() {
             reasons.push(mark.to_string());
@@ -33,6 +55,6 @@ impl Readiness for Kept {
         if let Err(fault) = self.vault.files_are_there() {
             reasons.push(format!("a key is gone: {fault}"));
         }
-        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+        reasons
     }
 }

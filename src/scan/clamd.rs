@@ -18,6 +18,8 @@ use crate::telemetry::{Labels, Metrics};
 const AT_ONCE: usize = 10;
 /// Octets of a chunk.
 const CHUNK_OCTETS: usize = 65_536;
+/// How long clamd may take to say that it is there.
+const PING_PATIENCE: Duration = Duration::from_secs(3);
 /// Octets of clamd's answer.
 const ANSWER_OCTETS: u64 = 1_024;
 /// Characters of a malware's name that are passed on.
@@ -123,13 +125,31 @@ impl Scanner {
         Ok(Scan { wire, out, early: None, by, metrics: self.metrics.clone(), _turn: turn })
     }
 
+    /// Whether the scanner is there and answers.
+    ///
+    /// # Errors
+    /// It is not, or does not within three seconds.
+    pub async fn ping(&self) -> Result<(), ScanFault> {
+        let pinging = async {
+            let mut wire = self.call().await?;
+            wire.write_all(b"zPING\0").await?;
+            let mut answer = Vec::new();
+            wire.take(ANSWER_OCTETS).read_to_end(&mut answer).await?;
+            if answer == b"PONG\0" { Ok(()) } else { Err(ScanFault::NoAnswer) }
+        };
+        timeout_at(Instant::now() + PING_PATIENCE, pinging).await.map_err(|_| ScanFault::TooSlow)?
+    }
+
     async fn connect(&self) -> Result<(Box<dyn Wire>, OwnedSemaphorePermit), ScanFault> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| ScanFault::TooSlow)?;
-        let wire: Box<dyn Wire> = match &self.settings.clamd {
+        Ok((self.call().await?, turn))
+    }
+
+    async fn call(&self) -> Result<Box<dyn Wire>, ScanFault> {
+        Ok(match &self.settings.clamd {
             Clamd::Tcp(address) => Box::new(TcpStream::connect(address).await?),
             Clamd::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        };
-        Ok((wire, turn))
+        })
     }
 }
 
