@@ -17,7 +17,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub fn free() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst));
+        // A run and the tests it starts as processes of their own each begin at another thousand: what one has set aside
+        // for a restart, another does not take meanwhile.
+        let number = (std::process::id() % 20) * 1_000 + NEXT.fetch_add(1, Ordering::SeqCst);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(12_000 + number % 20_000).unwrap()));
         if TcpListener::bind(address).is_ok() {
             return address;
