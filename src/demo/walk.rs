@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use crate::demo::browser::{Browser, Page, join};
 use crate::demo::mail_stand_in::Arrived;
 use crate::demo::scene::Scene;
-use crate::mail::Header;
+use crate::mail::{Field, Header};
 
 const SUBJECT: &str = "Bygglov Ekbacken 4";
 const BODY: &str = "Hej Eva,\n\nditt bygglov för Ekbacken 4 är beviljat.\n\nHälsningar\nAnna Berg\n";
@@ -148,7 +148,9 @@ async fn untouched(scene: &Scene) -> anyhow::Result<()> {
     let sent = message.replace('\n', "\r\n");
     ensure!(arrived.octets.ends_with(sent.as_bytes()), "the untagged mail was changed");
     let trace = arrived.octets.get(..arrived.octets.len() - sent.len()).unwrap_or_default();
-    ensure!(Header::new(trace).fields().all(|field| field.is("Received")), "more than a trace field was added");
+    // Beside the trace, the count of passes that stops mail in a circle.
+    let is_ours = |field: Field<'_>| field.is("Received") || field.is("X-Sealgate-Loop");
+    ensure!(Header::new(trace).fields().all(is_ours), "more was added than our own fields");
     Ok(())
 }
 
