@@ -230,7 +230,11 @@ fn by_sealgate(load: &Load, sink: &Sink) -> Result<(f64, f64), String> {
     let anchor = servers.trust_anchor();
     let mx =
         format!("internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"", servers.address(), anchor.display());
-    std::fs::write(&file, text.replace(&smarthost, &mx)).unwrap();
+    let text = text.replace(&smarthost, &mx);
+    // Postfix greets at once.
+    let listen = format!("listen = \"{inbound}\"");
+    let text = text.replace(&listen, &format!("{listen}\ngreeting_pause = \"1ms\""));
+    std::fs::write(&file, text).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_sealgate"))
         .args(["run", "--config"])
         .arg(&file)
