@@ -36,8 +36,8 @@ pub fn explain(path: &Path, words: &Explain, json: bool) -> Result<(), Failure> 
         print::line(&explained.address);
         print::line(&format!("  treatment   {}", explained.treatment));
         print::line(&format!("  protection  {}, by the rule \"{}\"", explained.protection, explained.rule));
-        if let Some(route) = &explained.route {
-            print::line(&format!("  route       {route}"));
+        if let Some(way) = &explained.way {
+            print::line(&format!("  way         {way}"));
         }
         if let Some(mailbox) = &explained.return_mailbox {
             print::line(&format!("  answers to  {mailbox}"));

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 
 use crate::config::{Files, Forwarded, Settings};
 use crate::daemon::bind::{numbers, rules};
+use crate::daemon::way::way;
 use crate::fault::{Fault, Severity, told};
 use crate::mail::{Address, ReversePath, without};
 use crate::net::Clock;
@@ -39,11 +40,10 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let sender = from.mailbox().filter(|sender| rules.is_from_inside(sender)).map(Address::untagged);
     let mailbox = by_id.map(|d| d.address.to_string()).or_else(|| sender.map(|sender| sender.to_string()));
     let subject = without(&facts.subject.text, &verdict.removals().subject_tags);
-    let route = |address: &str| {
-        let address: Address = address.parse().ok()?;
-        settings.delivery.route_of(address.domain()).map(|route| format!("{}: {route}", route.place.key))
-    };
-    Ok(Explanation::of(&verdict, &serve(&verdict, &reach), mailbox.as_deref(), &subject).with_routes(route))
+    let treatments = serve(&verdict, &reach);
+    let explanation = Explanation::of(&verdict, &treatments, mailbox.as_deref(), &subject);
+    Ok(explanation
+        .with_ways(&verdict, &treatments, |recipient, is_strict| way(&settings.delivery, recipient, is_strict)))
 }
 
 /// The outbound door asks this before any rule is asked, in the same words (`flow::House`).

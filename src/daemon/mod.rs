@@ -2,6 +2,7 @@
 
 mod found;
 mod bind;
+mod way;
 mod judge;
 mod kept;
 mod readiness;

@@ -58,13 +58,19 @@ impl<T> ByDomain<T> {
     /// What is said of a domain: by its own name, else by the longest name that it lies below.
     #[must_use]
     pub fn get(&self, domain: &Domain) -> Option<&T> {
+        self.nearest(domain).map(|(_, said)| said)
+    }
+
+    /// The same, with the pattern that says it.
+    #[must_use]
+    pub fn nearest(&self, domain: &Domain) -> Option<(&DomainPattern, &T)> {
         if self.0.is_empty() {
             return None;
         }
         let own = DomainPattern { domain: domain.clone(), is_below: false };
         let above = domain.0.match_indices('.').filter_map(|(at, _)| domain.0.get(at + 1..));
         let above = above.map(|name| DomainPattern { domain: Domain(name.to_owned()), is_below: true });
-        std::iter::once(own).chain(above).find_map(|pattern| self.0.get(&pattern))
+        std::iter::once(own).chain(above).find_map(|pattern| self.0.get_key_value(&pattern))
     }
 
     /// Each pattern with what is said by it.

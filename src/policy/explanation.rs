@@ -6,7 +6,7 @@ use crate::mail::Address;
 use crate::policy::error::Refusal;
 use crate::policy::protection::Protection;
 use crate::policy::treatment::{Means, Treatment};
-use crate::policy::verdict::Verdict;
+use crate::policy::verdict::{RecipientVerdict, Verdict};
 
 /// What would happen to a message. The field names are those of the interface page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,14 +28,25 @@ pub struct Explained {
     pub reasons: Vec<String>,
     /// `pass`, `tunnel`, `personal`, `pickup`, `hold` or `refuse`.
     pub treatment: &'static str,
-    /// How it would leave, where the configuration has a route for the recipient's domain.
+    /// The route that the configuration has for the recipient's domain, by the pattern that fits.
     pub route: Option<String>,
+    /// Which way it would go, and what would have to be proven there; for what passes.
+    pub way: Option<String>,
     /// The certificate it would be sealed to.
     pub certificate: Option<String>,
     /// Where an answer would go.
     pub return_mailbox: Option<String>,
     /// The subject it would go on with.
     pub subject: String,
+}
+
+/// The way to one recipient, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainedWay {
+    /// The route of the configuration, if one fits.
+    pub route: Option<String>,
+    /// All of it.
+    pub text: String,
 }
 
 impl Explanation {
@@ -49,6 +60,7 @@ impl Explanation {
             reasons: vec![format!("the sender is told: 550 {why}")],
             treatment: "refuse",
             route: None,
+            way: None,
             certificate: None,
             return_mailbox: None,
             subject: subject.to_owned(),
@@ -69,6 +81,7 @@ impl Explanation {
                 reasons,
                 treatment: treatment.means.word(),
                 route: None,
+                way: None,
                 certificate: None,
                 return_mailbox: matches!(treatment.means, Means::Seal(_))
                     .then(|| return_mailbox.map(str::to_owned))
@@ -79,11 +92,20 @@ impl Explanation {
         Self { recipients: explained.collect() }
     }
 
-    /// Adds what the configuration says of the way there, for those to whom the message passes.
+    /// Adds what the configuration says of the way of those to whom the message passes: of each, by the treatments that it
+    /// was made of, and whether verified TLS is asked for.
     #[must_use]
-    pub fn with_routes(mut self, of: impl Fn(&str) -> Option<String>) -> Self {
-        for explained in self.recipients.iter_mut().filter(|explained| explained.treatment == "pass") {
-            explained.route = of(&explained.address);
+    pub fn with_ways(
+        mut self,
+        verdict: &Verdict,
+        treatments: &[Treatment],
+        of: impl Fn(&RecipientVerdict, bool) -> ExplainedWay,
+    ) -> Self {
+        for ((explained, verdict), treatment) in self.recipients.iter_mut().zip(verdict.recipients()).zip(treatments) {
+            if let Means::Pass { verified_tls } = treatment.means {
+                let way = of(verdict, verified_tls);
+                (explained.route, explained.way) = (way.route, Some(way.text));
+            }
         }
         self
     }

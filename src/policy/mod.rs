@@ -30,7 +30,7 @@ pub use admission::{RecipientCheck, Standing, Wish, wish};
 pub use condition::{Condition, Pattern};
 pub use directive::{Chooser, DIRECTIVE_FIELDS, Departments, Directives, NumberDomains, Removals, parse_directives};
 pub use error::{Refusal, RuleFault};
-pub use explanation::{Explained, Explanation};
+pub use explanation::{Explained, ExplainedWay, Explanation};
 pub use facts::Facts;
 pub use judge::judge;
 pub use protection::{Channel, Protection};

@@ -46,7 +46,11 @@ number_domains = { "cpr.sundby.example" = "dk-cpr" }
 "#;
 
 fn settings(rules: &str) -> Settings {
-    match parse("sealgate.toml", &format!("{CONFIG}{rules}"), Files::Skip) {
+    settings_of(&format!("{CONFIG}{rules}"))
+}
+
+fn settings_of(text: &str) -> Settings {
+    match parse("sealgate.toml", text, Files::Skip) {
         Ok(loaded) => loaded.settings,
         Err(faults) => panic!("{faults}"),
     }
@@ -82,20 +86,77 @@ name = "agreements"
 if.any = [{ subject = "avtal" }]
 protect = "tls"
 "#;
-    let to = ["eva@partner.example", "eva@a.partner.example", "eva@lax.partner.example", EVA];
-    let verified = "delivery.route[0]: smtp://relay.partner.example:587, verified TLS";
-    let lax = "delivery.route[1]: smtp://relay.lax.example:25, TLS where it is offered";
-    let shown = |subject: &str| -> Vec<String> {
+    let to = ["eva@partner.example", "eva@a.partner.example", "eva@lax.partner.example", EVA, "anna@sundby.example"];
+    let verified = "smtp://relay.partner.example:587, verified TLS";
+    let lax = "smtp://relay.lax.example:25, TLS where it is offered";
+    let shown = |subject: &str, field: &str| -> Vec<String> {
         let message = format!("From: anna@sundby.example\r\nSubject: {subject}\r\n\r\nHej\r\n");
         let recipients = explained(&settings(rules), &to, message.as_bytes());
-        let told = recipients.iter().map(|it| format!("{} {}", it["treatment"], it["route"]));
+        let told = recipients.iter().map(|it| format!("{} {}", it["treatment"], it[field]));
         told.map(|told| told.replace('"', "")).collect()
     };
-    assert_eq!(shown("avtal"), [&format!("pass {verified}"), &format!("pass {verified}"), "hold null", "hold null"]);
+    let routes = [format!("pass partner.example: {verified}"), format!("pass .partner.example: {verified}")];
+    assert_eq!(shown("avtal", "route"), [&routes[0], &routes[1], "hold null", "hold null", "pass null"]);
+    let by_lax = format!("pass lax.partner.example: {lax}");
+    assert_eq!(shown("Hej", "route"), [&routes[0], &routes[1], &by_lax, "pass null", "pass null"]);
     assert_eq!(
-        shown("Hej"),
-        [&format!("pass {verified}"), &format!("pass {verified}"), &format!("pass {lax}"), "pass null"]
+        shown("Hej", "way"),
+        [
+            &format!("pass by {verified} (the route of partner.example)"),
+            &format!("pass by {verified} (the route of .partner.example)"),
+            &format!("pass by {lax} (the route of lax.partner.example)"),
+            "pass by the smarthost smtp://127.0.0.1:2525, TLS where it is offered",
+            "pass to our own mail server smtp://127.0.0.1:10026, verified TLS, off loopback",
+        ]
     );
+}
+
+/// By MX what a domain asks for is seen when the mail is delivered; what we ask for stands in the configuration.
+#[test]
+fn the_way_by_mx_says_what_is_asked_of_it() {
+    let rules = r#"
+[[delivery.route]]
+domains = ["partner.example"]
+tls = "verified"
+[[delivery.route]]
+domains = ["lax.example"]
+tls = "encrypt"
+[[rule]]
+name = "agreements"
+if.any = [{ subject = "avtal" }]
+protect = "tls"
+[[rule]]
+name = "marked"
+if.any = [{ subject_tag = ["[sikker]"] }]
+protect = "secure"
+"#;
+    let by_mx = CONFIG.replace("internet = \"smtp://127.0.0.1:2525\"", "internet = \"mx\"");
+    let settings = settings_of(&format!("{by_mx}{rules}"));
+    let way = |subject: &str, to: &str| {
+        let recipients = explained(&settings, &[to], format!("Subject: {subject}\r\n\r\nHej\r\n").as_bytes());
+        recipients[0]["way"].as_str().unwrap_or("none").to_owned()
+    };
+    let shows = "which shows at delivery";
+    let asked = "verified where the domain has DANE or MTA-STS";
+    let proven = "verified TLS: by DANE, MTA-STS, or a certificate that the route takes";
+    for (subject, to, wanted) in [
+        ("Hej", EVA, format!("by MX of live.example, TLS where it is offered; {asked}, {shows}")),
+        ("avtal", EVA, format!("by MX of live.example, verified TLS by DANE or MTA-STS, {shows}; else it waits")),
+        (
+            "Hej",
+            "a@partner.example",
+            format!("by MX of partner.example, {proven}, {shows} (the route of partner.example)"),
+        ),
+        (
+            "avtal",
+            "a@partner.example",
+            format!("by MX of partner.example, {proven}, {shows} (the route of partner.example)"),
+        ),
+        ("Hej", "a@lax.example", format!("by MX of lax.example, TLS; {asked}, {shows} (the route of lax.example)")),
+        ("[sikker] Hej", EVA, "none".to_owned()),
+    ] {
+        assert_eq!(way(subject, to), wanted, "{subject} to {to}");
+    }
 }
 
 #[test]

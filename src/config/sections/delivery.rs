@@ -1,6 +1,5 @@
 //! `[delivery]`: where mail goes from here.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -76,21 +75,6 @@ words! {
     }
 }
 
-impl fmt::Display for DeliveryRoute {
-    /// The way in words, for `sealgate explain`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.next_hop {
-            Some(hop) => write!(f, "{hop}")?,
-            None => f.write_str("mx")?,
-        }
-        match (self.level(), &self.login) {
-            (TlsLevel::Verified, _) | (_, Some(_)) => f.write_str(", verified TLS"),
-            (TlsLevel::Encrypt, None) => f.write_str(", TLS"),
-            (TlsLevel::Opportunistic, None) => f.write_str(", TLS where it is offered"),
-        }
-    }
-}
-
 impl DeliveryRoute {
     /// What is written of TLS, or its default.
     #[must_use]
@@ -104,12 +88,12 @@ impl DeliveryRoute {
 }
 
 impl Delivery {
-    /// The route of a domain, if one is written.
+    /// The route of a domain, if one is written, and the pattern that makes it fit.
     #[must_use]
-    pub fn route_of(&self, domain: &Domain) -> Option<&DeliveryRoute> {
+    pub fn route_of(&self, domain: &Domain) -> Option<(DomainPattern, &DeliveryRoute)> {
         let each =
             self.route.iter().flat_map(|route| route.domains.iter().map(move |pattern| (pattern.clone(), route)));
-        each.collect::<ByDomain<_>>().get(domain).copied()
+        each.collect::<ByDomain<_>>().nearest(domain).map(|(pattern, route)| (pattern.clone(), *route))
     }
 
     /// Which domains mail has a way to for which verified TLS is required: by MX, by a smarthost that enforces it, or by a
