@@ -197,15 +197,22 @@ impl About<'_> {
     }
 }
 
-/// Tells the postmaster that a message from outside is held: for whom, and why. Whom it is from and what it is about does
-/// not stand there.
+/// Tells the postmaster that a message is held whose sender nobody inside is: for whom, why, and how to decide. Whom it is
+/// from and what it is about does not stand there.
 #[must_use]
 pub fn held(head: &Letterhead, language: Language, id: &str, lines: &[(String, String)]) -> Sheet {
     let told = |(recipient, reason): &(String, String)| {
         say(language, "held-text", &[("recipient", recipient), ("reason", reason)])
     };
     let about = About { subject: "", id, recipient: "" };
-    about.fact(head, language, "held", lines.iter().map(told).collect())
+    let title = about.subject(language, "held");
+    let commands = ["held-show", "held-release", "held-drop"].map(|command| say(language, command, &[("id", id)]));
+    let mut blocks = vec![Block::Heading(title.clone())];
+    blocks.extend(lines.iter().map(told).map(Block::Paragraph));
+    blocks.push(Block::Paragraph(say(language, "held-how", &[])));
+    blocks.push(Block::Items(commands.into()));
+    blocks.push(about.closing(language));
+    head.sheet(language, title, &blocks)
 }
 
 /// Tells the sender that the message was opened.
@@ -400,6 +407,25 @@ mod tests {
                 }
             }
             assert!(sheet.subject.contains("Sundby kommun"));
+        }
+    }
+
+    #[test]
+    fn who_hears_of_held_mail_is_told_by_which_commands_it_is_decided() {
+        let id = "01JD0000000000000000000000";
+        let lines = [("berit@sundby.example".to_owned(), "scan: Found".to_owned())];
+        for language in Language::ALL {
+            let sheet = held(&head(), language, id, &lines);
+            for command in [format!("show {id}"), format!("release {id}"), format!("drop {id} --notify")] {
+                let command = format!("sealgate queue {command}");
+                assert!(sheet.text.lines().any(|line| line.starts_with(&format!("- {command}:"))), "{}", sheet.text);
+                assert!(sheet.html.contains(&command), "{}", sheet.html);
+            }
+            assert!(
+                sheet.html.contains("berit@sundby.example") && sheet.html.contains("scan: Found"),
+                "{}",
+                sheet.html
+            );
         }
     }
 

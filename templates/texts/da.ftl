@@ -31,6 +31,10 @@ receipt-id = Id til spørgsmål til supporten: { $id }
 
 held-subject-none = En besked holdes tilbage
 held-text = { $recipient }: venter på en beslutning fra driften. Årsag: { $reason }
+held-how = En person beslutter, med en af disse kommandoer på gatewayen:
+held-show = sealgate queue show { $id }: viser den
+held-release = sealgate queue release { $id }: lader den gå videre
+held-drop = sealgate queue drop { $id } --notify: opgiver den; kommandoen siger hvem der får det at vide
 
 opened-subject = Læst: { $subject }
 opened-subject-none = Din sikre besked er læst

@@ -31,6 +31,10 @@ receipt-id = Id for questions to the help desk: { $id }
 
 held-subject-none = A message is held
 held-text = { $recipient }: waits for a decision by operations. Reason: { $reason }
+held-how = A person decides, by one of these commands on the gateway:
+held-show = sealgate queue show { $id }: shows it
+held-release = sealgate queue release { $id }: lets it go
+held-drop = sealgate queue drop { $id } --notify: gives it up; who is told of that, it says
 
 opened-subject = Read: { $subject }
 opened-subject-none = Your secure message has been read

@@ -31,6 +31,10 @@ receipt-id = Id för frågor till supporten: { $id }
 
 held-subject-none = Ett meddelande hålls kvar
 held-text = { $recipient }: väntar på ett beslut av driften. Orsak: { $reason }
+held-how = En person beslutar, med ett av dessa kommandon på gatewayen:
+held-show = sealgate queue show { $id }: visar det
+held-release = sealgate queue release { $id }: låter det gå vidare
+held-drop = sealgate queue drop { $id } --notify: ger upp det; kommandot säger vem som får veta det
 
 opened-subject = Läst: { $subject }
 opened-subject-none = Ditt säkra meddelande är läst

@@ -188,9 +188,11 @@ async fn what_the_scanner_finds_is_held_and_told_and_what_it_cannot_tell_is_not_
     // Released, it goes its way; and from nobody inside, the postmaster hears of it, and not what it is about.
     let id = id_in(&send(scene.gateway.outbound, "", "eva@live.example", &marked));
     wait_until("held", || scene.stage(&id) == "held");
-    let told = || scene.told("postmaster@sundby.example", &[&id, "eva@live.example", "Sealgate.Marker.UNOFFICIAL"]);
-    wait_until("the postmaster is told", told);
+    let release = format!("sealgate queue release {id}");
+    let wanted = [release.as_str(), "eva@live.example", "Sealgate.Marker.UNOFFICIAL"];
+    wait_until("the postmaster is told", || scene.told("postmaster@sundby.example", &wanted));
     assert!(!scene.told("postmaster@sundby.example", &["secret subject"]));
+    // As the letter says.
     assert!(scene.gateway.command(&["queue", "release", &id]).output().unwrap().status.success());
     wait_until("released", || scene.outside.messages().len() == 3);
 
