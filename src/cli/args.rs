@@ -148,12 +148,13 @@ pub enum Queue {
     /// One message
     Show {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
     },
     /// Attempt now what waits for its time
     Retry {
         /// Its id
-        #[arg(required_unless_present_any = ["all", "to"])]
+        #[arg(required_unless_present_any = ["all", "to"], value_parser = queue_id)]
         id: Option<QueueId>,
         /// Everything
         #[arg(long, conflicts_with = "id")]
@@ -165,21 +166,29 @@ pub enum Queue {
     /// Stop attempts until released
     Hold {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
     },
     /// Let go what is held
     Release {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
     },
     /// Give up on a message and tell its sender
     Drop {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
         /// Say it: the sender is always told
         #[arg(long, required = true)]
         notify: bool,
     },
+}
+
+/// A `Message-ID` stands in the mail that a sender asks about, and is no id.
+fn queue_id(word: &str) -> Result<QueueId, String> {
+    word.parse().map_err(|fault| format!("{fault}; `sealgate message trace` takes a Message-ID too, and tells the id"))
 }
 
 fn stage(word: &str) -> Result<Stage, String> {
@@ -199,16 +208,19 @@ pub enum Message {
     /// One message
     Show {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
     },
     /// Take a message back: nobody can read it any more
     Recall {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
     },
     /// End the time a message can be read
     Expire {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
     },
     /// The whole story of a message, without its content
@@ -219,6 +231,7 @@ pub enum Message {
     /// Write a message as it is kept: an age file, locked
     Export {
         /// Its id
+        #[arg(value_parser = queue_id)]
         id: QueueId,
         /// Where to
         #[arg(long, value_name = "FILE")]

@@ -54,7 +54,9 @@ pub struct Desk {
 impl From<QueueError> for Refusal {
     fn from(fault: QueueError) -> Self {
         match fault {
-            QueueError::NoSuchItem(_) => Self::bad_input(fault.to_string()),
+            QueueError::NoSuchItem(ref id) => Self::bad_input(format!(
+                "{fault}: it has ended, or never was there; `sealgate message trace {id}` tells what became of it"
+            )),
             QueueError::Store(_) | QueueError::Vault(_) | QueueError::RowIsUnreadable(_) | QueueError::TooLong(_) => {
                 Self::unavailable(fault.to_string())
             }

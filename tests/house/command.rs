@@ -49,6 +49,25 @@ fn a_reader_that_goes_away_ends_every_printing_command_quietly() {
     }
 }
 
+/// A Message-ID stands in the mail that a sender asks about; what was delivered has left the queue.
+#[test]
+fn what_is_not_in_the_queue_is_looked_for_by_its_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    let daemonless = run(&["audit", "verify", "--config", &config]);
+    assert_eq!(daemonless.0, Some(0), "{}", daemonless.2);
+    let unknown = "01JD0000000000000000000000";
+    for verb in [&["show"][..], &["retry"], &["hold"], &["release"], &["drop", "--notify"]] {
+        let words = |id| [&["queue"][..], verb, &[id, "--config", &config]].concat();
+        let (code, _, said) = run(&words(unknown));
+        assert_eq!(code, Some(65), "{said}");
+        assert!(said.contains(&format!("`sealgate message trace {unknown}`")), "{said}");
+        let (code, _, said) = run(&words("<1@mail.sundby.example>"));
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains("`sealgate message trace` takes a Message-ID"), "{said}");
+    }
+}
+
 #[test]
 fn json_is_honoured_or_refused() {
     let (code, reference, _) = run(&["config", "reference", "--json"]);
