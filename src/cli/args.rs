@@ -86,10 +86,10 @@ pub enum Verb {
         /// bash, elvish, fish, powershell, zsh
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages into a directory
+    /// Write the manual pages to standard output, or each into a file of its own
     Man {
-        /// Where to
-        dir: PathBuf,
+        /// The directory for the files [default: standard output, for `sealgate man | man -l -`]
+        dir: Option<PathBuf>,
     },
     /// Partner domains (not served yet)
     #[command(hide = true)]

@@ -75,7 +75,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
             print::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
-        Verb::Man { dir } => manual(&dir),
+        Verb::Man { dir } => manual(dir.as_deref()),
         Verb::Tunnel(_) | Verb::Certificate(_) | Verb::Account(_) | Verb::Backup(_) | Verb::Restore(_) => {
             Err(Failure::new(Exit::Unavailable, "this verb is not served yet"))
         }
@@ -94,10 +94,25 @@ fn without_json(verb: &Verb) -> Option<&'static str> {
     }
 }
 
-fn manual(dir: &Path) -> Result<(), Failure> {
-    let write = || {
-        std::fs::create_dir_all(dir)?;
-        clap_mangen::generate_to(Cli::command(), dir)
-    };
-    write().map_err(|fault: std::io::Error| Failure::new(Exit::CannotCreate, told(dir, &fault)))
+/// All manual pages: into a folder, or one behind another to standard output, as `man -l -` takes them.
+fn manual(dir: Option<&Path>) -> Result<(), Failure> {
+    if let Some(dir) = dir {
+        let write = || {
+            std::fs::create_dir_all(dir)?;
+            clap_mangen::generate_to(Cli::command(), dir)
+        };
+        return write().map_err(|fault: std::io::Error| Failure::new(Exit::CannotCreate, told(dir, &fault)));
+    }
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let mut pages = Vec::new();
+    render(&command, &mut pages).map_err(|fault| Failure::new(Exit::Software, fault.to_string()))?;
+    print::line(String::from_utf8_lossy(&pages).trim_end());
+    Ok(())
+}
+
+/// The page of a command, and behind it those of the commands below it.
+fn render(command: &clap::Command, pages: &mut Vec<u8>) -> std::io::Result<()> {
+    clap_mangen::Man::new(command.clone()).render(pages)?;
+    command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| render(below, pages))
 }

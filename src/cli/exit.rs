@@ -16,6 +16,8 @@ pub enum Exit {
     Software = 70,
     /// EX_CANTCREAT: a file cannot be made.
     CannotCreate = 73,
+    /// EX_IOERR: what was to be printed could not be.
+    CannotWrite = 74,
     /// EX_CONFIG: the configuration has faults.
     Config = 78,
 }

@@ -1,22 +1,28 @@
 //! Writing for people: tables of text on standard output. Faults go to standard error.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
-/// Writes a line to standard output. A reader that went away ends the program quietly, like any filter.
+use crate::cli::exit::Exit;
+use crate::fault::told;
+
+/// Writes a line to standard output.
 pub fn line(text: &str) {
-    let mut out = io::stdout().lock();
-    if writeln!(out, "{text}").is_err() {
-        std::process::exit(0);
-    }
+    self::text(&format!("{text}\n"));
 }
 
-/// Writes text to standard output, without an end of line.
+/// Writes text to standard output, without an end of line. A reader that went away ends the program quietly, like any
+/// filter; whatever else keeps the text from getting there is said.
 pub fn text(text: &str) {
-    if write!(io::stdout().lock(), "{text}").is_err() {
+    let mut out = io::stdout().lock();
+    let Err(cause) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+    if cause.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    fault(&told(Path::new("standard output"), &cause));
+    std::process::exit(Exit::CannotWrite as i32);
 }
 
 /// A value as JSON, as it stands within an array.

@@ -33,6 +33,7 @@ fn a_reader_that_goes_away_ends_every_printing_command_quietly() {
     for words in [
         &["completions", "bash"][..],
         &["completions", "zsh"],
+        &["man"],
         &["config", "reference"],
         &["config", "reference", "--json"],
         &["config", "show", "--config", &config],
@@ -47,6 +48,38 @@ fn a_reader_that_goes_away_ends_every_printing_command_quietly() {
         let (code, _, said) = told(output);
         assert_eq!((code, said.as_str()), (Some(0), ""), "{words:?}");
     }
+}
+
+/// A file that takes no more is not a reader that has seen enough.
+#[test]
+fn what_cannot_be_printed_is_said() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, _, said) = told(sealgate(&["man"]).stdout(full).output().unwrap());
+    assert_eq!(code, Some(74), "{said}");
+    assert!(said.starts_with("standard output: ") && !said.contains("os error"), "{said}");
+}
+
+#[test]
+fn the_manual_is_printed_as_man_takes_it_or_written_page_by_page() {
+    let (code, pages, said) = run(&["man"]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let mut man = Command::new("man");
+    man.args(["-l", "-"]).env("MANWIDTH", "100").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = man.stderr(Stdio::piped()).spawn().expect("PEER MISSING: man-db; tests/run installs it");
+    let mut stdin = child.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || stdin.write_all(pages.as_bytes()));
+    let (code, shown, faults) = told(child.wait_with_output().unwrap());
+    writing.join().unwrap().unwrap();
+    assert_eq!((code, faults.as_str()), (Some(0), ""));
+    for told in ["A secure-mail gateway", "sealgate-queue-retry", "Give up on a message", "sealgate-audit-verify"] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    assert!(!shown.contains("not served yet"), "{shown}");
+
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", folder.path().to_str().unwrap()]), (Some(0), String::new(), String::new()));
+    let page = std::fs::read_to_string(folder.path().join("sealgate-queue-retry.1")).unwrap();
+    assert!(page.contains("Attempt now"), "{page}");
 }
 
 /// A Message-ID stands in the mail that a sender asks about; what was delivered has left the queue.
