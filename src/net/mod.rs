@@ -23,7 +23,7 @@ pub use limit::{Admission, Admitted, Place, SessionLimits};
 pub use listener::{Arrival, Listener};
 pub use named::{Named, Roots, RootsFault};
 pub use outside::{Outside, is_here};
-pub use proxy_protocol::{ProxyFault, Spoken, parse_proxy_header, read_proxy_header};
+pub use proxy_protocol::{ProxyFault, Spoken, begins_as_proxy_header, parse_proxy_header, read_proxy_header};
 pub use rate::{Rate, RateLimit};
 pub use server_tls::{ServerTls, ServerTlsError};
 pub use shutdown::Shutdown;

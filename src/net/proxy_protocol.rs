@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What every header begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// What a header of version 1 begins with, which is a line of text (§2.1).
+const VERSION_1: &[u8] = b"PROXY ";
 /// Octets of signature, command, family and length.
 const FIXED_OCTETS: usize = 16;
 /// Octets of addresses and TLVs that are read: a header of haproxy with all its TLVs has some hundreds.
@@ -27,9 +29,12 @@ pub enum Spoken {
 /// Why what came is no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyFault {
-    /// It begins otherwise: the peer speaks version 1, or no PROXY protocol at all.
-    #[error("no PROXY protocol version 2")]
+    /// It begins otherwise: the peer speaks no PROXY protocol.
+    #[error("no PROXY protocol header")]
     Signature,
+    /// It begins as version 1 does.
+    #[error("a PROXY protocol header of version 1: let the proxy send version 2 (`send-proxy-v2` of haproxy)")]
+    Version1,
     /// Neither `LOCAL` nor `PROXY` of version 2.
     #[error("a version or command that is not known")]
     Command,
@@ -80,9 +85,19 @@ pub fn parse_proxy_header(octets: &[u8]) -> Result<(Spoken, usize), ProxyFault> 
     Ok((spoken, FIXED_OCTETS + rest))
 }
 
+/// Whether what a peer says first is a header of either version, or the beginning of one: for the log, where nobody asked
+/// for it.
+#[must_use]
+pub fn begins_as_proxy_header(octets: &[u8]) -> bool {
+    octets.starts_with(&SIGNATURE) || octets.starts_with(VERSION_1)
+}
+
 /// How many octets follow the fixed ones.
 fn rest_of(octets: &[u8]) -> Result<usize, ProxyFault> {
     let fixed = octets.first_chunk::<FIXED_OCTETS>();
+    if octets.starts_with(VERSION_1) {
+        return Err(ProxyFault::Version1);
+    }
     if !octets.starts_with(&SIGNATURE) {
         return Err(if fixed.is_none() && SIGNATURE.starts_with(octets) {
             ProxyFault::Ended
@@ -159,12 +174,23 @@ mod tests {
             ("nobody knows", header(0x21, 0x00, &[]), Err(ProxyFault::Family)),
             ("a third command", header(0x22, 0x11, &four), Err(ProxyFault::Command)),
             ("version 1 in binary", header(0x11, 0x11, &four), Err(ProxyFault::Command)),
-            ("version 1", b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 25\r\n".to_vec(), Err(ProxyFault::Signature)),
+            ("version 1", b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 25\r\n".to_vec(), Err(ProxyFault::Version1)),
             ("plain SMTP", b"EHLO mx.live.example\r\n".to_vec(), Err(ProxyFault::Signature)),
             ("a line end", b"\r\n".to_vec(), Err(ProxyFault::Ended)),
             ("nothing", Vec::new(), Err(ProxyFault::Ended)),
         ] {
             assert_eq!(parse_proxy_header(&octets).map(|(spoken, _)| spoken), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_nobody_asked_for_is_known_by_its_beginning() {
+        let four = header(0x21, 0x11, &[192, 0, 2, 7, 198, 51, 100, 1, 0x9c, 0x40, 0, 25]);
+        for begins in [&four[..], &SIGNATURE, b"PROXY UNKNOWN\r\n", b"PROXY TCP4 192.0.2.7"] {
+            assert!(begins_as_proxy_header(begins), "{begins:?}");
+        }
+        for other in [&b""[..], b"\r\n", b"\r\n\r\n", b"PROXY\r\n", b"proxy tcp4", b"EHLO PROXY ", &four[1..]] {
+            assert!(!begins_as_proxy_header(other), "{other:?}");
         }
     }
 

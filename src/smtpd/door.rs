@@ -116,6 +116,20 @@ impl Scene {
         Self { door, client, tls: stream.tls_words(), has_certificate: stream.has_client_certificate() }
     }
 
+    /// Tells the operator that a PROXY protocol header came where none is read: who sends it cannot know, for it hears what
+    /// anybody hears who sends lines that are no commands.
+    pub(crate) fn tell_of_proxy_header(&self) {
+        let (door, peer) = (self.door.name(), self.client.ip);
+        let hint = match (self.settings().origin, self.settings().proxy_protocol) {
+            (Origin::Outbound, _) => "this door reads none: let the peer send none",
+            (Origin::Inbound, false) => {
+                "set `proxy_protocol = true` and name the peer in `trusted_peers`, or let it send none"
+            }
+            (Origin::Inbound, true) => "name the peer in `trusted_peers`, or let it send none",
+        };
+        tracing::warn!(door, %peer, hint, "a PROXY protocol header came from a peer of which none is expected");
+    }
+
     /// Turns a no of the house into what the peer hears; what only the operator may know goes to the log.
     pub(crate) fn explain(&self, step: &'static str, error: &ReceptionError) -> Reply {
         let reply = texts::of_reception(error);

@@ -114,7 +114,7 @@ async fn come_in(door: Door, limits: SessionLimits, arrival: Arrival) {
         match client_of_proxy(&door, &mut socket, ip).await {
             Ok(client) => client,
             Err(reason) => {
-                tracing::warn!(door = door.name(), peer = %ip, reason, "turned away: no PROXY protocol header");
+                tracing::warn!(door = door.name(), peer = %ip, reason, "turned away: no PROXY protocol header, version 2");
                 return turn_away(socket, texts::PROXY_WANTED, place).await;
             }
         }

@@ -49,6 +49,9 @@ pub(crate) async fn run(door: Door, stream: Stream, client: Client) {
             Ok(()) => converse(&scene, &mut wire).await,
             Err(parting) => Err(parting),
         };
+        if wire.take_proxy_header() {
+            scene.tell_of_proxy_header();
+        }
         match anew {
             Ok(Anew::BehindTls(tls)) => match wire.start_tls(&tls).await {
                 Ok(behind_tls) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::net::{ServerTls, Shutdown, Stream};
+use crate::net::{ServerTls, Shutdown, Stream, begins_as_proxy_header};
 use crate::smtp::{COMMAND_OCTETS, Command, CommandFault, LineBuffer, Reply};
 use crate::smtpd::parting::Parting;
 
@@ -36,6 +36,8 @@ pub(crate) struct Wire {
     /// How long we waited for the octets of the message that comes, and how many came.
     waited: Duration,
     came: u64,
+    /// Whether what came first was a PROXY protocol header; nothing while nothing has come.
+    had_proxy_header: Option<bool>,
 }
 
 /// What the session would lose if it ended while it waits.
@@ -59,6 +61,7 @@ impl Wire {
             stop_by: None,
             waited: Duration::ZERO,
             came: 0,
+            had_proxy_header: None,
         }
     }
 
@@ -70,6 +73,12 @@ impl Wire {
             Err(Parting::Idle) => Ok(()),
             Err(parting) => Err(parting),
         }
+    }
+
+    /// Tells once that what came first was a PROXY protocol header. Nobody reads one here: its octets are lines that are no
+    /// commands, and only the log can say what they were.
+    pub(crate) fn take_proxy_header(&mut self) -> bool {
+        self.had_proxy_header.replace(false).unwrap_or(false)
     }
 
     /// The connection itself.
@@ -191,7 +200,11 @@ impl Wire {
             biased;
             read = patient => match read {
                 Ok(Ok(0) | Err(_)) => Err(Parting::PeerGone),
-                Ok(Ok(_)) => Ok(()),
+                Ok(Ok(_)) => {
+                    let front = self.lines.waiting();
+                    self.had_proxy_header.get_or_insert_with(|| begins_as_proxy_header(front));
+                    Ok(())
+                }
                 Err(_) if by <= last => Err(Parting::Idle),
                 Err(_) if self.stop_by == Some(last) => Err(Parting::Stopping),
                 Err(_) => Err(Parting::SessionTooLong),

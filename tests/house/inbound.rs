@@ -18,6 +18,7 @@ use crate::postfix::Postfix;
 use crate::running::{Gateway, free, wait_until};
 use crate::scripted_peer::{Act, Peer, hello, say};
 use crate::slapd::{READER, Slapd};
+use crate::smtp::Haproxy;
 
 const ANNA: &str = "anna.berg@sundby.example";
 const BYGG: &str = "bygg@sundby.example";
@@ -79,6 +80,39 @@ fn start(gateway: &mut Gateway) {
 
 pub fn all_has_left(gateway: &Gateway) {
     wait_until("an empty queue", || gateway.ask(&["queue", "list"]).as_array().unwrap().is_empty());
+}
+
+/// Whoever sets up a proxy and a door that do not fit each other finds the reason in the log; the peer hears what anybody
+/// hears who sends lines that are no commands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_the_door_does_not_expect_is_named_in_the_log() {
+    let outside = Sink::start(true, &[]).await;
+    for (settings, way, wanted) in [
+        ("", "send-proxy", "set `proxy_protocol = true` and name the peer in `trusted_peers`"),
+        ("", "send-proxy-v2", "set `proxy_protocol = true` and name the peer in `trusted_peers`"),
+        (
+            "proxy_protocol = true\ntrusted_peers = [\"192.0.2.1\"]\n",
+            "send-proxy-v2",
+            "hint=\"name the peer in `trusted_peers`",
+        ),
+        (
+            "proxy_protocol = true\ntrusted_peers = [\"127.0.0.1\"]\n",
+            "send-proxy",
+            "version 1: let the proxy send version 2",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let nobody = format!("smtp://{}", free());
+        let mut gateway = gateway(folder.path(), &outside, &nobody, settings);
+        start(&mut gateway);
+        let front = free();
+        let _haproxy = Haproxy::start(folder.path(), front, gateway.inbound, way);
+        let told = say_to(front, &["MAIL FROM:<eva@live.example>".into()]);
+        assert!(!told.concat().contains("proxy_protocol"), "{told:?}");
+        wait_until(wanted, || std::fs::read_to_string(folder.path().join("log")).unwrap().contains(wanted));
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(log.contains("PROXY protocol header"), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -688,15 +688,15 @@ async fn a_message_that_comes_slowly_but_comes_is_taken() {
 }
 
 /// haproxy, running until dropped.
-struct Haproxy(std::process::Child);
+pub struct Haproxy(std::process::Child);
 
 impl Haproxy {
-    /// In front of `door`, telling for whom it speaks.
-    fn start(folder: &Path, listen: SocketAddr, door: SocketAddr) -> Self {
+    /// In front of `door`, telling for whom it speaks in this way: `send-proxy` or `send-proxy-v2`.
+    pub fn start(folder: &Path, listen: SocketAddr, door: SocketAddr, way: &str) -> Self {
         let config = folder.join("haproxy.cfg");
         let text = format!(
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
-             listen smtp\n bind {listen}\n server gw {door} send-proxy-v2\n"
+             listen smtp\n bind {listen}\n server gw {door} {way}\n"
         );
         std::fs::write(&config, text).unwrap();
         let child = std::process::Command::new("haproxy")
@@ -724,7 +724,7 @@ async fn a_real_proxy_and_a_real_filter_tell_who_their_client_is() {
     let door = open(settings.clone(), House::default(), None).await;
     let folder = tempfile::tempdir().unwrap();
     let front = crate::running::free();
-    let haproxy = Haproxy::start(folder.path(), front, door.address);
+    let haproxy = Haproxy::start(folder.path(), front, door.address, "send-proxy-v2");
     let swaks = |server: SocketAddr, more: &[&str]| {
         let mut swaks = std::process::Command::new("swaks");
         swaks
