@@ -20,29 +20,16 @@ mod rig;
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use sealgate::daemon::{Foundation, found};
+use sealgate::daemon::found;
 
 use crate::name_server::NameServers;
 use crate::postfix::Postfix;
-use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, letters, listens, send};
-
-/// What the peers of the tests ask for.
-mod running {
-    pub use crate::rig::free;
-
-    /// Waits until a condition holds.
-    pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-        let begun = std::time::Instant::now();
-        while !holds() {
-            assert!(begun.elapsed().as_secs() < 30, "{what} did not come about");
-            std::thread::park_timeout(std::time::Duration::from_millis(10));
-        }
-    }
-}
+// What the peers of the tests ask for stands there too.
+use crate::rig as running;
+use crate::rig::{
+    SESSIONS, Sink, against_postfix, ask_by_the_system, deliver_by_mx, family, foundation, letters, serve,
+};
 
 const REPEATS: usize = 3;
 const SIZE: usize = 4 << 10;
@@ -80,13 +67,16 @@ impl Load {
     }
 }
 
-/// Messages a second, and milliseconds of CPU a message.
 fn measure(load: &Load, sink: &Sink, door: SocketAddr, pids: impl Fn() -> Vec<u32>) -> (f64, f64) {
-    let (before, cpu, begun) = (sink.taken.load(Ordering::SeqCst), cpu_ms(&pids()), Instant::now());
-    send(door, load.messages, letters("bench", SIZE, |session, number| load.recipient(session, number)));
-    sink.wait_for(before + load.messages);
-    let messages = load.messages as f64;
-    (messages / begun.elapsed().as_secs_f64(), (cpu_ms(&pids()) - cpu) / messages)
+    let compose = letters("bench", SIZE, |session, number| load.recipient(session, number));
+    rig::measure(sink, door, load.messages, compose, pids)
+}
+
+fn name_servers(load: &Load) -> NameServers {
+    let servers = NameServers::start("", &load.zone(), ("", ""), &[]);
+    // For Postfix, which asks those of the system.
+    ask_by_the_system(servers.address());
+    servers
 }
 
 fn by_postfix(load: &Load, sink: &Sink) -> (f64, f64) {
@@ -104,46 +94,12 @@ fn by_postfix(load: &Load, sink: &Sink) -> (f64, f64) {
 fn by_sealgate(load: &Load, sink: &Sink) -> (f64, f64) {
     let servers = name_servers(load);
     let folder = tempfile::tempdir().unwrap();
-    let foundation = Foundation {
-        outbound: free(),
-        inbound: free(),
-        portal: free(),
-        control: free(),
-        internet: free(),
-        mail_server: free(),
-        ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
-    };
+    let foundation = foundation();
     found(folder.path(), &foundation).unwrap();
     let file = folder.path().join("sealgate.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let smarthost = text.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
-    let anchor = servers.trust_anchor();
-    let mx =
-        format!("internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"", servers.address(), anchor.display());
-    std::fs::write(&file, text.replace(&smarthost, &mx)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_sealgate"))
-        .args(["run", "--config"])
-        .arg(&file)
-        .env("SEALGATE_LOG", "warn")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let pid = child.id();
-    let _stop = Stop(Some(child), None);
-    listens(foundation.outbound);
+    deliver_by_mx(&file, servers.address(), &servers.trust_anchor());
+    let (_stop, pid) = serve(&file, foundation.outbound);
     measure(load, sink, foundation.outbound, || vec![pid])
-}
-
-fn name_servers(load: &Load) -> NameServers {
-    let servers = NameServers::start("", &load.zone(), ("", ""), &[]);
-    // For Postfix, which asks those of the system. Nobody outside sees this file.
-    std::fs::write("/etc/resolv.conf", format!("nameserver {}\n", servers.address().ip())).unwrap();
-    servers
-}
-
-fn median(figures: &mut [(f64, f64)], by: impl Fn(&(f64, f64)) -> f64) -> f64 {
-    figures.sort_by(|a, b| by(a).total_cmp(&by(b)));
-    by(&figures[figures.len() / 2])
 }
 
 fn main() {
@@ -158,10 +114,5 @@ fn main() {
         sealgate.push(by_sealgate(&load, &sink));
     }
     println!("{} messages of 4 KiB to {} domains, median of {REPEATS}", load.messages, load.domains);
-    println!("{:<16} {:>7} {:>11}   against Postfix: rate, CPU", "system", "msg/s", "CPU ms/msg");
-    let (rate, cpu) = (median(&mut postfix, |it| it.0), median(&mut postfix, |it| it.1));
-    for (name, figures) in [("Postfix", &mut postfix), ("sealgate", &mut sealgate)] {
-        let (own_rate, own_cpu) = (median(figures, |it| it.0), median(figures, |it| it.1));
-        println!("{name:<16} {own_rate:>7.0} {own_cpu:>11.2}   {:>6.2} x, {:>5.2} x", own_rate / rate, own_cpu / cpu);
-    }
+    against_postfix("Postfix", &mut postfix, &mut sealgate);
 }

@@ -10,14 +10,16 @@
     missing_docs
 )]
 
+mod rig;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sealgate::config::{self, Files};
-use sealgate::daemon::{Foundation, Kept, found};
+use sealgate::daemon::{Kept, found};
 use sealgate::mail::{Address, Envelope, QueueId, ReversePath};
 use sealgate::net::{Clock, Time};
 use sealgate::policy::{FixedKind, Verdict};
@@ -31,10 +33,6 @@ const DOMAINS: u64 = 1_000;
 const TOGETHER: u64 = 5_000;
 /// Everything waits for an attempt that is not due while we measure.
 const LATER: Duration = Duration::from_secs(6 * 3_600);
-
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
 
 async fn entry(kept: &Kept, number: u64, created: Time) -> PreparedItem {
     let octets: [u8; 10] = random_octets().unwrap();
@@ -156,15 +154,7 @@ fn ask(config: &Path, words: &[&str]) -> serde_json::Value {
 fn main() {
     let entries = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(ENTRIES);
     let folder = tempfile::tempdir().unwrap();
-    let foundation = Foundation {
-        outbound: free(),
-        inbound: free(),
-        portal: free(),
-        control: free(),
-        internet: free(),
-        mail_server: free(),
-        ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
-    };
+    let foundation = rig::foundation();
     let (door, control) = (foundation.outbound, foundation.control);
     found(folder.path(), &foundation).unwrap();
     let config = folder.path().join("sealgate.toml");

@@ -16,13 +16,15 @@ mod rig;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use sealgate::daemon::{Foundation, found};
 
-use crate::rig::{SESSIONS, Sink, Stop, cpu_ms, family, free, letters, listens, memory_mib, send};
+use crate::rig::{
+    SESSIONS, Sink, Stop, cpu_ms, family, foundation, free, letters, listens, median, memory_mib, send, serve,
+};
 
 const REPEATS: usize = 3;
 const IDLE_SESSIONS: usize = 1_000;
@@ -69,15 +71,7 @@ struct Figures {
 
 fn sealgate(name: &'static str, subject: &'static str, leave: u64, sink: SocketAddr) -> System {
     let folder = tempfile::tempdir().unwrap();
-    let foundation = Foundation {
-        outbound: free(),
-        inbound: free(),
-        portal: free(),
-        control: free(),
-        internet: sink,
-        mail_server: sink,
-        ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
-    };
+    let foundation = Foundation { internet: sink, mail_server: sink, ..foundation() };
     found(folder.path(), &foundation).unwrap();
     let file = folder.path().join("sealgate.toml");
     let listen = format!("listen = \"{}\"", foundation.outbound);
@@ -86,15 +80,7 @@ fn sealgate(name: &'static str, subject: &'static str, leave: u64, sink: SocketA
     let room = IDLE_SESSIONS + 100;
     let wider = format!("{listen}\nmax_sessions = {room}\nmax_sessions_per_client = {room}");
     std::fs::write(&file, text.replacen(&listen, &wider, 1)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_sealgate"))
-        .args(["run", "--config"])
-        .arg(folder.path().join("sealgate.toml"))
-        .env("SEALGATE_LOG", "warn")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let pid = child.id();
-    listens(foundation.outbound);
+    let (stop, pid) = serve(&file, foundation.outbound);
     System {
         name,
         subject,
@@ -102,7 +88,7 @@ fn sealgate(name: &'static str, subject: &'static str, leave: u64, sink: SocketA
         leave,
         pids: Box::new(move || vec![pid]),
         _folder: folder,
-        _stop: Stop(Some(child), None),
+        _stop: stop,
     }
 }
 
@@ -160,11 +146,6 @@ fn measure(system: &System, sink: &Sink, size: usize, messages: u64) -> Figures 
         cpu_ms,
         memory_mib: memory_mib(&(system.pids)()),
     }
-}
-
-fn median(mut figures: Vec<Figures>, by: impl Fn(&Figures) -> f64) -> f64 {
-    figures.sort_by(|a, b| by(a).total_cmp(&by(b)));
-    by(&figures[figures.len() / 2])
 }
 
 /// Memory that many idle sessions take.
@@ -244,10 +225,10 @@ fn main() {
         }
         let postfix = figures[1].1.clone();
         for (name, all) in figures {
-            let of = |by: fn(&Figures) -> f64| median(all.clone(), by);
-            let rate = of(|f| f.per_second) / median(postfix.clone(), |f| f.per_second);
-            let source = of(|f| f.source_per_second) / median(postfix.clone(), |f| f.source_per_second);
-            let cpu = of(|f| f.cpu_ms) / median(postfix.clone(), |f| f.cpu_ms);
+            let of = |by: fn(&Figures) -> f64| median(&mut all.clone(), by);
+            let rate = of(|f| f.per_second) / median(&mut postfix.clone(), |f| f.per_second);
+            let source = of(|f| f.source_per_second) / median(&mut postfix.clone(), |f| f.source_per_second);
+            let cpu = of(|f| f.cpu_ms) / median(&mut postfix.clone(), |f| f.cpu_ms);
             println!(
                 "{size_name:<7} {name:<21} {:>7.0} {:>12.0} {:>7.1} {:>11.2} {:>9.1}   {rate:>6.2} x, {source:>5.2} x, {cpu:>5.2} x",
                 of(|f| f.per_second),

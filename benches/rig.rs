@@ -4,15 +4,68 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use sealgate::daemon::Foundation;
 
 pub const SESSIONS: u64 = 16;
 
 pub fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Waits until a condition holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed().as_secs() < 30, "{what} did not come about");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// A gateway of which nobody listens at any port yet.
+pub fn foundation() -> Foundation {
+    Foundation {
+        outbound: free(),
+        inbound: free(),
+        portal: free(),
+        control: free(),
+        internet: free(),
+        mail_server: free(),
+        ..Foundation::usual("Sundby kommun", "sundby.example".parse().unwrap())
+    }
+}
+
+/// Has a configuration deliver to the hosts that these name servers tell of.
+pub fn deliver_by_mx(config: &Path, servers: SocketAddr, trust_anchor: &Path) {
+    let text = std::fs::read_to_string(config).unwrap();
+    let smarthost = text.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
+    let mx = format!("internet = \"mx\"\ndns = [\"{servers}\"]\ndns_trust_anchor = \"{}\"", trust_anchor.display());
+    std::fs::write(config, text.replace(&smarthost, &mx)).unwrap();
+}
+
+/// Has everybody here ask these name servers. Nobody outside sees this file.
+pub fn ask_by_the_system(servers: SocketAddr) {
+    std::fs::write("/etc/resolv.conf", format!("nameserver {}\n", servers.ip())).unwrap();
+}
+
+/// Runs the daemon until dropped; its process's id. It listens at the door.
+pub fn serve(config: &Path, door: SocketAddr) -> (Stop, u32) {
+    let child = Command::new(env!("CARGO_BIN_EXE_sealgate"))
+        .args(["run", "--config"])
+        .arg(config)
+        .env("SEALGATE_LOG", "warn")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let stop = Stop(Some(child), None);
+    listens(door);
+    (stop, pid)
 }
 
 /// Takes everything and counts it.
@@ -198,6 +251,39 @@ pub fn send(address: SocketAddr, messages: u64, compose: impl Fn(u64, u64) -> Ma
         let sessions: Vec<_> = (0..SESSIONS).map(|session| scope.spawn(move || one(session))).collect();
         sessions.into_iter().flat_map(|session| session.join().unwrap()).collect()
     })
+}
+
+/// Messages a second from first connection to last arrival, and milliseconds of CPU a message.
+pub fn measure(
+    sink: &Sink,
+    door: SocketAddr,
+    messages: u64,
+    compose: impl Fn(u64, u64) -> Mail + Sync,
+    pids: impl Fn() -> Vec<u32>,
+) -> (f64, f64) {
+    let (before, cpu, begun) = (sink.taken.load(Ordering::SeqCst), cpu_ms(&pids()), Instant::now());
+    send(door, messages, compose);
+    sink.wait_for(before + messages);
+    let messages = messages as f64;
+    (messages / begun.elapsed().as_secs_f64(), (cpu_ms(&pids()) - cpu) / messages)
+}
+
+pub fn median<F>(figures: &mut [F], by: impl Fn(&F) -> f64) -> f64 {
+    figures.sort_by(|a, b| by(a).total_cmp(&by(b)));
+    by(&figures[figures.len() / 2])
+}
+
+/// Prints what was measured of each, in medians.
+pub fn against_postfix(name: &str, postfix: &mut [(f64, f64)], sealgate: &mut [(f64, f64)]) {
+    println!("{:<16} {:>7} {:>11}   against Postfix: rate, CPU", "system", "msg/s", "CPU ms/msg");
+    let (rate, cpu) = (median(postfix, |it| it.0), median(postfix, |it| it.1));
+    for (name, figures) in [(name, postfix), ("sealgate", sealgate)] {
+        if figures.is_empty() {
+            continue;
+        }
+        let (own_rate, own_cpu) = (median(figures, |it| it.0), median(figures, |it| it.1));
+        println!("{name:<16} {own_rate:>7.0} {own_cpu:>11.2}   {:>6.2} x, {:>5.2} x", own_rate / rate, own_cpu / cpu);
+    }
 }
 
 /// What ends with a measurement: a child, and a process by its id.
