@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, RootCertStore};
 use x509_parser::parse_x509_certificate;
 
 use crate::net::dns::Tlsa;
+use crate::net::verifier::{Judge, Verifier};
 
 /// Usages that mean something to SMTP; PKIX-TA and PKIX-EE do not (RFC 7672 §3.1.3).
 const DANE_TA: u8 = 2;
@@ -41,7 +42,7 @@ impl Dane {
     }
 
     pub(crate) fn verifier(self, provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
-        Arc::new(Verifier { dane: self, provider })
+        Verifier::new(ByRecords { dane: self, provider: Arc::clone(&provider) }, provider)
     }
 }
 
@@ -72,18 +73,18 @@ impl Tlsa {
     }
 }
 
-struct Verifier {
+struct ByRecords {
     dane: Dane,
     provider: Arc<CryptoProvider>,
 }
 
-impl fmt::Debug for Verifier {
+impl fmt::Debug for ByRecords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Verifier").field(&self.dane).finish()
+        f.debug_tuple("ByRecords").field(&self.dane).finish()
     }
 }
 
-impl Verifier {
+impl ByRecords {
     fn records(&self, usage: u8) -> impl Iterator<Item = &Tlsa> {
         self.dane.records.iter().filter(move |record| record.usage == usage)
     }
@@ -109,44 +110,16 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl Judge for ByRecords {
+    fn judge(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         // Names and dates do not count with DANE-EE: the record says them (RFC 7672 §3.1.1).
-        if self.records(DANE_EE).any(|record| record.matches(end_entity))
-            || self.is_below_anchor(end_entity, intermediates, now)
-        {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let serves = self.records(DANE_EE).any(|record| record.matches(own)) || self.is_below_anchor(own, others, now);
+        if serves { Ok(()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
     }
 }
 

@@ -5,6 +5,7 @@ mod steadiness;
 mod shutdown;
 mod outside;
 mod dns;
+mod verifier;
 mod dane;
 mod named;
 mod client_tls;

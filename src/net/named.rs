@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, RootCertStore};
+
+use crate::net::verifier::{Judge, Verifier};
 
 /// What a peer's certificate is to be for, and who is to have issued it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,58 +83,34 @@ impl Named {
                 Arc::new(roots)
             }
         };
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
+        let roots = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .build()
             .map_err(|fault| rustls::Error::General(fault.to_string()))?;
         let names = self.names.iter().filter_map(|name| ServerName::try_from(name.clone()).ok()).collect();
-        Ok(Arc::new(Verifier { names, inner }))
+        Ok(Verifier::new(ByNames { names, roots }, provider))
     }
 }
 
 #[derive(Debug)]
-struct Verifier {
+struct ByNames {
     names: Vec<ServerName<'static>>,
-    inner: Arc<WebPkiServerVerifier>,
+    roots: Arc<WebPkiServerVerifier>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl Judge for ByNames {
+    fn judge(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let mut last = CertificateError::NotValidForName.into();
         for name in &self.names {
-            match self.inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now) {
-                Ok(verified) => return Ok(verified),
+            match self.roots.verify_server_cert(own, others, name, &[], now) {
+                Ok(_) => return Ok(()),
                 Err(fault) => last = fault,
             }
         }
         Err(last)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{CertificateError, ServerConfig};
 use tokio_rustls::TlsAcceptor;
+
+use crate::net::verifier::{Judge, Verifier};
 
 /// TLS 1.2 and 1.3 as a server, with post-quantum key exchange where the peer has it. Clones share the certificate,
 /// and [`ServerTls::replace`] changes it for all of them.
@@ -65,7 +65,7 @@ impl ServerTls {
             None => builder.with_no_client_auth(),
             Some(pem) => {
                 let wanted = certificates(pem).map_err(ServerTlsError::ClientCertificateUnreadable)?.swap_remove(0);
-                builder.with_client_cert_verifier(Arc::new(OneCertificate { wanted, provider }))
+                builder.with_client_cert_verifier(Verifier::new(OneCertificate(wanted), provider))
             }
         };
         let config = builder.with_single_cert(chain, key).map_err(ServerTlsError::KeyDoesNotFit)?;
@@ -97,56 +97,15 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// Believes one certificate of a client, whoever issued it, and asks that the client holds its key. A certificate that
-/// the operator named needs no authority; whoever renews it names the new one.
+/// Believes one certificate of a client, whoever issued it. A certificate that the operator named needs no authority;
+/// whoever renews it names the new one.
 #[derive(Debug)]
-struct OneCertificate {
-    wanted: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
-}
+struct OneCertificate(CertificateDer<'static>);
 
-impl ClientCertVerifier for OneCertificate {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        if end_entity.as_ref() == self.wanted.as_ref() {
-            Ok(ClientCertVerified::assertion())
-        } else {
-            Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+impl Judge for OneCertificate {
+    fn judge(&self, own: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<(), rustls::Error> {
+        let is_it = own.as_ref() == self.0.as_ref();
+        if is_it { Ok(()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
     }
 }
 
