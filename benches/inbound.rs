@@ -37,8 +37,7 @@ use crate::postfix::Postfix;
 // What the peers of the tests ask for stands there too.
 use crate::rig as running;
 use crate::rig::{
-    Mail, SESSIONS, Sink, Stop, against_postfix, ask_by_the_system, deliver_by_mx, family, foundation, free, letters,
-    listens, serve,
+    Mail, SESSIONS, Sink, Stop, against_postfix, ask_by_the_system, family, foundation, free, letters, listens, serve,
 };
 
 const REPEATS: usize = 3;
@@ -208,9 +207,8 @@ fn by_sealgate(load: &Load, sink: &Sink) -> Result<(f64, f64), String> {
     let foundation = Foundation { inbound, mail_server: sink.address, ..foundation() };
     found(folder.path(), &foundation).unwrap();
     let file = folder.path().join("sealgate.toml");
-    deliver_by_mx(&file, servers.address(), &servers.trust_anchor());
+    let text = servers.instead_of_smarthost(&std::fs::read_to_string(&file).unwrap());
     // Postfix greets at once.
-    let text = std::fs::read_to_string(&file).unwrap();
     let listen = format!("listen = \"{inbound}\"");
     std::fs::write(&file, text.replace(&listen, &format!("{listen}\ngreeting_pause = \"1ms\""))).unwrap();
     let (_stop, pid) = serve(&file, inbound);

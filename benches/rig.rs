@@ -40,14 +40,6 @@ pub fn foundation() -> Foundation {
     }
 }
 
-/// Has a configuration deliver to the hosts that these name servers tell of.
-pub fn deliver_by_mx(config: &Path, servers: SocketAddr, trust_anchor: &Path) {
-    let text = std::fs::read_to_string(config).unwrap();
-    let smarthost = text.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
-    let mx = format!("internet = \"mx\"\ndns = [\"{servers}\"]\ndns_trust_anchor = \"{}\"", trust_anchor.display());
-    std::fs::write(config, text.replace(&smarthost, &mx)).unwrap();
-}
-
 /// Has everybody here ask these name servers. Nobody outside sees this file.
 pub fn ask_by_the_system(servers: SocketAddr) {
     std::fs::write("/etc/resolv.conf", format!("nameserver {}\n", servers.ip())).unwrap();

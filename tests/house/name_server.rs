@@ -86,6 +86,14 @@ impl NameServers {
     pub fn trust_anchor(&self) -> PathBuf {
         self.folder.path().join("anchor.key")
     }
+
+    /// A configuration that delivered to a smarthost, delivering to the hosts that these name servers tell of.
+    pub fn instead_of_smarthost(&self, config: &str) -> String {
+        let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap();
+        let (servers, anchor) = (self.address(), self.trust_anchor());
+        let mx = format!("internet = \"mx\"\ndns = [\"{servers}\"]\ndns_trust_anchor = \"{}\"", anchor.display());
+        config.replace(smarthost, &mx)
+    }
 }
 
 impl Drop for NameServers {

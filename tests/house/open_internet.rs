@@ -775,13 +775,9 @@ async fn a_host_with_many_names_is_called_once() {
 fn gateway(folder: &Path, servers: &NameServers, rules: &str) -> Gateway {
     let mut gateway = Gateway::found(folder, free(), "127.0.0.1:25".parse().unwrap(), "http://127.0.0.1:9");
     let config = std::fs::read_to_string(gateway.config()).unwrap();
-    let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
-    let mx = format!(
-        "internet = \"mx\"\nprivate_networks = [\"192.0.2.0/24\"]\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
-        servers.address(),
-        servers.trust_anchor().display()
-    );
-    std::fs::write(gateway.config(), config.replace(&smarthost, &mx) + rules).unwrap();
+    let config = servers.instead_of_smarthost(&config);
+    let config = config.replacen("dns = ", "private_networks = [\"192.0.2.0/24\"]\ndns = ", 1);
+    std::fs::write(gateway.config(), config + rules).unwrap();
     gateway.start();
     gateway
 }

@@ -356,6 +356,28 @@ impl Transport for Later {
     }
 }
 
+/// Who attempts what is kept, over this transport, one message at a time to each side.
+pub fn worker(kept: &Kept, transport: Arc<dyn Transport>, steadiness: Steadiness) -> Worker {
+    Worker {
+        transport,
+        schedule: kept.schedule.clone(),
+        settlement: kept.settlement.clone(),
+        inspector: kept.inspector.clone(),
+        bodies: Arc::clone(&kept.bodies),
+        warm: kept.spool.warm().clone(),
+        vault: kept.vault.clone(),
+        reporter: kept.reporter.clone(),
+        journal: kept.journal.clone(),
+        signers: kept.keyring.signers(),
+        backoff: Backoff::default(),
+        delay_warning: Duration::from_secs(3_600),
+        at_once: [(NextHop::Internet, 1), (NextHop::MailServer, 1)],
+        clock: kept.clock.clone(),
+        steadiness,
+        metrics: kept.metrics.clone(),
+    }
+}
+
 /// A message that was attempted once, and a delivery of its own for what is kept, by a clock of our own.
 struct Waiting {
     kept: Kept,
@@ -380,24 +402,8 @@ impl Waiting {
         let kept = Kept::open(&settings, clock.clone()).unwrap();
         let steadiness = if watched { Steadiness::of(clock.clone()) } else { Steadiness::unwatched(clock.clone()) };
         let (hop, shutdown) = (Later::default(), Shutdown::new());
-        let worker = Worker {
-            transport: Arc::new(hop.clone()),
-            schedule: kept.schedule.clone(),
-            settlement: kept.settlement.clone(),
-            inspector: kept.inspector.clone(),
-            bodies: Arc::clone(&kept.bodies),
-            warm: kept.spool.warm().clone(),
-            vault: kept.vault.clone(),
-            reporter: kept.reporter.clone(),
-            journal: kept.journal.clone(),
-            signers: kept.keyring.signers(),
-            backoff: Backoff::default(),
-            delay_warning: Duration::from_secs(4 * 3_600),
-            at_once: [(NextHop::Internet, 2), (NextHop::MailServer, 2)],
-            clock: clock.clone(),
-            steadiness,
-            metrics: kept.metrics.clone(),
-        };
+        let delay_warning = Duration::from_secs(4 * 3_600);
+        let worker = Worker { delay_warning, ..worker(&kept, Arc::new(hop.clone()), steadiness) };
         tokio::spawn(worker.run(shutdown.clone()));
         Self { kept, clock, id: id.parse().unwrap(), hop, shutdown, _folder: folder }
     }

@@ -127,13 +127,9 @@ async fn converse(
 fn gateway(folder: &Path, servers: &NameServers, mail_server: SocketAddr, replaced: &[(&str, &str)]) -> Gateway {
     let mut gateway = Gateway::found(folder, free(), mail_server, "http://127.0.0.1:9");
     let config = std::fs::read_to_string(gateway.config()).unwrap();
-    let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap().to_owned();
-    let mx = format!(
-        "internet = \"mx\"\nprivate_networks = [\"192.0.2.0/24\"]\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
-        servers.address(),
-        servers.trust_anchor().display()
-    );
-    let mut config = config.replace(&smarthost, &mx).replace(&gateway.inbound.to_string(), "192.0.2.1:25");
+    let config = servers.instead_of_smarthost(&config);
+    let config = config.replacen("dns = ", "private_networks = [\"192.0.2.0/24\"]\ndns = ", 1);
+    let mut config = config.replace(&gateway.inbound.to_string(), "192.0.2.1:25");
     for (old, new) in replaced {
         assert!(config.contains(old), "{old}");
         config = config.replacen(old, new, 1);

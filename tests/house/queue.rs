@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sealgate::config::{self, Files};
 use sealgate::daemon::Kept;
-use sealgate::delivery::{Delivery, Dispatch, Handover, Outcome, Transport, Worker};
+use sealgate::delivery::{Delivery, Dispatch, Handover, Outcome, Transport};
 use sealgate::flow::{Carrier, Desk, Returns};
 use sealgate::mail::{Address, Envelope, QueueId, ReversePath};
 use sealgate::net::{Clock, Shutdown, Steadiness};
@@ -19,7 +19,7 @@ use sealgate::notify::{Post, Sheet};
 use sealgate::policy::{FixedKind, Verdict};
 use sealgate::queue::{AnswerIntake, Backoff, Filter, Item, Kind, NewItem, Origin, RecipientState, Stage, Summary};
 use sealgate::records::EventKind;
-use sealgate::sealing::{Content, NextHop};
+use sealgate::sealing::Content;
 use sealgate::store::{Change, Row, Rows, RowsHandle, StoreError, Table};
 use sealgate::texts::Language;
 use serde_json::Value;
@@ -27,6 +27,7 @@ use serde_json::Value;
 use crate::faults::page;
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
+use crate::outcomes::worker;
 use crate::postfix::Postfix;
 use crate::running::{Gateway, free, wait_until};
 
@@ -137,25 +138,8 @@ async fn a_message_that_makes_us_panic_is_set_aside_and_the_others_flow() {
     let kept = Kept::open(&settings, Clock::System).unwrap();
     let poison = put(&kept, "poison@live.example").await;
     let transport = Arc::new(Poisoned::default());
-    let worker = Worker {
-        transport: Arc::clone(&transport) as _,
-        schedule: kept.schedule.clone(),
-        settlement: kept.settlement.clone(),
-        inspector: kept.inspector.clone(),
-        bodies: Arc::clone(&kept.bodies),
-        warm: kept.spool.warm().clone(),
-        vault: kept.vault.clone(),
-        reporter: kept.reporter.clone(),
-        journal: kept.journal.clone(),
-        signers: kept.keyring.signers(),
-        backoff: Backoff::default(),
-        delay_warning: Duration::from_secs(3_600),
-        // One place: a panic that took it with it would be the end of all delivery.
-        at_once: [(NextHop::Internet, 1), (NextHop::MailServer, 1)],
-        clock: Clock::System,
-        steadiness: Steadiness::unwatched(Clock::System),
-        metrics: kept.metrics.clone(),
-    };
+    // One place: a panic that took it with it would be the end of all delivery.
+    let worker = worker(&kept, Arc::clone(&transport) as _, Steadiness::unwatched(Clock::System));
     let shutdown = Shutdown::new();
     shutdown.spawn(worker.run(shutdown.clone()));
     for number in 0..3 {

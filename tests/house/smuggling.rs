@@ -12,7 +12,7 @@ use crate::postfix::Postfix;
 use crate::running::{Gateway, figures, free, stands_in_threats, wait_until};
 
 /// Name and octets, as the tools have them: the first ten are smtpsmug's, of which six are the other tool's too.
-const ENDS: [(&str, &str); 12] = [
+pub const ENDS: [(&str, &str); 12] = [
     ("lflf", "\n.\n"),
     ("crcr", "\r.\r"),
     ("crlf", "\r.\n"),

@@ -209,15 +209,9 @@ async fn every_failure_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::found(folder.path(), free(), free(), "http://127.0.0.1:9");
     let config = std::fs::read_to_string(gateway.config()).unwrap();
-    let smarthost = config.lines().find(|line| line.starts_with("internet = ")).unwrap();
-    let mx = format!(
-        "internet = \"mx\"\ndns = [\"{}\"]\ndns_trust_anchor = \"{}\"",
-        servers.address(),
-        servers.trust_anchor().display()
-    );
     let route =
         format!("\n[[delivery.route]]\ndomains = [\"box.unsigned\"]\nnext_hop = \"smtp://{}\"\n", post_box.address);
-    std::fs::write(gateway.config(), config.replace(smarthost, &mx) + &route).unwrap();
+    std::fs::write(gateway.config(), servers.instead_of_smarthost(&config) + &route).unwrap();
     let clock = Clock::set_to(Clock::System.now());
     let loaded = config::load(&gateway.config(), Files::Start).unwrap();
     let daemon = Daemon::build(&loaded.settings, clock.clone()).await.unwrap();
