@@ -54,7 +54,7 @@ impl Teller {
             let Some(lease) = self.schedule.next_telling(&shutdown).await else { return };
             let teller = self.clone();
             shutdown.spawn(async move {
-                teller.schedule.watch(lease.grip(), teller.meet(&lease)).await;
+                teller.schedule.watch(lease.grip.clone(), teller.meet(&lease)).await;
                 drop(place);
             });
         }
@@ -71,7 +71,7 @@ impl Teller {
             tracing::error!(item.id = %id, %fault, "what came of a message cannot be told yet");
         } else {
             tracing::error!(item.id = %id, %fault, "what came of a message cannot be told; it is set aside");
-            match self.settlement.set_aside(&lease.grip(), &fault.to_string()).await {
+            match self.settlement.set_aside(&lease.grip, &fault.to_string()).await {
                 Ok(()) => return,
                 Err(fault) => tracing::error!(item.id = %id, %fault, "a message could not be set aside"),
             }
@@ -89,7 +89,7 @@ impl Teller {
             Some(content) => self.header(content).await,
             None => Returned::default(),
         };
-        let late = (ReportKind::Delayed(lease.expires()), lease.delayed.as_slice());
+        let late = (ReportKind::Delayed(lease.term.expires), lease.delayed.as_slice());
         let (mut reports, mut entries) = (Vec::new(), Vec::new());
         for (kind, about) in ReportKind::of(untold).chain([late]).filter(|(_, about)| !about.is_empty()) {
             let wants_all = kind == ReportKind::Failed && item.envelope.dsn_return == Some(DsnReturn::Full);
@@ -98,7 +98,7 @@ impl Teller {
                 None => None,
             };
             let returned = whole.unwrap_or_else(|| header.clone());
-            let (written, more) = self.reporter.report(*id, item, lease.created(), kind, about, returned).await?;
+            let (written, more) = self.reporter.report(*id, item, lease.term.created, kind, about, returned).await?;
             reports.extend(written);
             entries.extend(more);
         }

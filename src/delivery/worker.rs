@@ -106,7 +106,7 @@ impl Worker {
             let (worker, end) = (self.clone(), shutdown.clone());
             shutdown.spawn(async move {
                 let schedule = worker.schedule.clone();
-                schedule.watch(lease.grip(), worker.attempt(lease, &end)).await;
+                schedule.watch(lease.grip.clone(), worker.attempt(lease, &end)).await;
                 drop(place);
             });
         }
@@ -144,7 +144,7 @@ impl Worker {
         };
         let outcomes = self.transport.deliver(&dispatch).await;
         let now = self.clock.now();
-        let is_over = now >= lease.expires() && self.steadiness.holds();
+        let is_over = now >= lease.term.expires && self.steadiness.holds();
         let sorted = self.note(&mut lease, &places, outcomes, is_over);
         self.settle_in_the_end(lease, &sorted, now, shutdown).await;
     }
@@ -274,12 +274,12 @@ impl Worker {
         let entries = self.events(lease, sorted)?;
         let [stored, relayed] = [Handover::Final, Handover::Relayed].map(|how| succeeded(lease, sorted, how));
         let backoff = if sorted.awaits_turn { self.backoff.for_a_turn() } else { self.backoff };
-        let next = backoff.next(now, lease.attempts() + 1, chance());
+        let next = backoff.next(now, lease.term.attempts + 1, chance());
         // It may live longer than its time where the clock has jumped.
-        let again = if now < lease.expires() { next.min(lease.expires()) } else { next };
+        let again = if now < lease.term.expires { next.min(lease.term.expires) } else { next };
         let mut telling = Telling {
             untold: Untold { failed: sorted.failed.clone(), stored, relayed },
-            is_late: !sorted.deferred.is_empty() && now >= lease.created().after(self.delay_warning),
+            is_late: !sorted.deferred.is_empty() && now >= lease.term.created.after(self.delay_warning),
             gather: self.gather(),
         };
         let is_to_tell = telling.is_late || !telling.untold.is_empty();

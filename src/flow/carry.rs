@@ -318,14 +318,14 @@ impl Carrying<'_> {
     ) -> Result<(), QueueError> {
         let now = self.carrier.clock.now();
         let lease = exchange.lease();
-        let is_over = now >= lease.expires();
+        let is_over = now >= lease.term.expires;
         if is_over && self.carrier.steadiness.holds() {
             self.refuse(exchange, place, recipient, reason);
             return Ok(());
         }
-        let next = self.carrier.backoff.next(now, lease.attempts() + 1, chance());
-        let next = if is_over { next } else { next.min(lease.expires()) };
-        if lease.attempts() == 0 {
+        let next = self.carrier.backoff.next(now, lease.term.attempts + 1, chance());
+        let next = if is_over { next } else { next.min(lease.term.expires) };
+        if lease.term.attempts == 0 {
             self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
         }
         let id = lease.id;
@@ -343,7 +343,7 @@ impl Carrying<'_> {
     /// One receipt for all secured recipients, one report for all refused ones.
     async fn tell(&self, exchange: &mut Exchange) -> Result<(), QueueError> {
         let lease = exchange.lease();
-        let (id, item, created) = (lease.id, lease.item.clone(), lease.created());
+        let (id, item, created) = (lease.id, lease.item.clone(), lease.term.created);
         if !self.refused.is_empty() {
             for failure in &self.refused {
                 let event = Event::new(EventKind::Refused)

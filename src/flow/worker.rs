@@ -31,9 +31,9 @@ impl Worker {
             let Some(lease) = self.schedule.next_incoming(&shutdown).await else { return };
             let (carrier, schedule) = (self.carrier.clone(), self.schedule.clone());
             shutdown.spawn(async move {
-                let grip = lease.grip();
+                let grip = lease.grip.clone();
                 let work = async {
-                    let grip = lease.grip();
+                    let grip = lease.grip.clone();
                     match carrier.carry(lease).await {
                         Ok(()) => schedule.ring(),
                         Err(fault) => carrier.meet(&grip, &fault).await,

@@ -38,6 +38,17 @@ pub struct Grip {
     guard: Arc<Guard>,
 }
 
+/// How long there is time for what is worked on.
+#[derive(Debug, Clone, Copy)]
+pub struct Term {
+    /// When the message was taken.
+    pub created: Time,
+    /// When to give up.
+    pub expires: Time,
+    /// Attempts before this one.
+    pub attempts: u32,
+}
+
 /// The right to serve an incoming item.
 pub struct IncomingLease {
     /// The item's id.
@@ -45,7 +56,10 @@ pub struct IncomingLease {
     /// The item.
     pub item: Item,
     pub(crate) row: ItemRow,
-    pub(crate) grip: Grip,
+    /// Since when and until when it waits.
+    pub term: Term,
+    /// The hand on it; a clone is a second one.
+    pub grip: Grip,
 }
 
 /// The right to attempt a consignment.
@@ -57,7 +71,10 @@ pub struct ConsignmentLease {
     /// The consignment.
     pub consignment: Consignment,
     pub(crate) row: ConsignmentRow,
-    pub(crate) grip: Grip,
+    /// Since when and until when it waits.
+    pub term: Term,
+    /// The hand on it; a clone is a second one.
+    pub grip: Grip,
 }
 
 /// The right to tell a sender what came of a message.
@@ -72,7 +89,10 @@ pub struct TellingLease {
     pub delayed: Vec<Failure>,
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) row: ItemRow,
-    pub(crate) grip: Grip,
+    /// Since when and until when it waits.
+    pub term: Term,
+    /// The hand on it; a clone is a second one.
+    pub grip: Grip,
 }
 
 impl Leases {
@@ -128,6 +148,24 @@ impl Grip {
     }
 }
 
+impl From<&ItemRow> for Term {
+    fn from(row: &ItemRow) -> Self {
+        Self::new(row.created, row.expires, row.attempts)
+    }
+}
+
+impl From<&ConsignmentRow> for Term {
+    fn from(row: &ConsignmentRow) -> Self {
+        Self::new(row.created, row.expires, row.attempts)
+    }
+}
+
+impl Term {
+    fn new(created: i64, expires: i64, attempts: u32) -> Self {
+        Self { created: Time::from_unix_ms(created), expires: Time::from_unix_ms(expires), attempts }
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         self.leases.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
@@ -136,84 +174,16 @@ impl Drop for Guard {
 }
 
 impl IncomingLease {
-    /// A second hand on it.
-    #[must_use]
-    pub fn grip(&self) -> Grip {
-        self.grip.clone()
-    }
-
     /// The kept octets.
     #[must_use]
     pub fn body(&self) -> &BodyRef {
         &self.row.body
     }
-
-    /// When the message was taken.
-    #[must_use]
-    pub fn created(&self) -> Time {
-        Time::from_unix_ms(self.row.created)
-    }
-
-    /// When to give up.
-    #[must_use]
-    pub fn expires(&self) -> Time {
-        Time::from_unix_ms(self.row.expires)
-    }
-
-    /// How often it was tried to serve it.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.row.attempts
-    }
 }
 
 impl TellingLease {
-    /// A second hand on it.
-    #[must_use]
-    pub fn grip(&self) -> Grip {
-        self.grip.clone()
-    }
-
-    /// When the message was taken.
-    #[must_use]
-    pub fn created(&self) -> Time {
-        Time::from_unix_ms(self.row.created)
-    }
-
-    /// When to give up.
-    #[must_use]
-    pub fn expires(&self) -> Time {
-        Time::from_unix_ms(self.row.expires)
-    }
-
     /// Whether it is to be told that the message is late.
     pub(crate) fn is_late(&self) -> bool {
         self.row.delay == Delay::Due
-    }
-}
-
-impl ConsignmentLease {
-    /// A second hand on it.
-    #[must_use]
-    pub fn grip(&self) -> Grip {
-        self.grip.clone()
-    }
-
-    /// When the message was taken.
-    #[must_use]
-    pub fn created(&self) -> Time {
-        Time::from_unix_ms(self.row.created)
-    }
-
-    /// When to give up.
-    #[must_use]
-    pub fn expires(&self) -> Time {
-        Time::from_unix_ms(self.row.expires)
-    }
-
-    /// Attempts before this one.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.row.attempts
     }
 }

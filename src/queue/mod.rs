@@ -26,7 +26,7 @@ pub use error::QueueError;
 pub use inspect::{Census, Filter, Inspector, Listed, ListedRecipient, Page};
 pub use intake::{NewItem, PreparedItem};
 pub use item::{Consignment, Ended, Failure, Item, Kind, Progress, RecipientState, Summary};
-pub use lease::{ConsignmentLease, Grip, IncomingLease, TellingLease};
+pub use lease::{ConsignmentLease, Grip, IncomingLease, TellingLease, Term};
 pub use marks::{Mark, Marks};
 pub use reception::{Origin, Peer, Receiving, Reception, ReceptionError};
 pub use schedule::{EndPauses, NoPauses, Schedule};

@@ -13,7 +13,7 @@ use crate::mail::{Domain, QueueId};
 use crate::net::{Clock, Shutdown, Time};
 use crate::queue::error::QueueError;
 use crate::queue::item::Failure;
-use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases, TellingLease};
+use crate::queue::lease::{ConsignmentLease, Grip, IncomingLease, Leases, TellingLease, Term};
 use crate::queue::settle::Settlement;
 use crate::queue::table::{
     CONSIGNMENTS, ConsignmentRow, Delay, INCOMING, ITEMS, ItemRow, consignment_key, incoming_key, line,
@@ -238,7 +238,7 @@ impl Schedule {
         let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { return Ok(None) };
         let (row, item) = open_item(&self.vault, id, &row)?;
         let still_due = row.due.is_some_and(|due| is_due(Time::from_unix_ms(due), self.clock.now()));
-        Ok(still_due.then(|| IncomingLease { id, item, row, grip: grip.clone() }))
+        Ok(still_due.then(|| IncomingLease { id, item, term: Term::from(&row), row, grip: grip.clone() }))
     }
 
     fn open_consignment(&self, grip: &Grip) -> Result<Option<ConsignmentLease>, QueueError> {
@@ -251,7 +251,14 @@ impl Schedule {
             // Nothing that came of an attempt could be settled: it would be sent again and again.
             return Err(QueueError::NoSuchItem(id.to_string()));
         }
-        Ok(still_due.then(|| ConsignmentLease { id, number, consignment, row, grip: grip.clone() }))
+        Ok(still_due.then(|| ConsignmentLease {
+            id,
+            number,
+            consignment,
+            term: Term::from(&row),
+            row,
+            grip: grip.clone(),
+        }))
     }
 
     fn open_telling(&self, grip: &Grip) -> Result<Option<TellingLease>, QueueError> {
@@ -263,7 +270,7 @@ impl Schedule {
         }
         let (keys, untold) = untold::of(&*self.rows, &self.vault, id)?;
         let delayed = if row.delay == Delay::Due { self.delayed(id, row.made)? } else { Vec::new() };
-        Ok(Some(TellingLease { id, item, untold, delayed, keys, row, grip: grip.clone() }))
+        Ok(Some(TellingLease { id, item, untold, delayed, keys, term: Term::from(&row), row, grip: grip.clone() }))
     }
 
     /// Who of an item's recipients was attempted and waits.

@@ -127,7 +127,7 @@ impl Settlement {
     pub async fn commit(&self, exchange: Exchange) -> Result<(), QueueError> {
         let Exchange { lease, outgoings, written, changes, entries, again, done: _ } = exchange;
         let id = lease.id;
-        let new = lock_consignments(&self.vault, id, outgoings, self.clock.now(), lease.expires())?;
+        let new = lock_consignments(&self.vault, id, outgoings, self.clock.now(), lease.term.expires)?;
         let locked = lock_value(&self.vault, &lease.item).map_err(|fault| QueueError::of(fault, id))?;
         let waiting = lease.item.states.iter().filter(|state| state.is_waiting()).count();
         let held = lease.item.states.iter().filter(|s| matches!(s, RecipientState::Held { .. })).count();
@@ -332,7 +332,7 @@ impl Settlement {
             ..lease.row.clone()
         };
         let encoded = encode_row(&row, &locked.octets)?;
-        self.aside(&lease.grip(), Some((encoded, row.ended)), entries, reason).await
+        self.aside(&lease.grip, Some((encoded, row.ended)), entries, reason).await
     }
 
     async fn aside(

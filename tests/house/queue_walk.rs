@@ -140,7 +140,7 @@ impl Walk {
         match how {
             6 => settlement.hold(&lease, &Telling::default(), Vec::new()).await,
             7 => settlement.set_aside_attempted(&lease, Vec::new(), "a test").await,
-            5 if self.dice & 1 == 0 => settlement.set_aside(&lease.grip(), "a test").await,
+            5 if self.dice & 1 == 0 => settlement.set_aside(&lease.grip, "a test").await,
             _ => settlement.settle(&lease, later, &Telling::default(), Vec::new()).await,
         }
     }
