@@ -298,22 +298,23 @@ impl Receiving for Arriving {
             [one] => Some(one.address.to_string()),
             _ => None,
         };
-        let trace = checked.field
-            + &received(&Hop {
-                helo: &peer.helo,
-                ip: peer.ip,
-                by: settings.hostname.as_str(),
-                protocol: peer.protocol,
-                tls: peer.tls.as_deref(),
-                id: &id.to_string(),
-                only_recipient: only.as_deref(),
-                unix_ms: now.unix_ms(),
-            });
+        let received = received(&Hop {
+            helo: &peer.helo,
+            ip: peer.ip,
+            by: settings.hostname.as_str(),
+            protocol: peer.protocol,
+            tls: peer.tls.as_deref(),
+            id: &id.to_string(),
+            only_recipient: only.as_deref(),
+            unix_ms: now.unix_ms(),
+        });
         let secret = settings.secret_header.as_deref();
         // Directives are for our own senders: copied into a forwarded mail, they would be honoured.
         let directives = DIRECTIVE_FIELDS.iter().copied().filter(|_| origin == Origin::Inbound);
         let taken_off: Vec<&str> = OURS.iter().copied().chain(secret).chain(directives).collect();
-        let traced = format!("{trace}{}", passes.next_field(house.vault.index(), &settings.hostname));
+        // What a message begins with may go on the field before it (RFC 5322 §2.2.3): that is one nobody counts on.
+        let traced =
+            format!("{}{}{received}", checked.field, passes.next_field(house.vault.index(), &settings.hostname));
         let results_of = (origin == Origin::Inbound).then_some(&settings.hostname);
         let mut on = stamp(&traced, &facts.header, read.header_length, verdict.removals(), &taken_off, results_of);
         if let Some(seal) = &checked.seal {

@@ -469,6 +469,38 @@ async fn a_message_that_goes_to_and_fro_with_postfix_is_stopped_and_its_sender_t
     wait_until("an empty queue", || ids(&gateway.ask(&["queue", "list"])).is_empty());
 }
 
+/// A message that begins with a blank goes on the field before it, which is one of ours: not the one that counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_message_begins_with_does_not_break_the_count_of_its_passes() {
+    let outside = Sink::start(true, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, free(), "http://127.0.0.1:9");
+    gateway.start();
+    let send = |text: &str| {
+        let to = ["HELO c.example", "MAIL FROM:<anna@sundby.example>", "RCPT TO:<eva@live.example>", "DATA"];
+        let said = talk(gateway.outbound, &[&to[..], &[&format!("{text}\r\n.")]].concat()).pop().unwrap();
+        assert!(said.starts_with("250 "), "{said}");
+    };
+    for (number, first) in
+        [" X-Odd: a", "\tX-Odd: a\r\n X-Odd: b", " ", "\t;; Tue, 1 Jan 1980 00:00:00 +0000"].iter().enumerate()
+    {
+        let sent = format!("{first}\r\nFrom: anna@sundby.example\r\nMessage-ID: <b{number}@sundby.example>\r\n\r\nHej");
+        let mut octets = sent.clone();
+        for pass in 1..=2 {
+            send(&octets);
+            wait_until("the message", || outside.messages().len() == number * 2 + pass);
+            let left = String::from_utf8(outside.messages().pop().unwrap()).unwrap();
+            let (_, behind) = left.split_once("\nX-Sealgate-Loop: ").unwrap();
+            let (count, next) = behind.split_once('\n').unwrap();
+            assert!(count.starts_with(&format!("{pass}; ")), "{left}");
+            assert!(next.starts_with("Received: "), "nothing is added to it: {left}");
+            // The sink keeps lines ended by LF, and its own above ours.
+            assert!(left.trim_end().ends_with(&sent.replace("\r\n", "\n")), "nothing is changed: {left}");
+            octets = format!("X-Sealgate-Loop: {}", behind.trim_end().replace('\n', "\r\n"));
+        }
+    }
+}
+
 /// What a sender wished to hear (RFC 3461), against what the mail server gets.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_are_what_was_wished_for() {
