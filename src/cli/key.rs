@@ -100,6 +100,7 @@ fn print_signing(keys: &[&Value]) {
     print::table(&["KIND", "DOMAIN", "SELECTOR", "ALGORITHM", "BITS", "STATE", "IN THE DNS"], &rows);
     for key in keys {
         let (name, until) = (field(key, "record_name"), field(key, "until"));
+        let configured = key.get("configured").and_then(Value::as_bool).unwrap_or_default();
         match field(key, "state").as_str() {
             "pending" => print::line(&format!(
                 "\npublish this; the key signs once it is seen (where the public DNS cannot be seen from here, say so by \
@@ -110,11 +111,16 @@ fn print_signing(keys: &[&Value]) {
             "signing" => print::line(&format!("\nmust be published:\n{}", record(key))),
             "replaced" => print::line(&format!("\n{name} must stay published until {until}")),
             "removable" => {
-                let configured = key.get("configured").and_then(Value::as_bool).unwrap_or_default();
                 let more = if configured { ", and its [[dkim]] entry" } else { "" };
                 print::line(&format!("\n{name} can be removed from the DNS{more}"));
             }
-            _ => print::line(&format!("\n{name}: its key cannot be read here")),
+            _ if configured => print::line(&format!("\n{name}: its key cannot be read here: {}", field(key, "why"))),
+            _ => print::line(&format!(
+                "\n{name} signs nothing: {}\nput the file back from a backup and restart, or make another key by `sealgate key \
+                 rotate dkim --domain {}`",
+                field(key, "why"),
+                field(key, "domain")
+            )),
         }
     }
 }

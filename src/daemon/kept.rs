@@ -107,6 +107,7 @@ impl Kept {
             clock: clock.clone(),
         };
         let keyring = Keyring::open(keeping, &own, key_settings(settings)).context("the DKIM keys")?;
+        metrics.unreadable_keys.set(i64::try_from(keyring.unreadable()).unwrap_or(i64::MAX));
         let mailer = Mailer::new(spool.clone(), vault.clone(), journal.clone(), clock.clone(), house(settings)?);
         Ok(Self {
             settings: Current::new(flow_settings(settings)?),

@@ -2,7 +2,8 @@
 //! seen in the DNS.
 //!
 //! A key that was made lies in `data_dir/dkim`, locked to the vault's own identity as the identities of epochs are; its row says
-//! what it is used for. File first, then row: a file that no row names is left over from a crash.
+//! what it is used for. File first, then row: a file that no row names is left over from a crash. A row whose file is gone or
+//! damaged signs nothing and takes nobody's place: mail that leaves without a signature is better than mail that does not leave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -98,7 +99,8 @@ struct State {
 #[derive(Clone)]
 struct Made {
     row: MadeRow,
-    key: Arc<SigningKey>,
+    /// The key, or why its file cannot be read.
+    key: Result<Arc<SigningKey>, String>,
 }
 
 /// What its row says.
@@ -130,7 +132,9 @@ fn unavailable(fault: impl std::fmt::Display) -> KeysFault {
 impl State {
     /// Since when another key signs in the place of this one.
     fn replaced_since(&self, domain: &Domain, selector: &str) -> Option<Time> {
-        let replaced = |made: &&Made| made.row.domain == *domain && made.row.replaces.iter().any(|it| it == selector);
+        let replaced = |made: &&Made| {
+            made.key.is_ok() && made.row.domain == *domain && made.row.replaces.iter().any(|it| it == selector)
+        };
         self.made.values().filter(replaced).filter_map(|made| made.row.signs_since).min().map(Time::from_unix_ms)
     }
 
@@ -139,10 +143,9 @@ impl State {
             let key = Arc::clone(it.key.as_ref().ok()?);
             Some(Signer { domain: it.domain.clone(), selector: it.selector.clone(), key })
         });
-        let made = self.made.values().filter(|made| made.row.signs_since.is_some()).map(|made| Signer {
-            domain: made.row.domain.clone(),
-            selector: made.row.selector.clone(),
-            key: Arc::clone(&made.key),
+        let made = self.made.values().filter(|made| made.row.signs_since.is_some()).filter_map(|made| {
+            let key = Arc::clone(made.key.as_ref().ok()?);
+            Some(Signer { domain: made.row.domain.clone(), selector: made.row.selector.clone(), key })
         });
         let is_replaced = |signer: &Signer| self.replaced_since(&signer.domain, &signer.selector).is_some();
         let signers = configured.chain(made).filter(|signer| !is_replaced(signer)).collect();
@@ -150,10 +153,11 @@ impl State {
     }
 
     fn list(&self, now: Time) -> Vec<KeyState> {
-        let configured =
-            self.settings.configured.iter().map(|it| (&it.domain, &it.selector, it.key.as_ref().ok(), None));
-        let made = self.made.values().map(|it| (&it.row.domain, &it.row.selector, Some(&it.key), Some(&it.row)));
-        let state = |(domain, selector, key, row): (&Domain, &String, Option<&Arc<SigningKey>>, Option<&MadeRow>)| {
+        let configured = self.settings.configured.iter().map(|it| (&it.domain, &it.selector, &it.key, None));
+        let made = self.made.values().map(|it| (&it.row.domain, &it.row.selector, &it.key, Some(&it.row)));
+        type Read = Result<Arc<SigningKey>, String>;
+        let state = |(domain, selector, read, row): (&Domain, &String, &Read, Option<&MadeRow>)| {
+            let key = read.as_ref().ok();
             let until = self.replaced_since(domain, selector).map(|since| since.after(KEPT_PUBLISHED));
             let state = match until {
                 Some(until) if now >= until => KeyUse::Removable,
@@ -166,9 +170,10 @@ impl State {
             KeyState {
                 domain: domain.clone(),
                 selector: selector.clone(),
-                algorithm: key.map(|key| key.algorithm()),
+                algorithm: key.map(|key| key.algorithm()).or(row.map(|row| row.algorithm)),
                 bits: key.map(|key| key.bits()),
                 state,
+                why: read.as_ref().err().filter(|_| state == KeyUse::Unreadable).cloned(),
                 until: until.map(Time::rfc3339),
                 record: key.and_then(|key| key.record().ok()),
                 seen: self.seen.get(&record_name).copied(),
@@ -189,17 +194,19 @@ impl State {
 
     fn pending(&self, domain: &Domain, algorithm: Algorithm) -> Option<Made> {
         let waits = |made: &&Made| {
-            made.row.domain == *domain && made.row.algorithm == algorithm && made.row.signs_since.is_none()
+            let is_it = made.row.domain == *domain && made.row.algorithm == algorithm;
+            is_it && made.row.signs_since.is_none() && made.key.is_ok()
         };
         self.made.values().find(waits).cloned()
     }
 }
 
 impl Keyring {
-    /// The keys that are kept here, opened by one of these identities, and those of the configuration.
+    /// The keys that are kept here, opened by one of these identities, and those of the configuration. What cannot be
+    /// read signs nothing, and is told of as [`KeyUse::Unreadable`].
     ///
     /// # Errors
-    /// [`KeysFault::Unavailable`]: rows or a key cannot be read.
+    /// [`KeysFault::Unavailable`]: rows cannot be read.
     pub fn open(keeping: KeyKeeping, own: &[Identity], settings: KeySettings) -> Result<Self, KeysFault> {
         let mut made = BTreeMap::new();
         for page in pages(&*keeping.rows, KEYS) {
@@ -207,8 +214,8 @@ impl Keyring {
                 let row: MadeRow = serde_json::from_slice(&row)
                     .map_err(|fault| unavailable(format!("the row of a DKIM key cannot be read: {fault}")))?;
                 let path = keeping.path(&row);
-                let key = read_key(&path, own).map_err(|why| unavailable(format!("{}: {why}", path.display())))?;
-                made.insert(String::from_utf8_lossy(&name).into_owned(), Made { row, key: Arc::new(key) });
+                let key = read_key(&path, own).map(Arc::new).map_err(|why| format!("{}: {why}", path.display()));
+                made.insert(String::from_utf8_lossy(&name).into_owned(), Made { row, key });
             }
         }
         keeping.clear(&made).map_err(unavailable)?;
@@ -222,6 +229,13 @@ impl Keyring {
     #[must_use]
     pub fn signers(&self) -> Signers {
         self.0.signers.clone()
+    }
+
+    /// How many keys made here cannot be read: they sign nothing.
+    #[must_use]
+    pub fn unreadable(&self) -> usize {
+        let keys = self.state().list(self.0.keeping.clock.now());
+        keys.iter().filter(|key| key.state == KeyUse::Unreadable && !key.configured).count()
     }
 
     /// Takes another configuration into use.
@@ -353,7 +367,7 @@ impl Keyring {
         let name = row.name();
         let event = Event::new(EventKind::KeyCreated).detail(format!("DKIM key {name}, by the operator"));
         self.write(&row, event).await?;
-        self.state().made.insert(name.clone(), Made { row, key: Arc::new(key) });
+        self.state().made.insert(name.clone(), Made { row, key: Ok(Arc::new(key)) });
         Ok(name)
     }
 
@@ -361,7 +375,9 @@ impl Keyring {
     fn asked(&self, asked: &Rotation) -> Result<BTreeSet<(Domain, Algorithm)>, KeysFault> {
         let state = self.state();
         let keys = state.list(self.0.keeping.clock.now());
-        let in_use = keys.iter().filter(|key| matches!(key.state, KeyUse::Signing | KeyUse::Pending));
+        // One that cannot be read needs a successor more than any.
+        let in_use =
+            keys.iter().filter(|key| matches!(key.state, KeyUse::Signing | KeyUse::Pending | KeyUse::Unreadable));
         let in_use = in_use.filter_map(|key| Some((key.domain.clone(), key.algorithm?)));
         let is_asked = |(domain, algorithm): &(Domain, Algorithm)| {
             asked.domain.as_ref().is_none_or(|it| it == domain) && asked.algorithm.is_none_or(|it| it == *algorithm)
@@ -485,7 +501,16 @@ fn say(key: &KeyState) {
             tracing::info!(record, "a DKIM key signs no longer: its record and its [[dkim]] entry can be removed");
         }
         KeyUse::Removable => tracing::info!(record, "a DKIM key signs no longer: its record can be removed"),
-        KeyUse::Signing | KeyUse::Unreadable => {}
+        KeyUse::Unreadable => {
+            let fault = key.why.as_deref().unwrap_or_default();
+            tracing::error!(
+                record,
+                fault,
+                "a DKIM key cannot be read and signs nothing: put its file back from a backup and restart, or make another \
+                 with `sealgate key rotate dkim`"
+            );
+        }
+        KeyUse::Signing => {}
     }
 }
 

@@ -18,7 +18,7 @@ pub enum KeyUse {
     Replaced,
     /// Its record can be removed.
     Removable,
-    /// It is configured, and cannot be read here.
+    /// It cannot be read here, and signs nothing.
     Unreadable,
 }
 
@@ -49,6 +49,8 @@ pub struct KeyState {
     pub bits: Option<usize>,
     /// What it is used for.
     pub state: KeyUse,
+    /// Why it cannot be read.
+    pub why: Option<String>,
     /// Until when the record of a replaced key must stay, RFC 3339.
     pub until: Option<String>,
     /// The name of its record.

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub queue_oldest: Gauge,
     /// Whether no mail is taken, by the mark that is passed.
     pub stopped: Family<Labels, Gauge>,
+    /// DKIM keys made here that could not be read at the start: they sign nothing.
+    pub unreadable_keys: Gauge,
     /// Failures that nobody could be told of.
     pub untold: Counter,
     /// Rows and bodies set aside because they could not be read.
@@ -75,6 +77,11 @@ impl Metrics {
             self.queue_oldest.clone(),
         );
         registry.register("stopped", "1 while no mail is taken, by the mark that is passed", self.stopped.clone());
+        registry.register(
+            "unreadable_keys",
+            "DKIM keys made here that could not be read at the start and sign nothing",
+            self.unreadable_keys.clone(),
+        );
         registry.register("untold_failures", "Failures that nobody could be told of", self.untold.clone());
         registry.register("corrupt", "Rows and bodies set aside because they could not be read", self.corrupt.clone());
         let mut page = String::new();

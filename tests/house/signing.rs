@@ -30,6 +30,7 @@ use sealgate::store::Embedded;
 use sealgate::vault::{Identity, Vault};
 use serde_json::{Value, json};
 
+use crate::faults::page;
 use crate::mail_sink::Sink;
 use crate::name_server::NameServers;
 use crate::operator::id_in;
@@ -380,6 +381,82 @@ async fn mail_and_notices_are_sound_behind_another_mail_server() {
     assert!(said.contains("dkim.\\\"sundby.example\\\".key") && said.contains("no private key in PEM"), "{said}");
     let started = Command::new(env!("CARGO_BIN_EXE_sealgate")).args(["run", "--config"]).arg(gateway.config()).output();
     assert_eq!(started.unwrap().status.code(), Some(78));
+}
+
+/// A key made here is lost with its file, or damaged: mail goes on, under the keys that are left, and the operator hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_key_stops_no_mail_and_another_takes_its_place() {
+    let outside = Sink::start(true, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), outside.address, outside.address, "http://127.0.0.1:9");
+    gateway.start();
+    let make = |gateway: &Gateway, algorithm: &str| {
+        let asked = ["key", "rotate", "dkim", "--domain", "sundby.example", "--algorithm", algorithm];
+        let made = gateway.ask(&asked)[0].clone();
+        assert_eq!(gateway.ask(&[&asked[..], &["--published"]].concat())[0]["state"], "signing");
+        let text = |field: &str| made[field].as_str().unwrap().to_owned();
+        (text("selector"), gateway.data().join(format!("dkim/{}.age", text("record_name"))))
+    };
+    let (rsa, ed25519) = (make(&gateway, "rsa"), make(&gateway, "ed25519"));
+    let mut sent = 0;
+    let mut signed_by = |gateway: &Gateway| {
+        let message = "From: Anna <anna@sundby.example>\r\nSubject: Hej\r\n\r\nHej\r\n";
+        id_in(&hand_over(gateway.outbound, "eva@live.example", message));
+        sent += 1;
+        wait_until("the message", || outside.messages().len() == sent);
+        let left = String::from_utf8(outside.messages().pop().unwrap()).unwrap();
+        let selectors = left.split("s=sg").skip(1).map(|rest| format!("sg{}", rest.split(';').next().unwrap()));
+        selectors.collect::<Vec<_>>()
+    };
+    let states = |gateway: &Gateway| {
+        let keys = gateway.ask(&["key", "list"]);
+        let signing = keys.as_array().unwrap().iter().filter(|key| key["kind"] == "dkim").cloned();
+        signing.map(|key| (key["selector"].as_str().unwrap().to_owned(), key)).collect::<HashMap<_, _>>()
+    };
+    let number = |gateway: &Gateway, is: u32| {
+        let numbers = page(gateway.control, "/metrics").1;
+        assert!(numbers.contains(&format!("sealgate_unreadable_keys {is}\n")), "{numbers}");
+    };
+    let mut both = vec![rsa.0.clone(), ed25519.0.clone()];
+    both.sort();
+    let mut found = signed_by(&gateway);
+    found.sort();
+    assert_eq!(found, both);
+
+    gateway.kill();
+    std::fs::remove_file(&rsa.1).unwrap();
+    gateway.start();
+    assert_eq!(signed_by(&gateway), std::slice::from_ref(&ed25519.0), "by the key that is left");
+    let lost = states(&gateway)[&rsa.0].clone();
+    assert_eq!((&lost["state"], &lost["algorithm"]), (&json!("unreadable"), &json!("rsa")), "{lost}");
+    assert!(lost["why"].as_str().unwrap().contains(&rsa.1.display().to_string()), "{lost}");
+    number(&gateway, 1);
+    let log = std::fs::read_to_string(gateway.folder.join("log")).unwrap();
+    assert!(log.contains("a DKIM key cannot be read and signs nothing"), "{log}");
+
+    gateway.kill();
+    std::fs::write(&ed25519.1, "damaged").unwrap();
+    // The command line works without the daemon too, and says what to do.
+    let said = gateway.command(&["key", "list"]).output().unwrap();
+    assert!(said.status.success());
+    assert_eq!(states(&gateway)[&ed25519.0]["state"], "unreadable");
+    let mut plain = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+    let told = plain.args(["key", "list", "--config"]).arg(gateway.config()).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("sealgate key rotate dkim --domain sundby.example"), "{told}");
+    gateway.start();
+    assert!(signed_by(&gateway).is_empty(), "unsigned, but on its way");
+    number(&gateway, 2);
+
+    // A successor signs in the place of the lost one, whose file nobody misses any more.
+    let (next, _) = make(&gateway, "rsa");
+    assert_eq!(signed_by(&gateway), std::slice::from_ref(&next));
+    let keys = states(&gateway);
+    assert_eq!((&keys[&next]["state"], &keys[&rsa.0]["state"]), (&json!("signing"), &json!("replaced")));
+    gateway.kill();
+    gateway.start();
+    assert_eq!(signed_by(&gateway), [next]);
+    number(&gateway, 1);
 }
 
 #[test]
