@@ -104,7 +104,9 @@ impl Daemon {
         kept.keyring.configure(sound_key_settings(settings)?);
         let metrics = kept.metrics.clone();
         let keeping = kept.policies();
-        let relay = Relay::new(delivery(settings)?, Some(keeping));
+        let delivered = delivery(settings)?;
+        let at_once = [(NextHop::Internet, delivered.in_hand()), (NextHop::MailServer, delivered.under_way_inside())];
+        let relay = Relay::new(delivered, Some(keeping));
         let relay = Arc::new(relay.context("delivery")?);
         let backoff = Backoff { minimal: settings.queue.minimal_backoff, maximal: settings.queue.maximal_backoff };
         let delivery = DeliveryWorker {
@@ -120,7 +122,7 @@ impl Daemon {
             signers: kept.keyring.signers(),
             backoff,
             delay_warning: settings.queue.delay_warning,
-            at_once: at_once(settings),
+            at_once,
             clock: clock.clone(),
             steadiness: kept.steadiness.clone(),
             metrics: metrics.clone(),
@@ -434,15 +436,4 @@ fn read_tls(tls: &crate::config::Tls) -> anyhow::Result<ServerTls> {
         .with_context(|| format!("tls.certificate: {}", tls.certificate.path.display()))?;
     let key = zeroize::Zeroizing::new(read_secret(&tls.key).context("tls.key")?);
     Ok(ServerTls::from_pem(&chain, &key)?)
-}
-
-/// Attempts at the same time. On the open internet some hosts are always slow, and each domain has its share alone.
-fn at_once(settings: &Settings) -> [(NextHop, usize); 2] {
-    let connections = usize::try_from(settings.delivery.max_connections.get()).unwrap_or(20);
-    let to_one_host = connections.saturating_mul(2);
-    let outside = match settings.delivery.internet {
-        Internet::Mx => connections.saturating_mul(20),
-        Internet::Smarthost(_) => to_one_host,
-    };
-    [(NextHop::Internet, outside), (NextHop::MailServer, to_one_host)]
 }

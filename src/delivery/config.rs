@@ -142,6 +142,43 @@ pub enum NextHopFault {
     PortInvalid,
 }
 
+impl Settings {
+    /// Attempts under way to the internet at the same time: some hosts there are always slow.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        let each = match self.internet {
+            Internet::Mx => 20,
+            Internet::Smarthost(_) => 2,
+        };
+        self.bounds.connections.saturating_mul(each)
+    }
+
+    /// Attempts that wait for their turn at a destination there.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        match self.internet {
+            Internet::Mx => self.under_way(),
+            Internet::Smarthost(_) => self.bounds.connections,
+        }
+    }
+
+    /// Messages to the internet in hand at the same time. Who waits for a turn leaves room for all that may be under way;
+    /// beside a smarthost, where nearly all goes the same way, those under way are few, and those who wait fewer.
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        match self.internet {
+            Internet::Mx => self.under_way().saturating_add(self.waiting()),
+            Internet::Smarthost(_) => self.under_way(),
+        }
+    }
+
+    /// Attempts to our own mail server at the same time.
+    #[must_use]
+    pub fn under_way_inside(&self) -> usize {
+        self.bounds.connections.saturating_mul(2)
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self { connections: 20, messages: 100, idle: Duration::from_secs(15) }

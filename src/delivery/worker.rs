@@ -60,7 +60,7 @@ pub struct Worker {
     pub backoff: Backoff,
     /// After how long a delay is told.
     pub delay_warning: Duration,
-    /// Deliveries at the same time to the internet, and to our own mail server.
+    /// Messages in hand at the same time to the internet, and to our own mail server.
     pub at_once: [(NextHop, usize); 2],
     /// What time it is.
     pub clock: Clock,

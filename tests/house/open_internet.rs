@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
@@ -37,6 +38,7 @@ fn mail_goes_where_the_dns_says_and_only_under_what_it_demands() {
         "who_stands_in_the_way_gains_a_delay_and_nothing_else",
         "a_policy_outlives_its_host_and_a_restart",
         "a_slow_domain_keeps_nobody_waiting",
+        "many_mute_domains_keep_nobody_waiting",
         "who_vouches_inside_does_not_vouch_for_strangers",
         "a_host_with_many_names_is_called_once",
         "who_is_served_is_settled_while_another_domain_says_nothing",
@@ -690,6 +692,43 @@ async fn a_slow_domain_keeps_nobody_waiting() {
     });
     id_in(&send(gateway.outbound, &["ove@quick.unsigned"], "Hej"));
     wait_until("the one that is not in the way", || quick.take() == ["in the clear"]);
+}
+
+/// Mute domains, each with as many messages as may wait for it: those that do take no place of the others.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
+async fn many_mute_domains_keep_nobody_waiting() {
+    const DOMAINS: usize = 10;
+    let quick = Host::start("192.0.2.10", None).await;
+    let mute = TcpListener::bind(("192.0.2.11", 25)).await.unwrap();
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let held = Arc::clone(&called);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = mute.accept().await {
+            held.lock().unwrap().push(stream);
+        }
+    });
+    let _inside = Host::start("127.0.0.1", None).await;
+    let mut zone = String::new();
+    for number in 0..DOMAINS {
+        for (name, address) in [("mute", "192.0.2.11"), ("quick", "192.0.2.10")] {
+            writeln!(zone, "{name}{number} MX 10 mx.{name}{number}\nmx.{name}{number} A {address}").unwrap();
+        }
+    }
+    let servers = NameServers::start("", &zone, ("", ""), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = gateway(folder.path(), &servers, "");
+    for number in 0..DOMAINS * 50 {
+        id_in(&send(gateway.outbound, &[&format!("eva@mute{}.unsigned", number % DOMAINS)], "Hej"));
+    }
+    wait_until("all that may be under way to them", || called.lock().unwrap().len() >= DOMAINS * 5);
+    for number in 0..DOMAINS {
+        let begun = Instant::now();
+        id_in(&send(gateway.outbound, &[&format!("ove@quick{number}.unsigned")], "Hej"));
+        wait_until("one that is not in the way", || quick.take() == ["in the clear"]);
+        println!("behind {DOMAINS} mute domains: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
 }
 
 /// What came of one domain is on the disk while another is still waited for: nobody gets a message twice for its sake.

@@ -1,5 +1,8 @@
 //! Attempts under way to each domain, and to each next hop that domains are given to: one that is slow must not keep mail
 //! for the others from leaving, and one that is not there is left alone for a while.
+//!
+//! There are places for all attempts under way together. Who waits for its destination's turn has none of them: many slow
+//! destinations together hold up no other either. Where nobody was reached yet, there is less of everything once it is scarce.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,13 +31,28 @@ const REMEMBERED: usize = 4_096;
 #[derive(Clone)]
 pub struct Crowd(Arc<Inside>);
 
+/// How many attempts there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Under way to one domain.
+    pub of_one: usize,
+    /// … with those that wait for their turn there.
+    pub of_one_in_all: usize,
+    /// Under way to all of them together.
+    pub under_way: usize,
+    /// Waiting for a turn at any.
+    pub waiting: usize,
+}
+
 struct Inside {
-    /// Attempts under way to one domain at most.
-    under_way: usize,
-    /// … and those that wait.
-    most: usize,
+    room: Room,
+    places: Arc<Semaphore>,
+    waiting: Mutex<usize>,
     domains: Mutex<HashMap<String, Fare>>,
 }
+
+/// One that waits for its turn, until dropped.
+struct Waiting(Crowd);
 
 /// How a domain fares.
 struct Fare {
@@ -43,6 +61,8 @@ struct Fare {
     /// Attempts that may be under way, and the turns of those that are not.
     window: usize,
     turns: Arc<Semaphore>,
+    /// Somebody was reached there.
+    has_answered: bool,
     /// Attempts in a row that reached nobody.
     in_vain: u32,
     rest: Option<Rest>,
@@ -72,6 +92,8 @@ pub struct Place {
     crowd: Crowd,
     domain: String,
     turn: Option<OwnedSemaphorePermit>,
+    /// One of those under way to all.
+    of_all: Option<OwnedSemaphorePermit>,
     is_probe: bool,
     reach: Reach,
 }
@@ -100,23 +122,44 @@ impl Reach {
 }
 
 impl Crowd {
-    /// So many at the same time to each domain at most, and so many with those that wait.
-    pub fn new(under_way: usize, most: usize) -> Self {
-        Self(Arc::new(Inside { under_way: under_way.max(1), most, domains: Mutex::default() }))
+    /// With so much room.
+    pub fn new(room: Room) -> Self {
+        let places = Arc::new(Semaphore::new(room.under_way.clamp(1, Semaphore::MAX_PERMITS)));
+        let room = Room { of_one: room.of_one.max(1), ..room };
+        Self(Arc::new(Inside { room, places, waiting: Mutex::default(), domains: Mutex::default() }))
     }
 
     /// A place for one more attempt, once it is its turn.
     ///
     /// # Errors
-    /// [`NoWay::Crowded`] if the domain has as many as it may, [`NoWay::Resting`] if it is left alone.
+    /// [`NoWay::Crowded`] if the domain has as many as it may, or too many wait, [`NoWay::Resting`] if it is left alone.
     pub async fn place(&self, domain: &str) -> Result<Place, NoWay> {
         let (mut place, turns) = self.enter(domain)?;
-        place.turn = turns.acquire_owned().await.ok();
+        place.turn = match Arc::clone(&turns).try_acquire_owned() {
+            Ok(turn) => Some(turn),
+            Err(_) => {
+                let _waiting = self.wait(domain)?;
+                turns.acquire_owned().await.ok()
+            }
+        };
         // Those before it may have found nobody.
         if !place.is_probe && self.domains().get(domain).is_some_and(|fare| fare.rest.is_some()) {
             return Err(NoWay::Resting);
         }
+        place.of_all = Arc::clone(&self.0.places).acquire_owned().await.ok();
         Ok(place)
+    }
+
+    /// One more waits, if it may: half of the room is for those where somebody was reached.
+    fn wait(&self, domain: &str) -> Result<Waiting, NoWay> {
+        let is_there = self.domains().get(domain).is_some_and(Fare::is_there);
+        let most = if is_there { self.0.room.waiting } else { self.0.room.waiting / 2 };
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if *waiting >= most {
+            return Err(NoWay::Crowded);
+        }
+        *waiting += 1;
+        Ok(Waiting(self.clone()))
     }
 
     /// Leaves no destination alone any more: none of these, or none at all.
@@ -134,15 +177,21 @@ impl Crowd {
         if domains.len() >= REMEMBERED {
             domains.retain(|_, fare| fare.inside > 0 || fare.rest.as_ref().is_some_and(|rest| now < rest.until));
         }
-        let first = FIRST.min(self.0.under_way);
+        let first = FIRST.min(self.0.room.of_one);
         let fare = domains.entry(domain.to_owned()).or_insert_with(|| Fare {
             inside: 0,
             window: first,
             turns: Arc::new(Semaphore::new(first)),
+            has_answered: false,
             in_vain: 0,
             rest: None,
         });
-        if fare.inside >= self.0.most.min(fare.window.saturating_mul(WAITING)) {
+        if fare.inside >= self.0.room.of_one_in_all.min(fare.window.saturating_mul(WAITING)) {
+            return Err(NoWay::Crowded);
+        }
+        // Once half of all places are taken, one attempt finds out whether anybody is there.
+        let is_scarce = self.0.places.available_permits() < self.0.room.under_way / 2;
+        if is_scarce && fare.inside > 0 && !fare.is_there() {
             return Err(NoWay::Crowded);
         }
         let is_probe = match &mut fare.rest {
@@ -157,7 +206,7 @@ impl Crowd {
         let turns = Arc::clone(&fare.turns);
         drop(domains);
         let (crowd, domain) = (self.clone(), domain.to_owned());
-        Ok((Place { crowd, domain, turn: None, is_probe, reach: Reach::Unknown }, turns))
+        Ok((Place { crowd, domain, turn: None, of_all: None, is_probe, reach: Reach::Unknown }, turns))
     }
 
     fn domains(&self) -> MutexGuard<'_, HashMap<String, Fare>> {
@@ -172,13 +221,20 @@ impl Place {
     }
 }
 
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut waiting = self.0.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = waiting.saturating_sub(1);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut domains = self.crowd.domains();
         let Some(fare) = domains.get_mut(&self.domain) else { return };
         fare.inside = fare.inside.saturating_sub(1);
         match self.reach {
-            Reach::Reached => fare.was_reached(self.crowd.0.under_way),
+            Reach::Reached => fare.was_reached(self.crowd.0.room.of_one),
             Reach::InVain => fare.was_not_reached(self.turn.take(), self.is_probe),
             Reach::Unknown => {
                 if let Some(rest) = fare.rest.as_mut().filter(|_| self.is_probe) {
@@ -193,7 +249,13 @@ impl Drop for Place {
 }
 
 impl Fare {
+    /// Whether somebody was there when it was last found out.
+    fn is_there(&self) -> bool {
+        self.has_answered && self.in_vain == 0
+    }
+
     fn was_reached(&mut self, most: usize) {
+        self.has_answered = true;
         self.in_vain = 0;
         self.rest = None;
         if self.window < most {
@@ -245,6 +307,11 @@ mod tests {
         }
     }
 
+    /// With room enough in all.
+    fn crowd(of_one: usize, of_one_in_all: usize) -> Crowd {
+        Crowd::new(Room { of_one, of_one_in_all, under_way: 1_000, waiting: 1_000 })
+    }
+
     /// The pause is over.
     fn end_pause(crowd: &Crowd, domain: &str) {
         let mut domains = crowd.domains();
@@ -266,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_domain_begins_with_a_few_and_gets_more_with_each_that_arrives() {
-        let (crowd, slow, quick) = (Crowd::new(8, 100), "slow.example", "quick.example");
+        let (crowd, slow, quick) = (crowd(8, 100), "slow.example", "quick.example");
         let mut places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, slow)).collect();
         assert!(enter(&crowd, slow).is_none(), "who comes later waits");
         assert!(matches!(enter(&crowd, quick), Some(Ok(_))), "but not for another domain");
@@ -288,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_domain_has_its_share_of_those_that_wait_and_no_more() {
-        let (crowd, slow) = (Crowd::new(20, 12), "slow.example");
+        let (crowd, slow) = (crowd(20, 12), "slow.example");
         let _under_way: Vec<Place> = (0..FIRST).map(|_| take(&crowd, slow)).collect();
         let mut waiting: Vec<_> = (0..7).map(|_| Box::pin(crowd.place(slow))).collect();
         for wait in &mut waiting {
@@ -301,7 +368,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_domain_that_is_not_there_is_left_alone_and_asked_with_one_message() {
-        let (crowd, dead) = (Crowd::new(20, 100), "dead.example");
+        let (crowd, dead) = (crowd(20, 100), "dead.example");
         let places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, dead)).collect();
         let waiting = tokio::spawn({
             let (crowd, dead) = (crowd.clone(), dead);
@@ -337,5 +404,47 @@ mod tests {
         crowd.wake(None);
         take(&crowd, dead).leave(Reach::Reached);
         assert!(matches!(enter(&crowd, dead), Some(Ok(_))), "it is there again");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_takes_no_place_of_the_others() {
+        let crowd = Crowd::new(Room { of_one: 20, of_one_in_all: 100, under_way: 100, waiting: 100 });
+        let busy = "busy.example";
+        let mut busy_places: Vec<Place> = (0..FIRST).map(|_| take(&crowd, busy)).collect();
+        busy_places.remove(0).leave(Reach::Reached);
+        while let Some(Ok(place)) = enter(&crowd, busy) {
+            busy_places.push(place);
+        }
+        // Mute domains, each with all the messages it may have.
+        let (mut under_way, mut waiting, mut crowded) = (Vec::new(), Vec::new(), 0);
+        for number in 0..8 {
+            for _ in 0..50 {
+                let (crowd, domain) = (crowd.clone(), format!("mute{number}.example"));
+                let mut wait = Box::pin(async move { crowd.place(&domain).await });
+                match futures_util::FutureExt::now_or_never(&mut wait) {
+                    Some(Ok(place)) => under_way.push(place),
+                    Some(Err(why)) => {
+                        assert_eq!(why, NoWay::Crowded);
+                        crowded += 1;
+                    }
+                    None => waiting.push(wait),
+                }
+            }
+        }
+        assert_eq!((under_way.len(), waiting.len(), crowded), (40, 50, 310), "half of the room is for others");
+        let new = take(&crowd, "new.example");
+        assert!(enter(&crowd, busy).is_none(), "where somebody is, the next may wait");
+        drop(new);
+
+        // When half of the places are taken, one attempt to each whom nobody has reached.
+        under_way.extend((0..5).map(|_| take(&crowd, "mute8.example")));
+        assert_eq!(crowd.0.places.available_permits(), 49);
+        let first = take(&crowd, "new.example");
+        assert!(matches!(enter(&crowd, "new.example"), Some(Err(NoWay::Crowded))));
+        first.leave(Reach::Reached);
+        busy_places.pop().unwrap().leave(Reach::Reached);
+        assert!(matches!(enter(&crowd, busy), Some(Ok(_))));
+        drop((under_way, waiting, busy_places));
+        assert_eq!((crowd.0.places.available_permits(), *crowd.0.waiting.lock().unwrap()), (100, 0));
     }
 }

@@ -16,7 +16,7 @@ use crate::delivery::outcome::{Diagnosis, Outcome};
 use crate::delivery::route::{Destination, Passage, Route, Router, Way};
 use crate::delivery::smtp::allowance::Allowance;
 use crate::delivery::smtp::connect::{Caller, Resolver, SystemResolver, Trust};
-use crate::delivery::smtp::crowd::{Crowd, Reach};
+use crate::delivery::smtp::crowd::{Crowd, Reach, Room};
 use crate::delivery::smtp::mx::Exchangers;
 use crate::delivery::smtp::pool::{Lent, Pool};
 use crate::delivery::smtp::sts::{Sts, StsKeeping};
@@ -98,7 +98,12 @@ impl Relay {
         let hostname = settings.hostname.clone();
         // Beside a smarthost there are fewer places for all attempts together.
         let share = if settings.internet == Internet::Mx { SHARE } else { 1 };
-        let crowd = Crowd::new(settings.bounds.connections, settings.bounds.connections.saturating_mul(share));
+        let crowd = Crowd::new(Room {
+            of_one: settings.bounds.connections,
+            of_one_in_all: settings.bounds.connections.saturating_mul(share),
+            under_way: settings.under_way(),
+            waiting: settings.waiting(),
+        });
         let outside = Outside::and(&settings.private_networks);
         let https = dns.clone().map(|dns| Https { dns, tls: trust.open.clone(), outside: outside.clone() });
         let sts = https.clone().zip(keeping.clone()).map(|(https, keeping)| Sts::new(https, keeping));
