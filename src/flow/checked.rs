@@ -1,0 +1,57 @@
+//! Who a message from the internet is from, as far as it can be known when it has come.
+
+use crate::flow::house::House;
+use crate::flow::seal::Seal;
+use crate::flow::settings::Settings;
+use crate::mail::{Envelope, Header};
+use crate::queue::{Peer, ReceptionError};
+use crate::sender_auth::{BodyHashes, Chain, Hand, Ruling, authentication_results, told};
+
+/// What was found out about who a message is from.
+#[derive(Default)]
+pub(crate) struct Checked {
+    /// The field that tells of it, with its CRLF.
+    pub(crate) field: String,
+    /// Its envelope sender is who it says: only then may it be told what became of the message.
+    pub(crate) sender_is_proven: bool,
+    /// What a seal would say.
+    pub(crate) seal: Option<Seal>,
+}
+
+impl House {
+    /// Finds out who mail from the internet is from, and refuses what its author's domain wants refused.
+    pub(crate) async fn results_of_checks(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        envelope: &Envelope,
+        header: &Header,
+        hashes: BodyHashes,
+    ) -> Result<Checked, ReceptionError> {
+        let host = &settings.hostname;
+        // What is our own has been looked at before, and its address says nothing of the author's.
+        let checks = self.checks.as_ref().filter(|_| !settings.is_own_peer(peer.ip));
+        let Some(checks) = checks else {
+            return Ok(Checked { field: authentication_results(host, &[]), ..Checked::default() });
+        };
+        let body = hashes.finish();
+        let hand = Hand { ip: peer.ip, helo: &peer.helo, sender: &envelope.sender, header, body: &body };
+        let proof = checks.prove(host, hand).await;
+        let ruling = if settings.dmarc_refuses { proof.ruling(&settings.trusted_sealers) } else { Ruling::Take };
+        match ruling {
+            Ruling::Take => Ok(Checked {
+                field: proof.field(host),
+                sender_is_proven: proof.is_of_sender(),
+                seal: Chain::to_go_on(proof.arc.status).map(|chain| Seal {
+                    results: told(host, &proof.results()),
+                    chain,
+                    body: body.relaxed(),
+                }),
+            }),
+            Ruling::Refuse(status, text) | Ruling::Defer(status, text) => {
+                tracing::info!(status, "a message was refused because of who it says it is from");
+                Err(ReceptionError::Refused { status, text })
+            }
+        }
+    }
+}
