@@ -12,7 +12,7 @@ use crate::mail::{Address, Domain, QueueId, Returned};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
 use crate::notify::{ReportKind, Reporter};
-use crate::queue::{EndPauses, Ended, Failure, Filter, Inspector, QueueError, RecipientState, Schedule, Spool};
+use crate::queue::{EndPauses, Ended, Failure, Filter, Inspector, QueueError, RecipientState, Schedule, Spool, Untold};
 use crate::records::{Event, EventKind, Journal, Recalled};
 use crate::sender_auth::{KeyState, Keys, KeysFault, Rotation};
 use crate::texts::say;
@@ -197,7 +197,10 @@ impl Desk {
         let created = created_of(id);
         let hears = self.reporter.hears_of_drop(&item).filter(|_| !given_up.is_empty());
         let (mut reports, _) = self.reporter.dropped(id, &item, created, &given_up).await?;
-        let untold = self.inspector.untold(id)?;
+        let untold = match self.inspector.untold(id) {
+            Err(fault) if fault.is_damage() => Untold::default(),
+            found => found?,
+        };
         for (kind, about) in ReportKind::of(&untold) {
             let (more, _) = self.reporter.report(id, &item, created, kind, about, Returned::default()).await?;
             reports.extend(more);

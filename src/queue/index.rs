@@ -2,10 +2,11 @@
 //! go to a domain.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::mail::{Domain, Envelope, QueueId};
-use crate::queue::table::{ItemRow, Stage};
-use crate::store::{Rows, StoreError, Table, Transaction};
+use crate::queue::table::{ITEMS, ItemRow, Stage};
+use crate::store::{Rows, StoreError, Table, Transaction, decode_row};
 use crate::vault::Vault;
 
 /// One row: how many items stand at each stage, as JSON.
@@ -15,6 +16,9 @@ const STAGES: &[u8] = b"stages";
 pub(crate) const APART: Table = Table("queue.apart");
 /// Keyed hash of a recipient's domain and id → nothing.
 pub(crate) const BY_DOMAIN: Table = Table("queue.by_domain");
+
+/// Items counted at a time.
+const AT_A_TIME: usize = 1_000;
 
 /// What stands for a domain in the clear: eight octets of its keyed hash. Two domains that share them are listed apart all
 /// the same, for a listing looks at the addresses.
@@ -80,7 +84,33 @@ pub(crate) fn moved(
             tx.put(APART, &apart_key(to, id), &[])?;
         }
     }
-    tx.put(COUNTS, STAGES, &serde_json::to_vec(&counts).unwrap_or_default())
+    put_counts(tx, &counts)
+}
+
+/// Writes how many items stand at each stage.
+pub(crate) fn put_counts(tx: &mut dyn Transaction, counts: &BTreeMap<Stage, u64>) -> Result<(), StoreError> {
+    tx.put(COUNTS, STAGES, &serde_json::to_vec(counts).unwrap_or_default())
+}
+
+/// How many items stand at each stage, counted one by one without this one: where it stood cannot be read. What else cannot
+/// be read counts as soon as it is set apart.
+pub(crate) fn counted_anew(tx: &dyn Transaction, without: QueueId) -> Result<BTreeMap<Stage, u64>, StoreError> {
+    let mut counts = BTreeMap::new();
+    let mut start = Bound::Unbounded;
+    loop {
+        let page = tx.range(ITEMS, start.as_ref().map(Vec::as_slice), Bound::Unbounded, AT_A_TIME)?;
+        for (key, row) in page.iter().filter(|(key, _)| key != without.as_bytes()) {
+            let set_apart = [&[place(Stage::Corrupt)][..], key].concat();
+            let stage = match decode_row::<ItemRow>(row) {
+                Ok((row, _)) => row.stage,
+                Err(_) if tx.get(APART, &set_apart)?.is_some() => Stage::Corrupt,
+                Err(_) => continue,
+            };
+            *counts.entry(stage).or_default() += 1;
+        }
+        let Some((last, _)) = page.into_iter().next_back() else { return Ok(counts) };
+        start = Bound::Excluded(last);
+    }
 }
 
 /// An item is set aside whose row cannot even be counted any more: it is found by its stage from now on.

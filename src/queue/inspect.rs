@@ -15,6 +15,7 @@ use crate::queue::index::{self, APART, BY_DOMAIN, domain_hash};
 use crate::queue::intake::PreparedItem;
 use crate::queue::item::{Consignment, Ended, Item, RecipientState};
 use crate::queue::reception::Origin;
+use crate::queue::remains;
 use crate::queue::settle::put_or_finish;
 use crate::queue::table::{
     BY_MESSAGE_ID, CONSIGNMENTS, ConsignmentRow, INCOMING, ITEMS, ItemRow, Stage, consignment_key, due_key,
@@ -22,7 +23,7 @@ use crate::queue::table::{
 };
 use crate::queue::untold::{self, Untold};
 use crate::records::{Event, EventKind, Journal};
-use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, decode_row, encode_row, lock_value};
+use crate::store::{Bodies, BodyRef, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value};
 use crate::vault::Vault;
 
 /// Items on one page of a listing, recipients on it, and rows looked at for it.
@@ -372,14 +373,24 @@ impl Inspector {
         self.reschedule(id, Some(now), Some(event), None).await
     }
 
-    /// Gives an item up: everything of it goes out, with the reports that tell its sender, in one transaction.
+    /// Gives an item up: everything of it goes out, with the reports that tell its sender, in one transaction. So also one
+    /// whose rows cannot be decoded; of the body of such a one a file may stay that only its locked octets fill.
     ///
     /// # Errors
     /// [`QueueError::NoSuchItem`], or if the medium fails.
     pub async fn remove(&self, id: QueueId, reports: Vec<PreparedItem>, event: Event) -> Result<(), QueueError> {
-        self.row(id)?;
+        let row = self.row(id)?;
         let entry = self.journal.entry(event)?;
         let bodies = Arc::clone(&self.bodies);
+        if !self.can_be_decoded(id, &row)? {
+            let body = self.body_of_damaged(id, &row)?;
+            let clear = move |tx: &mut dyn Transaction| {
+                remains::clear(tx, &bodies, id, body.as_ref())?;
+                reports.into_iter().try_for_each(|report| report.write(tx))?;
+                entry.write(tx)
+            };
+            return Ok(self.rows.commit(Box::new(clear)).await?);
+        }
         self.rows
             .commit(Box::new(move |tx| {
                 let row = tx.get(ITEMS, id.as_bytes())?.ok_or(StoreError::Conflict("the item is gone"))?;
@@ -404,6 +415,29 @@ impl Inspector {
             }))
             .await?;
         Ok(())
+    }
+
+    /// Whether what stands in the clear of an item and of its consignments can be read.
+    fn can_be_decoded(&self, id: QueueId, row: &[u8]) -> Result<bool, QueueError> {
+        let Ok((item, _)) = decode_row::<ItemRow>(row) else { return Ok(false) };
+        for number in 0..item.made {
+            let row = self.rows.get(CONSIGNMENTS, &consignment_key(id, number))?;
+            if row.is_some_and(|row| decode_row::<ConsignmentRow>(&row).is_err()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The body of an item of which a row cannot be decoded, as what can be says.
+    fn body_of_damaged(&self, id: QueueId, row: &[u8]) -> Result<Option<BodyRef>, QueueError> {
+        if let Ok((item, _)) = decode_row::<ItemRow>(row) {
+            return Ok(Some(item.body));
+        }
+        let (first, last) = (consignment_key(id, 0), consignment_key(id, u16::MAX));
+        let rows = self.rows.range(CONSIGNMENTS, Bound::Included(&first), Bound::Included(&last), RECIPIENTS)?;
+        let opened = rows.iter().find_map(|(_, row)| open_consignment(&self.vault, id, row).ok());
+        Ok(opened.map(|(_, consignment)| consignment.outgoing.content().body.clone()))
     }
 
     /// Moves every consignment that has not ended (and the item, while incoming) to a time, or to no time: all of them, or

@@ -10,6 +10,7 @@ mod item;
 mod table;
 mod index;
 mod untold;
+mod remains;
 mod marks;
 mod warm;
 mod spool;

@@ -19,8 +19,8 @@ use sealgate::notify::{Post, Sheet};
 use sealgate::policy::{FixedKind, Verdict};
 use sealgate::queue::{AnswerIntake, Backoff, Filter, Item, Kind, NewItem, Origin, RecipientState, Stage, Summary};
 use sealgate::records::EventKind;
-use sealgate::sealing::Content;
-use sealgate::store::{Change, Row, Rows, RowsHandle, StoreError, Table};
+use sealgate::sealing::{Content, NextHop};
+use sealgate::store::{Change, Embedded, Row, Rows, RowsHandle, StoreError, Table};
 use sealgate::texts::Language;
 use serde_json::Value;
 
@@ -91,6 +91,64 @@ async fn every_verb_of_the_queue_works_with_the_daemon_and_without() {
             let line = format!("sealgate_queue_messages{{kind=\"{stage}\"}} 0\n");
             assert!(page.contains(&line), "the counts come out even: {line} in {page}");
         }
+        gateway.kill();
+    }
+}
+
+/// Damage in what stands in the clear: nobody can read whose the message is, and an operator gets rid of it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_even_be_decoded_is_dropped_by_its_id() {
+    let inside = Sink::start(true, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), free(), inside.address, "http://127.0.0.1:9");
+    let tables = ["items", "consignments", "untold", "telling", "incoming", "due", "due_inside", "by_domain", "apart"];
+    let rows_of = |gateway: &Gateway, table: &'static str| {
+        let rows = Embedded::open(&gateway.data().join("rows.redb")).unwrap();
+        let found = rows.range(Table(table), Bound::Unbounded, Bound::Unbounded, 1_000).unwrap();
+        (rows, found)
+    };
+    for (damaged, runs) in [("queue.items", true), ("queue.items", false), ("queue.consignments", true)] {
+        gateway.start();
+        let [lost, kept] =
+            ["eva@live.example", "kund@bank.example"].map(|to| id_in(&send(gateway.outbound, &[to], "Hej")));
+        wait_until("a first attempt of both", || {
+            let listed = gateway.ask(&["queue", "list"]);
+            listed.as_array().unwrap().iter().all(|item| item["recipients"][0]["state"] == "deferred")
+        });
+        gateway.kill();
+        let (rows, found) = rows_of(&gateway, damaged);
+        let id: QueueId = lost.parse().unwrap();
+        let (key, mut row) = found.into_iter().find(|(key, _)| key.starts_with(id.as_bytes())).unwrap();
+        row[4] ^= 0xff;
+        rows.commit(Box::new(move |tx| tx.put(Table(damaged), &key, &row))).await.unwrap();
+        drop(rows);
+        if runs {
+            gateway.start();
+            gateway.ask(&["queue", "list"]);
+        }
+        let dropped = gateway.ask(&["queue", "drop", &lost, "--notify"]);
+        assert_eq!((&dropped["dropped"][0], &dropped["told"]), (&Value::from(lost.as_str()), &Value::from(false)));
+        assert_eq!(ids(&gateway.ask(&["queue", "list"])), std::slice::from_ref(&kept));
+        let again = gateway.command(&["queue", "drop", &lost, "--notify"]).output().unwrap();
+        assert!(!again.status.success(), "{again:?}");
+        if !runs {
+            gateway.start();
+        }
+        wait_until("the numbers", || TcpStream::connect(gateway.control).is_ok());
+        let page = page(gateway.control, "/metrics").1;
+        for (stage, count) in [("incoming", 0), ("active", 0), ("deferred", 1), ("held", 0), ("corrupt", 0)] {
+            let line = format!("sealgate_queue_messages{{kind=\"{stage}\"}} {count}\n");
+            assert!(page.contains(&line), "{line} in {page}");
+        }
+        gateway.kill();
+        for table in tables.map(|name| Box::leak(format!("queue.{name}").into_boxed_str())) {
+            let is_its = |key: &[u8]| key.windows(16).any(|part| part == id.as_bytes());
+            assert!(!rows_of(&gateway, table).1.iter().any(|(key, _)| is_its(key)), "{damaged}: {table}");
+        }
+        assert_eq!(rows_of(&gateway, "store.bodies").1.len(), 1, "its body went with it");
+        gateway.ask(&["queue", "drop", &kept, "--notify"]);
+        gateway.start();
+        wait_until("an empty queue", || ids(&gateway.ask(&["queue", "list"])).is_empty());
         gateway.kill();
     }
 }
