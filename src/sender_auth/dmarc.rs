@@ -115,7 +115,12 @@ impl Authors {
     }
 }
 
-fn domains_in_from(header: &Header) -> Result<Vec<Domain>, Flaw> {
+/// The domains of all authors in `From`, each once. Where one of them cannot be read, none can be: whom a program shows is
+/// not known.
+///
+/// # Errors
+/// [`Flaw`].
+pub(crate) fn domains_in_from(header: &Header) -> Result<Vec<Domain>, Flaw> {
     // Some program passes over what is no part of a name.
     let is_from = |field: &Field<'_>| {
         let name = field.name.iter().filter(|octet| octet.is_ascii_graphic());
@@ -125,6 +130,10 @@ fn domains_in_from(header: &Header) -> Result<Vec<Domain>, Flaw> {
         0 => return Err(Flaw::Missing),
         1 => {}
         _ => return Err(Flaw::Several),
+    }
+    // What stands behind a bracket that nobody closes, some programs show.
+    if header.first("From").is_some_and(|field| !is_closed(field.value)) {
+        return Err(Flaw::Unreadable);
     }
     let mut domains = Vec::new();
     for (name, written) in header.written_addresses("From") {
@@ -144,6 +153,21 @@ fn domains_in_from(header: &Header) -> Result<Vec<Domain>, Flaw> {
         1..=AUTHORS => Ok(domains),
         _ => Err(Flaw::Several),
     }
+}
+
+/// Whether every comment has an end (RFC 5322 §3.2.2). Within one, quotes are none.
+fn is_closed(value: &[u8]) -> bool {
+    let (mut depth, mut is_quoted, mut octets) = (0_usize, false, value.iter());
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'\\' => drop(octets.next()),
+            b'"' if depth == 0 => is_quoted = !is_quoted,
+            b'(' if !is_quoted => depth += 1,
+            b')' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth == 0
 }
 
 /// The domain of an author. What stands before the @ proves nothing and may be anything that cannot be taken for more than
@@ -332,4 +356,60 @@ fn one_below<'d>(suffix: &str, domain: &'d str) -> &'d str {
         name = name.split_once('.').map_or(name, |(_, rest)| rest);
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sender_auth::dmarc::*;
+
+    #[test]
+    fn an_author_who_cannot_be_read_leaves_nobody_to_be_proven() {
+        let read = |from: &str| domains_in_from(&Header::new(format!("From: {from}\r\n").into_bytes()));
+        for from in [
+            "b@[192.0.2.1]",
+            "b@-bad-",
+            "b@",
+            "b@.",
+            "b@@evil.example",
+            "b@evil.example\0",
+            "b\u{ff20}evil.example",
+            "b@xn--\u{e5}.example",
+            "<@route:b@evil.example>",
+            "<b@evil..example>",
+            "\"b@evil\".example",
+            "\"b@evil.example",
+            "(b@evil.example",
+            "=?utf-8?q?b=40evil.example?=",
+        ] {
+            assert_eq!(read(&format!("a@live.example, {from}")), Err(Flaw::Unreadable), "{from}");
+        }
+        for from in [
+            "a@live.example b@evil.example",
+            "a@live.example (, b@evil.example",
+            "a@live.example (\\), b@evil.example",
+            "a@live.example\\, b@evil.example",
+            "<a@live.example> b@evil.example",
+            "<a@live.example><b@evil.example>",
+            "<<a@live.example>, b@evil.example>",
+        ] {
+            assert_eq!(read(from), Err(Flaw::Unreadable), "{from}");
+        }
+        let both = ["evil.example", "live.example"].map(|name| name.parse().unwrap()).to_vec();
+        let many = format!("{}b@evil.example", "a@live.example, ".repeat(2_000));
+        for from in [
+            "a@live.example; b@evil.example",
+            "a@live.example, <b@evil.example",
+            "g: a@live.example;, b@evil.example.",
+            "a@live.example, @evil.example",
+            &many,
+        ] {
+            assert_eq!(read(from).as_ref(), Ok(&both), "{from:.60}");
+        }
+        let one = Ok(vec!["live.example".parse().unwrap()]);
+        for from in
+            ["Berg, Eva (\"a (b) \\) c) <eva@live.example>", "\"Eva :(\" <eva@live.example>", "eva@live.example,,"]
+        {
+            assert_eq!(read(from), one, "{from}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::mail::{Domain, Header};
+use crate::sender_auth::dmarc::domains_in_from;
 use crate::sender_auth::signer::Signer;
 use crate::sender_auth::signing_key::Algorithm;
 
@@ -37,15 +38,16 @@ impl Signers {
 
 impl Ring {
     /// Who signs a message with this header: all keys of the domain in `From`, or of the nearest domain above it that has
-    /// any, so that DMARC finds the two aligned (RFC 9989 §4.4). Nobody, if the author's domain is not ours.
+    /// any, so that DMARC finds the two aligned (RFC 9989 §4.4). Nobody, if the author's domain is not ours, or one of several
+    /// authors cannot be read: a signature would vouch for whomever some program shows.
     #[must_use]
     pub fn of(&self, header: &Header) -> Vec<&Signer> {
         let mut found: Vec<&Signer> = Vec::new();
-        for (_, author) in header.addresses("From") {
-            if !self.ours.contains(author.domain()) {
+        for domain in domains_in_from(header).unwrap_or_default() {
+            if !self.ours.contains(&domain) {
                 continue;
             }
-            for signer in self.above(author.domain().as_str()) {
+            for signer in self.above(domain.as_str()) {
                 let is_new = |it: &&Signer| it.domain != signer.domain || it.selector != signer.selector;
                 if found.len() < SIGNATURES && found.iter().all(is_new) {
                     found.push(signer);
@@ -117,6 +119,11 @@ mod tests {
             ("\"anna@sundby.example\" <eva@live.example>", ""),
             ("eva@notsundby.example", ""),
             ("", ""),
+            ("Anna <anna..b.@sundby.example>", "a b"),
+            ("anna@sundby.example, eva@live.example", "a b"),
+            ("anna@sundby.example, <eva@live..example>", ""),
+            ("anna@sundby.example (, eva@live.example", ""),
+            ("anna@sundby.example\r\nFrom: eva@live.example", ""),
         ] {
             let header = Header::new(format!("From: {from}\r\n").into_bytes());
             let found: Vec<&str> = ring.of(&header).iter().map(|signer| signer.selector.as_str()).collect();

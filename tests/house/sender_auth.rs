@@ -405,6 +405,8 @@ async fn no_way_of_writing_hides_an_author() {
         (evil, "From: <x@evil.example>\\,<boss@good.example>"),
         (evil, "From: (<x@evil.example>) boss@good.example"),
         (evil, "From: \"x@evil.example\" <boss@good.example>"),
+        (evil, "From: x@evil.example (, boss@good.example"),
+        (evil, "From: x@evil.example, <boss@[192.0.2.1]>"),
         (evil, "From:\r\n boss@good.example (x@evil.example)"),
         (evil, "From: boss@good\u{3002}example"),
         (evil, "From: boss@good.example."),
