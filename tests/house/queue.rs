@@ -19,7 +19,7 @@ use sealgate::notify::{Post, Sheet};
 use sealgate::policy::{FixedKind, Verdict};
 use sealgate::queue::{AnswerIntake, Backoff, Filter, Item, Kind, NewItem, Origin, RecipientState, Stage, Summary};
 use sealgate::records::EventKind;
-use sealgate::sealing::{Content, NextHop};
+use sealgate::sealing::Content;
 use sealgate::store::{Change, Embedded, Row, Rows, RowsHandle, StoreError, Table};
 use sealgate::texts::Language;
 use serde_json::Value;
