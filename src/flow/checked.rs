@@ -14,6 +14,8 @@ pub(crate) struct Checked {
     pub(crate) field: String,
     /// Its envelope sender is who it says: only then may it be told what became of the message.
     pub(crate) sender_is_proven: bool,
+    /// It is in the name of an author of ours, and nothing proves that.
+    pub(crate) author_is_unproven: bool,
     /// What a seal would say.
     pub(crate) seal: Option<Seal>,
 }
@@ -42,6 +44,7 @@ impl House {
             Ruling::Take => Ok(Checked {
                 field: proof.field(host),
                 sender_is_proven: proof.is_of_sender(),
+                author_is_unproven: proof.lacks_author_of(&self.signers.now().ours),
                 seal: Chain::to_go_on(proof.arc.status).map(|chain| Seal {
                     results: told(host, &proof.results()),
                     chain,

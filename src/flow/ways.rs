@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::mail::{Envelope, ReversePath};
+use crate::flow::passes::is_marked;
+use crate::mail::{Envelope, Header, ReversePath};
 use crate::policy::{Means, Place, Treatment, Verdict};
 use crate::sealing::{Content, NextHop, Outgoing};
 
@@ -47,12 +48,14 @@ pub fn leaving(
         treatments.iter().filter(is_there).collect::<Vec<_>>()
     };
     let most = if each_domain { most(content) } else { 1 };
+    // Our own field stands in what was put before the message.
+    let is_forged = is_marked(&Header::new(content.head.as_slice()));
     let ways = apart(passing(Place::Outside), envelope, most).into_iter().map(|there| (there, NextHop::Internet));
     let ways = std::iter::once((passing(Place::Inside), NextHop::MailServer)).chain(ways);
     ways.filter_map(|(there, hop)| {
         let places: Vec<usize> = there.iter().map(|t| t.recipient).collect();
         let mut part = part_of(envelope, &places);
-        let is_of_strangers = hop == NextHop::Internet && outside.is_of_strangers;
+        let is_of_strangers = hop == NextHop::Internet && (outside.is_of_strangers || is_forged);
         if hop == NextHop::Internet {
             part.sender.clone_from(&outside.sender);
         }

@@ -68,6 +68,8 @@ pub struct Proof {
     pub arc: ArcChain,
     /// Whether its author is proven.
     pub dmarc: Verdict,
+    /// The domains of its authors.
+    authors: Vec<Domain>,
     /// The envelope sender is the one author.
     sender_is_author: bool,
     /// The sealer of the chain's end says himself that DMARC failed with him.
@@ -104,7 +106,7 @@ impl Checks {
         let now = self.clock.now();
         let ip = hand.ip.to_canonical();
         let Authors { domains, flaw } = Authors::of(hand.header, hand.sender);
-        let finding = join_all(domains.into_iter().map(|domain| find(lookup, domain)));
+        let finding = join_all(domains.iter().cloned().map(|domain| find(lookup, domain)));
         let (iprev, helo, mail_from, dkim, arc, found) = tokio::join!(
             verify_iprev(lookup, ip),
             helo_of(lookup, host, ip, hand.helo),
@@ -125,6 +127,7 @@ impl Checks {
             dkim,
             arc,
             dmarc,
+            authors: domains,
             sender_is_author: sender_is_author(hand),
             sealer_saw_failure: last.is_some_and(|field| says(field.value, "dmarc", "fail")),
         }
@@ -229,6 +232,13 @@ impl Proof {
         let domain = sender.rsplit_once('@').and_then(|(_, domain)| domain.parse::<Domain>().ok());
         let signed = |it: &Signed| it.result == DkimResult::Pass && it.domain.is_some() && it.domain == domain;
         *spf == SpfResult::Pass || (self.sender_is_author && self.dkim.iter().any(signed))
+    }
+
+    /// Whether some program may show it as from one of these domains, and nothing proves that it is.
+    #[must_use]
+    pub fn lacks_author_of(&self, ours: &[Domain]) -> bool {
+        let is_ours = self.dmarc.flaw.is_some() || self.authors.iter().any(|author| ours.contains(author));
+        is_ours && self.dmarc.result != DmarcResult::Pass
     }
 
     fn is_passed_on_by(&self, trusted: &[Domain]) -> bool {

@@ -25,7 +25,11 @@ const ANNA: &str = "anna.berg@sundby.example";
 /// Addresses and ports below 1024 belong to whoever owns the network: so it is one of our own, without a way out.
 #[test]
 fn what_passes_through_is_sealed_and_comes_home() {
-    for test in ["what_is_handed_on_is_sealed", "what_is_refused_later_is_told_to_proven_senders_alone"] {
+    for test in [
+        "what_is_handed_on_is_sealed",
+        "what_is_refused_later_is_told_to_proven_senders_alone",
+        "what_came_in_forged_in_our_name_is_not_signed_on_its_way_out",
+    ] {
         on_a_network_of_its_own(&format!("passing::{test}"));
     }
 }
@@ -161,6 +165,56 @@ fn message(subject: &str) -> String {
     format!(
         "From: Eva <eva@live.unsigned>\r\nTo: {ANNA}\r\nSubject: {subject}\r\nDate: Fri, 27 Nov 2026 10:00:00 +0100\r\nMessage-ID: <{subject}@live.unsigned>\r\n\r\nHej  du \r\n\r\nLOCKTEXT\r\n\r\n\r\n"
     )
+}
+
+/// Our domain asks for nothing, so that what is forged in its name comes in; a rule of the mail server sends it out again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "what_passes_through_… runs it on a network of its own"]
+async fn what_came_in_forged_in_our_name_is_not_signed_on_its_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = SigningKey::generate(Algorithm::Rsa).unwrap();
+    let root =
+        ["sundby.example. TXT \"v=spf1 ip4:192.0.2.20 -all\"\n", "_dmarc.sundby.example. TXT \"v=DMARC1; p=none\"\n"];
+    let servers = NameServers::start(&root.concat(), "live MX 10 mx.live\nmx.live A 192.0.2.11\n", ("", ""), &[]);
+    let mail_server_at = free();
+    let mail_server = Keeper::start(mail_server_at, "").await;
+    let outside = Keeper::start("192.0.2.11:25".parse().unwrap(), "").await;
+    let mut gateway = gateway(&folder.path().join("gateway"), &servers, mail_server_at, &[]);
+    sign_with(&mut gateway, &ours);
+    let written = |subject: &str| message(subject).replace("Eva <eva@live.unsigned>", &format!("Anna <{ANNA}>"));
+    let (stranger, service) = ("192.0.2.10", "192.0.2.20");
+    let named_anew = |octets: &str| octets.replace("Message-ID: <", "Message-ID: <new.");
+    let without_id = |subject: &str| written(subject).replace("Message-ID: ", "X-No-ID: ");
+    let with_id = |octets: &str| octets.replace("X-No-ID: ", "Message-ID: ");
+    let as_it_is = |octets: &str| octets.to_owned();
+    let none = |octets: &str| {
+        octets.split_once("\r\nX-Sealgate-Loop: ").map(|_| octets.replacen("X-Sealgate-Loop", "X-Gone", 1)).unwrap()
+    };
+    type Change<'c> = &'c dyn Fn(&str) -> String;
+    let cases: [(&str, &str, String, &str, Change<'_>, bool); 7] = [
+        ("forged", stranger, written("1"), ANNA, &as_it_is, false),
+        ("forged, from the null path", stranger, written("2"), "", &as_it_is, false),
+        ("forged, named anew", stranger, written("3"), ANNA, &named_anew, false),
+        ("forged, named by the mail server", stranger, without_id("4"), ANNA, &with_id, false),
+        ("forged, with a blank before all", stranger, format!(" X: y\r\n{}", written("5")), ANNA, &as_it_is, false),
+        ("proven", service, written("6"), ANNA, &as_it_is, true),
+        ("forged, and the mail server takes our field off", stranger, written("7"), ANNA, &none, true),
+    ];
+    for (number, (what, from, sent, sender, change, is_signed)) in cases.into_iter().enumerate() {
+        let said = send_from(from, gateway.inbound, sender, ANNA, &sent).await;
+        assert!(said.starts_with("250 2.0.0"), "{what}: {said}");
+        let taken = mail_server.nth(number + 1).octets;
+        assert_eq!(taken.contains("dmarc=pass"), is_signed && from == service, "{what}: {taken}");
+        let forwarded = format!("Received: from gw by mail.sundby.example; now\r\n{}", change(&taken));
+        let said = send(gateway.outbound, sender, &["eva@live.unsigned"], forwarded.trim_end_matches("\r\n"));
+        assert!(said.starts_with("250 2.0.0"), "{what}: {said}");
+        let left = outside.nth(number + 1).octets;
+        assert_eq!(left.contains("DKIM-Signature: "), is_signed, "{what}: {left}");
+    }
+    // What our own people write is signed.
+    let said = send(gateway.outbound, ANNA, &["eva@live.unsigned"], &written("8"));
+    assert!(said.starts_with("250 2.0.0"), "{said}");
+    assert!(outside.nth(8).octets.contains("DKIM-Signature: "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
