@@ -19,6 +19,10 @@ mod delivery;
 mod delivery_real;
 #[path = "house/open_internet.rs"]
 mod open_internet;
+#[path = "house/transport_table.rs"]
+mod transport_table;
+#[path = "house/trusted_resolver.rs"]
+mod trusted_resolver;
 #[path = "house/tls_reports.rs"]
 mod tls_reports;
 #[path = "house/outcomes.rs"]

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::sections::{
-    ChoosableBy, DeliveryRoute, Department, Inbound, Portal, ProtectionName, Provider, RecipientSource,
+    ChoosableBy, Delivery, DeliveryRoute, Department, Inbound, Portal, ProtectionName, Provider, RecipientSource,
+    Validation,
 };
 use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop, TlsLevel};
@@ -15,6 +16,9 @@ use crate::scan::Clamd;
 
 /// How long a client may be let wait for the greeting; many give up after five minutes (RFC 5321 §4.5.3.2.1).
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What to do about a name server whose AD bit is not believed.
+pub(crate) const RESOLVER: &str = "run a resolver that validates on this machine, such as Unbound, and name it: `dns = [\"127.0.0.1:53\"]`; or leave `dnssec` out: answers are validated here then";
 
 /// Reports what does not fit together.
 pub(crate) fn check(settings: &Settings, reader: &mut Reader) {
@@ -202,6 +206,7 @@ fn check_delivery(settings: &Settings, reader: &mut Reader) {
     {
         reader.warning(key, "there is no smarthost", "leave it out with `internet = \"mx\"`");
     }
+    check_resolvers(&settings.delivery, reader);
     for route in &settings.delivery.route {
         check_route(settings, route, reader);
     }
@@ -216,6 +221,27 @@ fn check_delivery(settings: &Settings, reader: &mut Reader) {
         if !seen.insert(pattern) {
             reader.fault(key, format!("{pattern} has a route already"), "name each domain in one route");
         }
+    }
+}
+
+/// Whoever validates in our stead is on this machine and has a trust anchor of its own.
+fn check_resolvers(delivery: &Delivery, reader: &mut Reader) {
+    if delivery.dnssec == Validation::Own {
+        return;
+    }
+    for elsewhere in delivery.dns.iter().filter(|server| !server.ip().to_canonical().is_loopback()) {
+        reader.fault(
+            "delivery.dns",
+            format!("{elsewhere} is not on this machine: its AD bit could be forged"),
+            RESOLVER,
+        );
+    }
+    if delivery.dns_trust_anchor.is_some() {
+        reader.fault(
+            "delivery.dns_trust_anchor",
+            "nothing is validated here with `dnssec = \"resolver\"`",
+            "give it to the resolver (Unbound's `trust-anchor-file`), or leave `dnssec` out",
+        );
     }
 }
 

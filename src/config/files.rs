@@ -14,12 +14,12 @@ use rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
-use crate::config::check::listeners;
-use crate::config::sections::{Delivery, Dkim, Inbound, RecipientSource, Tls};
+use crate::config::check::{RESOLVER, listeners};
+use crate::config::sections::{Delivery, Dkim, Inbound, RecipientSource, Tls, Validation};
 use crate::config::settings::Settings;
 use crate::delivery::{Login, RecipientList};
 use crate::fault::{FilePath, Reader, Secret, why};
-use crate::net::{Time, fault_of_anchors};
+use crate::net::{Time, fault_of_anchors, fault_of_system_resolvers};
 use crate::sender_auth::SigningKey;
 use crate::vault::Identity;
 
@@ -131,6 +131,13 @@ fn check_delivery(delivery: &Delivery, world: &World, reader: &mut Reader) {
     }
     if let Some(anchors) = &delivery.dns_trust_anchor {
         check_anchors(anchors, reader);
+    }
+    let asks_the_system = delivery.dnssec == Validation::Resolver && delivery.dns.is_empty();
+    if asks_the_system
+        && !reader.is_faulty("delivery.dns")
+        && let Some(fault) = fault_of_system_resolvers()
+    {
+        reader.fault("delivery.dnssec", fault, RESOLVER);
     }
     let logins = of_routes.map(|route| (route.place.of("login"), &route.login));
     for (key, login) in logins.chain([("delivery.login".to_owned(), &delivery.login)]) {

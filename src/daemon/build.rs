@@ -232,8 +232,8 @@ impl Daemon {
         shutdown.spawn(async move {
             if !relay.name_servers_serve().await {
                 tracing::error!(
-                    "the name servers do not answer or pass no DNSSEC records on: mail to the open internet waits; name others \
-                     with `dns` in [delivery]"
+                    "the name servers do not answer or pass no DNSSEC records on (or do not validate, with `dnssec = \"resolver\"`): \
+                     mail to the open internet waits; name others with `dns` in [delivery]"
                 );
             }
         });
@@ -241,8 +241,9 @@ impl Daemon {
             shutdown.spawn(async move {
                 if !names.validates().await {
                     tracing::error!(
-                        "the name servers do not answer or pass no DNSSEC records on: who mail from the internet is from cannot \
-                         be found out; name others with `dns` in [delivery]"
+                        "the name servers do not answer or pass no DNSSEC records on (or do not validate, with \
+                         `dnssec = \"resolver\"`): who mail from the internet is from cannot be found out; name others with \
+                         `dns` in [delivery]"
                     );
                 }
             });

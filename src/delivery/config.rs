@@ -30,7 +30,7 @@ pub struct Settings {
     pub mail_server: NextHop,
     /// `inner_plaintext`: the mail server off loopback need not prove itself.
     pub inner_plaintext: bool,
-    /// `dns`, `dns_trust_anchor`: who is asked for mail exchangers, and who is believed.
+    /// `dns`, `dnssec`, `dns_trust_anchor`: who is asked for mail exchangers, and who is believed.
     pub dns: DnsSettings,
     /// `private_networks`: what the DNS may lead to besides the open internet.
     pub private_networks: Vec<Network>,

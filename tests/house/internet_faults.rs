@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use sealgate::delivery::{
     Dispatch, Internet, Outcome, Passage, Patience, Relay, Settings, SystemResolver, Transport, Trust,
 };
-use sealgate::net::{ClientTls, Dns, DnsSettings};
+use sealgate::net::{ClientTls, Dns};
 
 use crate::delivery::{mail, settings, told};
 use crate::name_server::{NameServers, on_a_network_of_its_own};
@@ -73,7 +73,7 @@ async fn spoofed_names_lead_to_a_host_that_gets_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let kept = keeping(folder.path());
     let relay = |servers: &NameServers| {
-        let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+        let dns = servers.validated_here();
         let mx = Settings { internet: Internet::Mx, ..settings("smtp://127.0.0.1:9") };
         let tls = ClientTls::with_roots(roots.clone()).unwrap();
         let dns = Some(Dns::new(&dns).unwrap());

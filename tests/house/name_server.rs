@@ -1,17 +1,21 @@
-//! A small internet's DNS: Knot serves a signed root and an unsigned zone, Unbound answers from them without judging.
+//! A small internet's DNS: Knot serves a signed root and an unsigned zone, one Unbound answers from them without judging,
+//! another validates.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use sealgate::net::{DnsSettings, Dnssec};
 use tempfile::TempDir;
 
 use crate::running::wait_until;
 
-/// Where Knot and Unbound live.
+/// Where Knot lives, an Unbound that does not judge (on a network and on loopback), and one that validates.
 const KNOT: &str = "192.0.2.53";
 const UNBOUND: &str = "192.0.2.54";
+const UNBOUND_HERE: &str = "127.0.0.53";
+const VALIDATING: &str = "127.0.0.54";
 const HEAD: &str = "$TTL 300\n@ SOA ns.nic. hostmaster.nic. 1 3600 600 86400 300\n@ NS ns.nic.\n";
 
 /// Runs an ignored test on a network of its own, without a way out, where 192.0.2.0/24 is this machine.
@@ -58,28 +62,61 @@ impl NameServers {
         );
         std::fs::write(at.join("knot.conf"), knot).unwrap();
         std::fs::write(at.join("hints"), format!(". 3600 NS ns.nic.\nns.nic. 3600 A {KNOT}\n")).unwrap();
-        let mut unbound = format!(
-            "server:\n  interface: {UNBOUND}\n  access-control: 0.0.0.0/0 allow\n  chroot: \"\"\n  username: \"\"\n  directory: \"{place}\"\n  pidfile: \"{place}/unbound.pid\"\n  use-syslog: no\n  logfile: \"\"\n  do-ip6: no\n  num-threads: 1\n  module-config: \"iterator\"\n  root-hints: \"{place}/hints\"\n  unblock-lan-zones: yes\n"
+        let unbound = |name: &str, addresses: &[&str], judges: &str| {
+            let mut conf = format!(
+                "server:\n  access-control: 0.0.0.0/0 allow\n  chroot: \"\"\n  username: \"\"\n  directory: \"{place}\"\n  pidfile: \"{place}/{name}.pid\"\n  use-syslog: no\n  logfile: \"\"\n  do-ip6: no\n  num-threads: 1\n  root-hints: \"{place}/hints\"\n  unblock-lan-zones: yes\n{judges}"
+            );
+            for address in addresses {
+                writeln!(conf, "  interface: {address}").unwrap();
+            }
+            for name in refused {
+                writeln!(conf, "  local-zone: \"{name}\" always_refuse").unwrap();
+            }
+            conf.push_str("remote-control:\n  control-enable: no\n");
+            std::fs::write(at.join(format!("{name}.conf")), conf).unwrap();
+        };
+        unbound("unbound", &[UNBOUND, UNBOUND_HERE], "  module-config: \"iterator\"\n");
+        let judges = format!(
+            "  module-config: \"validator iterator\"\n  trust-anchor-file: \"{place}/anchor.key\"\n  ede: yes\n"
         );
-        for name in refused {
-            writeln!(unbound, "  local-zone: \"{name}\" always_refuse").unwrap();
-        }
-        unbound.push_str("remote-control:\n  control-enable: no\n");
-        std::fs::write(at.join("unbound.conf"), unbound).unwrap();
+        unbound("validating", &[VALIDATING], &judges);
         let run = |program: &str, options: &[&str]| {
             let mut command = Command::new(program);
             command.args(options).current_dir(at).stdin(Stdio::null()).stdout(Stdio::null());
             command.spawn().unwrap_or_else(|fault| panic!("PEER MISSING: {program}: {fault}"))
         };
-        let children = vec![run("knotd", &["-c", "knot.conf"]), run("unbound", &["-d", "-c", "unbound.conf"])];
+        let children = vec![
+            run("knotd", &["-c", "knot.conf"]),
+            run("unbound", &["-d", "-c", "unbound.conf"]),
+            run("unbound", &["-d", "-c", "validating.conf"]),
+        ];
         let servers = Self { children, folder };
-        wait_until("the name servers", || [KNOT, UNBOUND].iter().all(|host| listens(&format!("{host}:53"))));
+        wait_until("the name servers", || {
+            [KNOT, UNBOUND, UNBOUND_HERE, VALIDATING].iter().all(|host| listens(&format!("{host}:53")))
+        });
         servers
     }
 
     /// Whom to ask.
     pub fn address(&self) -> SocketAddr {
         format!("{UNBOUND}:53").parse().unwrap()
+    }
+
+    /// Whom to ask, and whom to believe: what is told is validated by whoever asks.
+    pub fn validated_here(&self) -> DnsSettings {
+        DnsSettings { servers: vec![self.address()], dnssec: Dnssec::Own, trust_anchor: Some(self.trust_anchor()) }
+    }
+
+    /// The same, but that the word of the resolver on this machine is believed.
+    pub fn validated_by_resolver(&self) -> DnsSettings {
+        let resolver = format!("{VALIDATING}:53").parse().unwrap();
+        DnsSettings { servers: vec![resolver], dnssec: Dnssec::Resolver, trust_anchor: None }
+    }
+
+    /// The same, where that resolver does not validate.
+    pub fn validated_by_nobody(&self) -> DnsSettings {
+        let resolver = format!("{UNBOUND_HERE}:53").parse().unwrap();
+        DnsSettings { servers: vec![resolver], ..self.validated_by_resolver() }
     }
 
     /// Whom to believe.

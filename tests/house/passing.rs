@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use sealgate::net::{Clock, Dns, DnsSettings};
+use sealgate::net::{Clock, Dns};
 use sealgate::sender_auth::{Algorithm, ArcStatus, Checks, SigningKey};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -236,7 +236,7 @@ async fn what_is_handed_on_is_sealed() {
     let gateway = gateway(&folder.path().join("gateway"), &servers, mail_server_at, &[]);
     let (live, door) = ("192.0.2.10", gateway.inbound);
     let checks = {
-        let settings = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+        let settings = servers.validated_here();
         Checks::new(Arc::new(Dns::new(&settings).unwrap()), Clock::System)
     };
     let take = async |number: usize, message: &str| {
@@ -355,7 +355,7 @@ async fn what_is_refused_later_is_told_to_proven_senders_alone() {
     let forwarded = outside.nth(2);
     assert!(forwarded.from.starts_with("SRS0=") && forwarded.from.ends_with("=live.unsigned=eva@gw.sundby.example"));
     assert!(!forwarded.octets.contains("DKIM-Signature"), "{}", forwarded.octets);
-    let settings = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+    let settings = servers.validated_here();
     let checks = Checks::new(Arc::new(Dns::new(&settings).unwrap()), Clock::System);
     let proof = prove(&checks, "192.0.2.1", "gw.sundby.example", &forwarded.from, &forwarded.octets).await;
     assert_eq!((proof.arc.status, proof.arc.sets), (ArcStatus::Pass, 1), "{}", forwarded.octets);

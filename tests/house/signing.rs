@@ -20,7 +20,7 @@ use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt};
 use sealgate::delivery::{ConfiguredKey, Contents, KeyKeeping, KeySettings, Keyring, Octets, Signing, Unreadable};
 use sealgate::mail::{Domain, Header};
-use sealgate::net::{Clock, DnsSettings, Time};
+use sealgate::net::{Clock, Time};
 use sealgate::records::Journal;
 use sealgate::sender_auth::{
     Algorithm, BodyDigest, Chain, KeyState, KeyUse, Keys, RecordSeen, RelaxedBody, Ring, Rotation, SealFault, Signer,
@@ -501,7 +501,7 @@ async fn a_key_signs_once_its_record_is_seen() {
         let keeping = KeyKeeping { folder: folder.path().join("dkim"), rows, vault, journal, clock: clock.clone() };
         let configured =
             ConfiguredKey { domain: domain.clone(), selector: "gw1".to_owned(), key: Ok(Arc::clone(&first)) };
-        let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+        let dns = servers.validated_here();
         let settings = KeySettings { ours: vec![domain.clone()], configured: vec![configured], dns };
         Keyring::open(keeping, &own, settings).unwrap()
     };

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use sealgate::delivery::{
     Destination, Dispatch, Internet, Outcome, Passage, Patience, Relay, Settings, SystemResolver, Transport, Trust,
 };
-use sealgate::net::{ClientTls, Dns, DnsSettings};
+use sealgate::net::{ClientTls, Dns};
 
 use crate::delivery::{mail, settings};
 use crate::name_server::{NameServers, on_a_network_of_its_own};
@@ -294,8 +294,7 @@ async fn every_lie_is_told_under_every_policy() {
     let policies = HashMap::from([("sts.unsigned".to_owned(), policy("enforce", "mx.sts.unsigned"))]);
     let _policy_host = serve_policies("192.0.2.30", right.acceptor(), policies).await;
     let stage = Stage::at(PEER.parse().unwrap()).await;
-    let dns = Dns::new(&DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) })
-        .unwrap();
+    let dns = Dns::new(&servers.validated_here()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let kept = keeping(folder.path());
     let relay = |settings: &Settings| {

@@ -14,7 +14,7 @@ use sealgate::daemon::{Daemon, Kept};
 use sealgate::delivery::{
     Dispatch, Internet, Patience, Relay, SystemResolver, TlsReporter, TlsTally, Transport, Trust,
 };
-use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Shutdown, Steadiness};
+use sealgate::net::{ClientTls, Clock, Dns, Shutdown, Steadiness};
 use sealgate::store::Table;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -203,7 +203,7 @@ async fn every_failure_is_told() {
     let inside = TcpListener::bind(("10.0.0.1", 443)).await.unwrap();
     let post_box = Peer::plays(vec![vec![say("220 box"), Act::TakeAll]]).await;
     let servers = NameServers::start(&root, &unsigned, ("", ""), &["_tcp.mx.refused.example."]);
-    let dns = DnsSettings { servers: vec![servers.address()], trust_anchor: Some(servers.trust_anchor()) };
+    let dns = servers.validated_here();
 
     // A gateway that carries the letters, and beside it deliveries under roots of the test.
     let folder = tempfile::tempdir().unwrap();

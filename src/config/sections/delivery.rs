@@ -10,7 +10,7 @@ use crate::fault::{
     settings, words,
 };
 use crate::mail::{ByDomain, Domain, DomainPattern};
-use crate::net::DnsSettings;
+use crate::net::{DnsSettings, Dnssec};
 use crate::policy::VerifiedTls;
 
 settings! {
@@ -26,9 +26,11 @@ settings! {
         mail_server: NextHop,
         /// Between us and our own mail server, TLS need not be, or be verified: for a network that is safe by other means.
         inner_plaintext: bool = false,
-        /// Recursive name servers to ask for the hosts of a domain, as `address:port`. None means those of the system. They must pass DNSSEC records on: every answer is validated here. `mail_server`, a smarthost and a `next_hop` are looked up by the system.
+        /// Recursive name servers to ask for the hosts of a domain, as `address:port`. None means those of the system. They must pass DNSSEC records on, or with `dnssec = "resolver"` validate, on this machine. `mail_server`, a smarthost and a `next_hop` are looked up by the system.
         dns: Vec<SocketAddr> = [],
-        /// A file with DNSKEY records to trust instead of the internet's root.
+        /// Who validates answers: `own` (every answer is validated here), or `resolver` (the name servers do, and are believed where they set the AD bit; all must be on loopback, for on a network it can be forged).
+        dnssec: Validation = "own",
+        /// With `own`: a file with DNSKEY records to trust instead of the internet's root.
         dns_trust_anchor: Option<FilePath>,
         /// Networks that mail to a domain's own hosts may go to although they are not of the open internet: private, shared, link-local or set apart for documentation. Where the DNS leads to others, nobody is called.
         private_networks: Vec<Network> = [],
@@ -64,6 +66,14 @@ settings! {
 }
 
 words! {
+    /// `delivery.dnssec`.
+    pub enum Validation {
+        /// Every answer is validated here.
+        Own = "own",
+        /// The AD bit of resolvers on this machine is believed.
+        Resolver = "resolver",
+    }
+
     /// `delivery.route.tls`.
     pub enum RouteTls {
         /// TLS where it is offered.
@@ -124,6 +134,10 @@ impl Delivery {
             inner_plaintext: self.inner_plaintext,
             dns: DnsSettings {
                 servers: self.dns.clone(),
+                dnssec: match self.dnssec {
+                    Validation::Own => Dnssec::Own,
+                    Validation::Resolver => Dnssec::Resolver,
+                },
                 trust_anchor: self.dns_trust_anchor.as_ref().map(|file| file.path.clone()),
             },
             private_networks: self.private_networks.clone(),

@@ -21,7 +21,7 @@ mod policy;
 mod smime;
 
 pub use control::Control;
-pub use delivery::{Delivery, DeliveryRoute};
+pub use delivery::{Delivery, DeliveryRoute, Validation};
 pub use department::{ChoosableBy, Deliver, DeliverFault, Department, ImapLogin};
 pub use dkim::{Dkim, Selector};
 pub use identity::{Claims, Identity, Provider};

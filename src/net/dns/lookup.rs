@@ -6,13 +6,21 @@ use std::sync::Arc;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use crate::mail::Domain;
-use crate::net::dns::settings::DnsSettings;
+use crate::net::dns::settings::{DnsSettings, Dnssec};
 use crate::net::dns::told::{DnsFault, Exchange, Found, Tlsa, Told, domain_of};
+use crate::net::dns::trusted::Trusted;
 use crate::net::dns::validator::Validator;
 
-/// Asks name servers. Every answer is validated from the root, or the given anchor, down. Cheap to clone.
+/// Asks name servers, and knows what of their answers DNSSEC proves. Cheap to clone.
 #[derive(Clone)]
-pub struct Dns(Arc<Validator>);
+pub struct Dns(Way);
+
+/// Who validates.
+#[derive(Clone)]
+enum Way {
+    Own(Arc<Validator>),
+    Resolver(Trusted),
+}
 
 impl Dns {
     /// Asks by these settings.
@@ -20,12 +28,18 @@ impl Dns {
     /// # Errors
     /// [`DnsFault::Settings`].
     pub fn new(settings: &DnsSettings) -> Result<Self, DnsFault> {
-        Ok(Self(Arc::new(Validator::new(settings)?)))
+        Ok(Self(match settings.dnssec {
+            Dnssec::Own => Way::Own(Arc::new(Validator::new(settings)?)),
+            Dnssec::Resolver => Way::Resolver(Trusted::new(&settings.servers)?),
+        }))
     }
 
-    /// Whether the name servers pass on what validation needs: the root's own records are proven then.
+    /// Whether answers can be proven: the name servers pass on what validation needs, or validate, all of them.
     pub async fn validates(&self) -> bool {
-        self.0.validates().await
+        match &self.0 {
+            Way::Own(validator) => validator.validates().await,
+            Way::Resolver(trusted) => trusted.validates().await,
+        }
     }
 
     /// The mail exchangers of a domain.
@@ -143,7 +157,11 @@ impl Dns {
         let mut asked =
             Name::from_ascii(name).map_err(|fault| DnsFault::Unavailable(name.to_owned(), fault.to_string()))?;
         asked.set_fqdn(true);
-        Ok(self.0.look_up(&asked, kind).await?.read(read))
+        let found = match &self.0 {
+            Way::Own(validator) => validator.look_up(&asked, kind).await?,
+            Way::Resolver(trusted) => trusted.look_up(&asked, kind).await?,
+        };
+        Ok(found.read(read))
     }
 }
 

@@ -4,8 +4,9 @@ mod told;
 mod chain;
 mod settings;
 mod validator;
+mod trusted;
 mod lookup;
 
 pub use lookup::Dns;
-pub use settings::{DnsSettings, fault_of_anchors};
+pub use settings::{DnsSettings, Dnssec, fault_of_anchors, fault_of_system_resolvers};
 pub use told::{DnsFault, Exchange, Tlsa, Told};

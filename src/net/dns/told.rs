@@ -36,7 +36,7 @@ pub enum DnsFault {
     /// No name server answers, or what it answers is not what the zone's owner signed.
     #[error("{0} cannot be looked up: {1}")]
     Unavailable(String, String),
-    /// The name servers or the trust anchor cannot be read.
+    /// The name servers or the trust anchor cannot be read, or are not to be believed.
     #[error("{0}")]
     Settings(String),
 }
