@@ -8,5 +8,6 @@
 pub mod limits;
 mod error;
 pub mod ber;
+pub mod algorithm;
 
 pub use error::CmsError;
