@@ -11,6 +11,10 @@ mod records;
 mod store;
 #[path = "house/vault.rs"]
 mod vault;
+#[path = "house/pkits.rs"]
+mod pkits;
+#[path = "house/pki.rs"]
+mod pki;
 #[path = "house/tidy.rs"]
 mod tidy;
 #[path = "house/delivery.rs"]

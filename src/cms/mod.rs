@@ -9,5 +9,35 @@ pub mod limits;
 mod error;
 pub mod ber;
 pub mod algorithm;
+mod oid;
+mod element;
+mod name;
+mod extension;
+mod public_key;
+mod certificate;
+mod constraint;
+mod policy;
+mod flaw;
+mod validate;
+mod path;
+mod crl;
+mod ocsp;
+mod revocation;
 
+pub use certificate::{CERTIFICATE_OCTETS, Certificate};
+pub use constraint::NameFlaw;
+pub use crl::{CRL_OCTETS, Crl, Entry, Scope};
+pub use element::Seconds;
 pub use error::CmsError;
+pub use extension::{
+    AuthorityKeyId, BasicConstraints, DistributionPoint, Extension, GeneralName, KeyUsage, NameConstraints,
+    PolicyConstraints, PolicyMapping, RelativeName,
+};
+pub use flaw::{Flaw, PathFault};
+pub use name::{Name, NameKey, OcesIdentity};
+pub use ocsp::{CertStatus, OCSP_OCTETS, OcspCheck, OcspFault, ocsp_request, ocsp_status};
+pub use path::{PATH_CERTIFICATES, PATH_SIGNATURES, Path, Pool, Sources};
+pub use policy::{PolicyDemand, PolicyFlaw};
+pub use public_key::{KeyKind, PublicKey, SignatureFault, Strictness, Weakness};
+pub use revocation::Evidence;
+pub use validate::{Check, Purpose};

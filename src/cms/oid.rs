@@ -1,0 +1,87 @@
+//! Object identifiers of names, extensions and certificates' algorithms.
+
+use der::oid::ObjectIdentifier;
+
+macro_rules! identifiers {
+    ($($(#[$note:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$note])* pub const $name: ObjectIdentifier = ObjectIdentifier::new_unwrap($text);)*
+    };
+}
+
+identifiers! {
+    // Attributes of names (RFC 5280 Appendix A, RFC 2985 §5.2).
+    AT_COMMON_NAME = "2.5.4.3";
+    AT_SERIAL_NUMBER = "2.5.4.5";
+    AT_COUNTRY = "2.5.4.6";
+    AT_LOCALITY = "2.5.4.7";
+    AT_STATE = "2.5.4.8";
+    AT_ORGANIZATION = "2.5.4.10";
+    AT_ORGANIZATIONAL_UNIT = "2.5.4.11";
+    AT_ORGANIZATION_IDENTIFIER = "2.5.4.97";
+    AT_EMAIL_ADDRESS = "1.2.840.113549.1.9.1";
+    AT_DOMAIN_COMPONENT = "0.9.2342.19200300.100.1.25";
+
+    // Extensions of certificates and CRLs (RFC 5280 §4.2, §5.2, §5.3).
+    SUBJECT_KEY_IDENTIFIER = "2.5.29.14";
+    KEY_USAGE = "2.5.29.15";
+    SUBJECT_ALT_NAME = "2.5.29.17";
+    BASIC_CONSTRAINTS = "2.5.29.19";
+    CRL_NUMBER = "2.5.29.20";
+    CRL_REASON = "2.5.29.21";
+    DELTA_CRL_INDICATOR = "2.5.29.27";
+    ISSUING_DISTRIBUTION_POINT = "2.5.29.28";
+    CERTIFICATE_ISSUER = "2.5.29.29";
+    NAME_CONSTRAINTS = "2.5.29.30";
+    CRL_DISTRIBUTION_POINTS = "2.5.29.31";
+    CERTIFICATE_POLICIES = "2.5.29.32";
+    ANY_POLICY = "2.5.29.32.0";
+    POLICY_MAPPINGS = "2.5.29.33";
+    AUTHORITY_KEY_IDENTIFIER = "2.5.29.35";
+    POLICY_CONSTRAINTS = "2.5.29.36";
+    EXT_KEY_USAGE = "2.5.29.37";
+    INHIBIT_ANY_POLICY = "2.5.29.54";
+    AUTHORITY_INFO_ACCESS = "1.3.6.1.5.5.7.1.1";
+    /// SmtpUTF8Mailbox, RFC 9598 §3.
+    ON_SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
+
+    // Purposes and ways of access.
+    EKU_ANY = "2.5.29.37.0";
+    EKU_EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4";
+    EKU_OCSP_SIGNING = "1.3.6.1.5.5.7.3.9";
+    AD_OCSP = "1.3.6.1.5.5.7.48.1";
+    AD_CA_ISSUERS = "1.3.6.1.5.5.7.48.2";
+    OCSP_BASIC = "1.3.6.1.5.5.7.48.1.1";
+    OCSP_NONCE = "1.3.6.1.5.5.7.48.1.2";
+
+    // Keys (RFC 3279, 4055, 5480, 8410, 9935).
+    RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
+    RSASSA_PSS = "1.2.840.113549.1.1.10";
+    EC_PUBLIC_KEY = "1.2.840.10045.2.1";
+    P256 = "1.2.840.10045.3.1.7";
+    P384 = "1.3.132.0.34";
+    P521 = "1.3.132.0.35";
+    X25519 = "1.3.101.110";
+    ED25519 = "1.3.101.112";
+    ML_KEM_512 = "2.16.840.1.101.3.4.4.1";
+    ML_KEM_768 = "2.16.840.1.101.3.4.4.2";
+    ML_KEM_1024 = "2.16.840.1.101.3.4.4.3";
+}
+
+/// What people write before an attribute's value (RFC 4514 §3), or the number.
+pub fn attribute_label(attribute_type: &[u8]) -> String {
+    let Ok(identifier) = ObjectIdentifier::from_bytes(attribute_type) else { return "?".to_owned() };
+    match identifier {
+        AT_COMMON_NAME => "CN",
+        AT_SERIAL_NUMBER => "serialNumber",
+        AT_COUNTRY => "C",
+        AT_LOCALITY => "L",
+        AT_STATE => "ST",
+        AT_ORGANIZATION => "O",
+        AT_ORGANIZATIONAL_UNIT => "OU",
+        AT_ORGANIZATION_IDENTIFIER => "organizationIdentifier",
+        AT_EMAIL_ADDRESS => "emailAddress",
+        AT_DOMAIN_COMPONENT => "DC",
+        other => return other.to_string(),
+    }
+    .to_owned()
+}
