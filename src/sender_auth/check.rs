@@ -15,7 +15,7 @@ use crate::sender_auth::body_hash::BodyHash;
 use crate::sender_auth::dkim::{DkimResult, Signed, verify_dkim};
 use crate::sender_auth::dmarc::{Authors, DmarcResult, Flaw, Identity, Method, Policy, Verdict, find, verify_dmarc};
 use crate::sender_auth::iprev::{IprevResult, verify_iprev};
-use crate::sender_auth::lookup::{Lookup, Names};
+use crate::sender_auth::lookup::{Asked, Lookup, Names};
 use crate::sender_auth::results::{authentication_results, property, says};
 use crate::sender_auth::spf::{Sender, SpfResult, check_host};
 
@@ -102,7 +102,8 @@ impl Checks {
 
     /// Finds out what can be found out about a message. `host` is what we call ourselves.
     pub async fn prove(&self, host: &Domain, hand: Hand<'_>) -> Proof {
-        let lookup = Lookup::new(self.names.as_ref(), Instant::now() + self.patience);
+        let asked = Asked::default();
+        let lookup = Lookup::new(self.names.as_ref(), Instant::now() + self.patience, &asked);
         let now = self.clock.now();
         let ip = hand.ip.to_canonical();
         let Authors { domains, flaw } = Authors::of(hand.header, hand.sender);
@@ -191,6 +192,13 @@ impl Proof {
                 return Ruling::Refuse(
                     "5.6.0",
                     "the message does not say who its author is: From names no mailbox".into(),
+                );
+            }
+            Some(Flaw::TooManyLookUps) => {
+                return Ruling::Refuse(
+                    "5.7.26",
+                    "the message asks for more look-ups than one message may cost: who it is from is not found out"
+                        .into(),
                 );
             }
             // Nobody is shown as its author, unless the mail server puts the envelope sender there.

@@ -4,7 +4,7 @@ use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::dmarc::{Alignment, Dmarc, Policy as Written, Psd};
 
 use crate::mail::{Domain, Field, Header, ReversePath};
-use crate::sender_auth::lookup::{Lookup, Unanswered};
+use crate::sender_auth::lookup::{Lookup, Unfound};
 
 /// Labels from which a tree walk leaves some out, so that it has at most eight steps (RFC 9989 §4.10).
 const LONG: usize = 8;
@@ -60,6 +60,8 @@ pub enum Flaw {
     Several,
     /// It names no mailbox, or something that some program may take for one.
     Unreadable,
+    /// So much was asked about the message already that what the author's domain asks for is not.
+    TooManyLookUps,
 }
 
 /// An identity that SPF or DKIM proves, or may prove.
@@ -81,7 +83,7 @@ pub(crate) enum Method {
 /// What is found at the domain of one author.
 pub(crate) struct Author {
     domain: Domain,
-    found: Result<Option<Found>, Unanswered>,
+    found: Result<Option<Found>, Unfound>,
 }
 
 struct Found {
@@ -201,8 +203,11 @@ pub(crate) async fn verify_dmarc(
     }
     let Some(flaw) = flaw else { return worst.unwrap_or_else(|| flawed(Flaw::Missing)) };
     // Who is shown only where somebody puts him there is no proven author.
-    let is_bad = |verdict: &Verdict| matches!(verdict.result, DmarcResult::Fail | DmarcResult::TempError);
-    worst.filter(is_bad).map_or_else(|| flawed(flaw), |verdict| Verdict { flaw: Some(flaw), ..verdict })
+    let is_bad = |verdict: &Verdict| {
+        matches!(verdict.result, DmarcResult::Fail | DmarcResult::TempError) || verdict.flaw.is_some()
+    };
+    let said = |verdict: Verdict| Verdict { flaw: verdict.flaw.or(Some(flaw)), ..verdict };
+    worst.filter(is_bad).map_or_else(|| flawed(flaw), said)
 }
 
 /// What is said where nobody can say who the author is.
@@ -218,13 +223,18 @@ fn badness(verdict: &Verdict) -> (u8, Option<Policy>) {
         DmarcResult::TempError => 3,
         DmarcResult::Fail => 4,
     };
-    (rank, verdict.policy)
+    // Of whom not even the wish is known, the worst is to be feared.
+    (if verdict.flaw == Some(Flaw::TooManyLookUps) { 5 } else { rank }, verdict.policy)
 }
 
 async fn verdict(lookup: Lookup<'_>, author: Author, identities: &[Identity]) -> Verdict {
     let Author { domain, found } = author;
     let (result, policy) = match found {
-        Err(Unanswered) => (DmarcResult::TempError, None),
+        Err(Unfound::Unanswered) => (DmarcResult::TempError, None),
+        Err(Unfound::TooMany) => {
+            let (result, flaw) = (DmarcResult::PermError, Some(Flaw::TooManyLookUps));
+            return Verdict { result, policy: None, domain: Some(domain), flaw };
+        }
         Ok(None) => (DmarcResult::None, Some(Policy::None)),
         Ok(Some(found)) => (weigh(lookup, domain.as_str(), &found, identities).await, Some(found.policy)),
     };
@@ -233,7 +243,7 @@ async fn verdict(lookup: Lookup<'_>, author: Author, identities: &[Identity]) ->
 
 async fn weigh(lookup: Lookup<'_>, author: &str, found: &Found, identities: &[Identity]) -> DmarcResult {
     let mut result = DmarcResult::Fail;
-    let mut known: Vec<(&str, Result<bool, Unanswered>)> = Vec::new();
+    let mut known: Vec<(&str, Result<bool, Unfound>)> = Vec::new();
     for identity in identities {
         let domain = identity.domain.as_str();
         let mode = match identity.by {
@@ -254,15 +264,16 @@ async fn weigh(lookup: Lookup<'_>, author: &str, found: &Found, identities: &[Id
         };
         match (is_aligned, identity.is_proven) {
             (Ok(true), true) => return DmarcResult::Pass,
-            (Ok(true), false) | (Err(Unanswered), _) => result = DmarcResult::TempError,
-            (Ok(false), _) => {}
+            (Ok(true), false) | (Err(Unfound::Unanswered), _) => result = DmarcResult::TempError,
+            // What would cost too much proves nothing.
+            (Ok(false) | Err(Unfound::TooMany), _) => {}
         }
     }
     result
 }
 
 /// Whether a domain is of an organisation (RFC 9989 §4.10.2).
-async fn is_within(lookup: Lookup<'_>, domain: &str, organisation: &str) -> Result<bool, Unanswered> {
+async fn is_within(lookup: Lookup<'_>, domain: &str, organisation: &str) -> Result<bool, Unfound> {
     let below = domain.strip_suffix(organisation);
     if !below.is_some_and(|below| below.is_empty() || below.ends_with('.')) {
         return Ok(false);
@@ -271,7 +282,7 @@ async fn is_within(lookup: Lookup<'_>, domain: &str, organisation: &str) -> Resu
     Ok(organisation_of(&walked, domain) == organisation)
 }
 
-async fn policy_of(lookup: Lookup<'_>, domain: &str) -> Result<Option<Found>, Unanswered> {
+async fn policy_of(lookup: Lookup<'_>, domain: &str) -> Result<Option<Found>, Unfound> {
     let walked = walk(lookup, domain).await?;
     let organisation = organisation_of(&walked, domain).to_owned();
     let of = |name: &str| walked.iter().position(|(at, _)| *at == name);
@@ -299,7 +310,7 @@ async fn policy_of(lookup: Lookup<'_>, domain: &str) -> Result<Option<Found>, Un
 }
 
 /// The records from a domain up to the top, the longest name first (RFC 9989 §4.10).
-async fn walk<'d>(lookup: Lookup<'_>, domain: &'d str) -> Result<Vec<(&'d str, Dmarc)>, Unanswered> {
+async fn walk<'d>(lookup: Lookup<'_>, domain: &'d str) -> Result<Vec<(&'d str, Dmarc)>, Unfound> {
     let mut found = Vec::new();
     let mut name = domain;
     let labels = |name: &str| name.split('.').count();
@@ -323,7 +334,7 @@ async fn walk<'d>(lookup: Lookup<'_>, domain: &'d str) -> Result<Vec<(&'d str, D
 }
 
 /// The one record of a name: where there are several, none counts (RFC 9989 §4.10).
-async fn record_at(lookup: Lookup<'_>, name: &str) -> Result<Option<Dmarc>, Unanswered> {
+async fn record_at(lookup: Lookup<'_>, name: &str) -> Result<Option<Dmarc>, Unfound> {
     let texts = lookup.texts(&format!("_dmarc.{name}")).await?;
     let is_record = |text: &&String| {
         let version: String = text.split(';').next().unwrap_or_default().split_whitespace().collect();

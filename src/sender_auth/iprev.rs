@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::sender_auth::lookup::Lookup;
+use crate::sender_auth::lookup::{Lookup, Unfound};
 
 /// Names of one address that are followed.
 const NAMES: usize = 10;
@@ -16,13 +16,25 @@ pub enum IprevResult {
     Fail,
     /// It cannot be found out now.
     TempError,
-    /// The address has no name.
+    /// The address has no name, or too much was asked about the message.
     PermError,
+}
+
+impl From<Unfound> for IprevResult {
+    fn from(why: Unfound) -> Self {
+        match why {
+            Unfound::Unanswered => Self::TempError,
+            Unfound::TooMany => Self::PermError,
+        }
+    }
 }
 
 /// Follows an address to its names and back.
 pub(crate) async fn verify_iprev(lookup: Lookup<'_>, address: IpAddr) -> IprevResult {
-    let Ok(names) = lookup.pointers(address).await else { return IprevResult::TempError };
+    let names = match lookup.pointers(address).await {
+        Ok(names) => names,
+        Err(why) => return why.into(),
+    };
     if names.is_empty() {
         return IprevResult::PermError;
     }
@@ -31,7 +43,7 @@ pub(crate) async fn verify_iprev(lookup: Lookup<'_>, address: IpAddr) -> IprevRe
         match lookup.addresses(&name, address.is_ipv6()).await {
             Ok(addresses) if addresses.contains(&address) => return IprevResult::Pass(name),
             Ok(_) => {}
-            Err(_) => result = IprevResult::TempError,
+            Err(why) => result = why.into(),
         }
     }
     result

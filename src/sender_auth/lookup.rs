@@ -1,7 +1,8 @@
-//! What is asked of the DNS about one message, within its deadline.
+//! What is asked of the DNS about one message, within its deadline and no more than one message may cost.
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
@@ -12,6 +13,9 @@ use crate::net::{Dns, DnsFault};
 const NAME_OCTETS: usize = 253;
 /// Octets of a label (RFC 1035 §2.3.4).
 const LABEL_OCTETS: usize = 63;
+/// Questions about one message, by all its checks together: several times what honest mail costs, which has a few signatures
+/// and a record of SPF within its limits. What the checks may ask by the limits of each comes to more than 400.
+pub(crate) const QUESTIONS: usize = 150;
 
 /// Nothing was told, or not in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -89,48 +93,71 @@ impl From<DnsFault> for Unanswered {
     }
 }
 
+/// Why something was not found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfound {
+    /// The name servers gave no answer in time: another time they may.
+    Unanswered,
+    /// The message had asked for too much already, as it will each time.
+    TooMany,
+}
+
+impl From<Unanswered> for Unfound {
+    fn from(_: Unanswered) -> Self {
+        Self::Unanswered
+    }
+}
+
+/// How many questions were asked about one message.
+#[derive(Default)]
+pub(crate) struct Asked(AtomicUsize);
+
 /// The questions about one message. What no name can be is not asked: nothing stands there.
 #[derive(Clone, Copy)]
 pub(crate) struct Lookup<'n> {
     names: &'n dyn Names,
     until: Instant,
+    asked: &'n Asked,
 }
 
 impl<'n> Lookup<'n> {
-    pub(crate) fn new(names: &'n dyn Names, until: Instant) -> Self {
-        Self { names, until }
+    pub(crate) fn new(names: &'n dyn Names, until: Instant, asked: &'n Asked) -> Self {
+        Self { names, until, asked }
     }
 
-    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
-        timeout_at(self.until, asked).await.unwrap_or(Err(Unanswered))
+    async fn in_time<T>(&self, question: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unfound> {
+        if self.asked.0.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
+            return Err(Unfound::TooMany);
+        }
+        Ok(timeout_at(self.until, question).await.unwrap_or(Err(Unanswered))?)
     }
 
-    pub(crate) async fn texts(&self, name: &str) -> Result<Vec<String>, Unanswered> {
+    pub(crate) async fn texts(&self, name: &str) -> Result<Vec<String>, Unfound> {
         if !is_name(name) {
             return Ok(Vec::new());
         }
         self.in_time(self.names.texts(name)).await
     }
 
-    pub(crate) async fn addresses(&self, name: &str, ipv6: bool) -> Result<Vec<IpAddr>, Unanswered> {
+    pub(crate) async fn addresses(&self, name: &str, ipv6: bool) -> Result<Vec<IpAddr>, Unfound> {
         if !is_name(name) {
             return Ok(Vec::new());
         }
         self.in_time(self.names.addresses(name, ipv6)).await
     }
 
-    pub(crate) async fn exchangers(&self, name: &str) -> Result<Vec<String>, Unanswered> {
+    pub(crate) async fn exchangers(&self, name: &str) -> Result<Vec<String>, Unfound> {
         if !is_name(name) {
             return Ok(Vec::new());
         }
         self.in_time(self.names.exchangers(name)).await
     }
 
-    pub(crate) async fn pointers(&self, address: IpAddr) -> Result<Vec<String>, Unanswered> {
+    pub(crate) async fn pointers(&self, address: IpAddr) -> Result<Vec<String>, Unfound> {
         self.in_time(self.names.pointers(address)).await
     }
 
-    pub(crate) async fn exists(&self, name: &str) -> Result<bool, Unanswered> {
+    pub(crate) async fn exists(&self, name: &str) -> Result<bool, Unfound> {
         if !is_name(name) {
             return Ok(false);
         }

@@ -4,7 +4,8 @@
 //! # Security
 //!
 //! Names, records, signatures and headers come from strangers. Every look-up, signature and walk has a bound, all of them
-//! together have a deadline, and what cannot be found out in time counts as not found out, never as proven.
+//! together have a deadline and one count of questions, and what cannot be found out within them counts as not found out,
+//! never as proven.
 
 mod lookup;
 mod canonical;

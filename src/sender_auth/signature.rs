@@ -7,7 +7,7 @@ use mail_auth::common::verify::DomainKey;
 use mail_auth::dkim::{Canonicalization, DkimError};
 
 use crate::mail::Header;
-use crate::sender_auth::lookup::Lookup;
+use crate::sender_auth::lookup::{Lookup, Unfound};
 use crate::sender_auth::tags::unsigned;
 
 /// Bits an RSA key must have at least (RFC 8301 §3.2).
@@ -48,7 +48,10 @@ pub(crate) struct OverFields<'s> {
 
 /// The key of a selector at a domain.
 pub(crate) async fn key(lookup: Lookup<'_>, selector: &str, domain: &str) -> Result<DomainKey, Flaw> {
-    let texts = lookup.texts(&format!("{selector}._domainkey.{domain}")).await.map_err(|_| Flaw::Temporary)?;
+    let texts = lookup.texts(&format!("{selector}._domainkey.{domain}")).await.map_err(|why| match why {
+        Unfound::Unanswered => Flaw::Temporary,
+        Unfound::TooMany => Flaw::Permanent("too many look-ups"),
+    })?;
     // Of several records any may be the one (RFC 6376 §3.6.2.2).
     let mut flaw = Flaw::Permanent("no key");
     for text in texts {

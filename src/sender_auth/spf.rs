@@ -7,7 +7,7 @@ use std::pin::Pin;
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::spf::{Directive, Macro, Mechanism, Qualifier, Spf, Variables};
 
-use crate::sender_auth::lookup::{Lookup, is_name};
+use crate::sender_auth::lookup::{Lookup, Unfound, is_name};
 
 /// Terms of all records that cost look-ups (RFC 7208 §4.6.4).
 const TERMS: usize = 10;
@@ -58,6 +58,16 @@ pub(crate) struct Sender<'a> {
 enum Fault {
     Temporary,
     Permanent,
+}
+
+/// A message that asks for too much can never be evaluated (RFC 7208 §4.6.4).
+impl From<Unfound> for Fault {
+    fn from(why: Unfound) -> Self {
+        match why {
+            Unfound::Unanswered => Self::Temporary,
+            Unfound::TooMany => Self::Permanent,
+        }
+    }
 }
 
 type Evaluated<'e> = Pin<Box<dyn Future<Output = Result<SpfResult, Fault>> + Send + 'e>>;
@@ -111,7 +121,7 @@ impl Evaluation<'_> {
 
     /// The record of a domain (RFC 7208 §4.5): none, or exactly one.
     async fn record(&mut self, domain: &str) -> Result<Option<Spf>, Fault> {
-        let texts = self.lookup.texts(domain).await.map_err(|_| Fault::Temporary)?;
+        let texts = self.lookup.texts(domain).await?;
         let is_spf = |text: &&String| {
             let version = text.split(' ').next().unwrap_or_default();
             version.eq_ignore_ascii_case("v=spf1")
@@ -152,7 +162,7 @@ impl Evaluation<'_> {
                 self.count_term()?;
                 let Some(target) = self.expand(macro_string, domain).await? else { return Ok(false) };
                 // Of IPv4 whatever the client's address is (RFC 7208 §5.7).
-                let addresses = self.lookup.addresses(&target, false).await.map_err(|_| Fault::Temporary)?;
+                let addresses = self.lookup.addresses(&target, false).await?;
                 self.count_void(addresses.is_empty())?;
                 Ok(!addresses.is_empty())
             }
@@ -177,7 +187,7 @@ impl Evaluation<'_> {
     }
 
     async fn is_exchanger(&mut self, target: &str, ip4_mask: u32, ip6_mask: u128) -> Result<bool, Fault> {
-        let exchangers = self.lookup.exchangers(target).await.map_err(|_| Fault::Temporary)?;
+        let exchangers = self.lookup.exchangers(target).await?;
         self.count_void(exchangers.is_empty())?;
         for (number, exchanger) in exchangers.iter().enumerate() {
             if number >= EXCHANGERS {
@@ -205,7 +215,7 @@ impl Evaluation<'_> {
     }
 
     async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Fault> {
-        self.lookup.addresses(name, self.sender.ip.is_ipv6()).await.map_err(|_| Fault::Temporary)
+        Ok(self.lookup.addresses(name, self.sender.ip.is_ipv6()).await?)
     }
 
     fn is_among(&self, addresses: &[IpAddr], ip4_mask: u32, ip6_mask: u128) -> bool {

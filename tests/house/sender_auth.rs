@@ -7,10 +7,13 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use hickory_resolver::proto::op::Message;
+use hickory_resolver::proto::rr::RecordType;
 use sealgate::mail::{Domain, Header, ReversePath};
 use sealgate::net::{Clock, Dns, DnsSettings};
 use sealgate::sender_auth::{
@@ -454,7 +457,11 @@ async fn no_way_of_writing_hides_an_author() {
 fn inbound_mail_is_known_by_what_its_senders_prove() {
     let inside = "ip link set lo up && for n in 1 10 11; do ip addr add 192.0.2.$n/24 dev lo; done && exec \"$@\"";
     let program = std::env::current_exe().unwrap();
-    for test in ["signatures_of_others_are_verified", "the_door_refuses_what_is_not_from_whom_it_says"] {
+    for test in [
+        "signatures_of_others_are_verified",
+        "the_door_refuses_what_is_not_from_whom_it_says",
+        "a_message_made_to_cost_look_ups_costs_no_more_than_its_share",
+    ] {
         let run = Command::new("unshare")
             .args(["--map-root-user", "--net", "sh", "-c", inside, "sh"])
             .arg(&program)
@@ -528,6 +535,102 @@ pub fn txt(name: &str, text: &str) -> String {
 }
 
 const MESSAGE: &str = "From: Eva <eva@live.unsigned>\r\nTo: bygg@sundby.example\r\nSubject: Hej  du\r\nDate: Fri, 27 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@live.unsigned>\r\n\r\nHej \r\n\r\n  du\tdu\r\n.\r\n\r\n\r\n";
+
+/// A name server on the way to the real one: it notes the type of what is asked, once for each question.
+async fn count_at(address: &str, upstream: SocketAddr) -> Arc<Mutex<Vec<RecordType>>> {
+    let asked: Arc<Mutex<Vec<RecordType>>> = Arc::default();
+    let noted = Arc::clone(&asked);
+    let socket = Arc::new(tokio::net::UdpSocket::bind((address, 53)).await.unwrap());
+    tokio::spawn(async move {
+        let mut octets = [0; 8_192];
+        loop {
+            let (length, from) = socket.recv_from(&mut octets).await.unwrap();
+            let (query, socket) = (octets[..length].to_vec(), Arc::clone(&socket));
+            noted.lock().unwrap().push(Message::from_vec(&query).unwrap().queries[0].query_type());
+            tokio::spawn(async move {
+                let own = tokio::net::UdpSocket::bind("192.0.2.1:0").await.unwrap();
+                own.send_to(&query, upstream).await.unwrap();
+                let mut octets = [0; 8_192];
+                let length = own.recv(&mut octets).await.unwrap();
+                socket.send_to(&octets[..length], from).await.unwrap();
+            });
+        }
+    });
+    // Long answers are asked for again over TCP.
+    let listener = tokio::net::TcpListener::bind((address, 53)).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut other = tokio::net::TcpStream::connect(upstream).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
+            });
+        }
+    });
+    asked
+}
+
+/// Everything at once that costs look-ups: SPF of two names with as many hosts as it may have, signatures, a chain, and
+/// authors with long names.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "inbound_mail_is_known_by_… runs it on a network of its own"]
+async fn a_message_made_to_cost_look_ups_costs_no_more_than_its_share() {
+    let mut zone = String::new();
+    for name in ["one", "two"] {
+        let terms: String = (0..10).map(|n| format!(" mx:m{n}.{name}.unsigned")).collect();
+        zone += &txt(name, &format!("v=spf1{terms} ?all"));
+        for (term, host) in (0..10).flat_map(|term| (0..10).map(move |host| (term, host))) {
+            writeln!(zone, "m{term}.{name} MX 1 h{host}.m{term}.{name}\nh{host}.m{term}.{name} A 198.51.100.1")
+                .unwrap();
+        }
+    }
+    zone += &txt("_dmarc.good", "v=DMARC1; p=reject");
+    zone += &txt("good", "v=spf1 ip4:192.0.2.10 -all");
+    let servers = NameServers::start("", &zone, ("", ""), &[]);
+    let asked = count_at("192.0.2.11", servers.address()).await;
+    let server: SocketAddr = "192.0.2.11:53".parse().unwrap();
+    let checks = || {
+        let settings = DnsSettings { servers: vec![server], trust_anchor: Some(servers.trust_anchor()) };
+        Checks::new(Arc::new(Dns::new(&settings).unwrap()), Clock::System)
+    };
+    let body = "hej\r\n";
+    let hash = base64(digest(&SHA256, body.as_bytes()).as_ref());
+    let mut fields = String::new();
+    let over = format!("c=simple/simple; h=From; bh={hash}; b=AAAA\r\n");
+    for n in 1..=10 {
+        write!(fields, "DKIM-Signature: v=1; a=rsa-sha256; d=d{n}.unsigned; s=k; {over}").unwrap();
+    }
+    for n in 1..=50 {
+        let cv = if n == 1 { "none" } else { "pass" };
+        write!(
+            fields,
+            "ARC-Seal: i={n}; a=rsa-sha256; cv={cv}; d=s{n}.unsigned; s=k; b=AAAA\r\nARC-Message-Signature: i={n}; \
+             a=rsa-sha256; d=s{n}.unsigned; s=k; {over}ARC-Authentication-Results: i={n}; s{n}.unsigned; spf=pass\r\n"
+        )
+        .unwrap();
+    }
+    let authors: String = (1..=3).map(|n| format!("a@a.b.c.d.e.f.g.h{n}.unsigned, ")).collect();
+    let hostile = format!("{fields}From: {authors}a@good.unsigned\r\n\r\n{body}");
+    let proof = prove(&checks(), "192.0.2.66", "one.unsigned", "a@two.unsigned", &hostile).await;
+    let kinds = std::mem::take(&mut *asked.lock().unwrap());
+    // The validator asks besides where zones begin, and for their keys: nothing of that is in what is checked.
+    let is_of_ours = |kind: &RecordType| !matches!(kind, RecordType::NS | RecordType::DS | RecordType::DNSKEY);
+    let (of_ours, of_dnssec): (Vec<RecordType>, Vec<RecordType>) = kinds.into_iter().partition(is_of_ours);
+    println!("a costly message: {} questions and {} for DNSSEC", of_ours.len(), of_dnssec.len());
+    assert!(of_ours.len() <= 150 && of_ours.len() > 100, "{}", of_ours.len());
+    assert!(matches!(proof.ruling(&[]), Ruling::Refuse("5.7.26", _)), "{:?}", proof.ruling(&[]));
+    assert!(proof.arc.status == ArcStatus::Fail && proof.dkim.iter().all(|it| it.result != DkimResult::Pass));
+    assert_ne!(
+        (proof.helo.1, proof.mail_from.unwrap().1),
+        (SpfResult::Neutral, SpfResult::Neutral),
+        "both are evaluated"
+    );
+
+    // Honest mail has its own.
+    let honest = format!("From: a@good.unsigned\r\n\r\n{body}");
+    let proof = prove(&checks(), "192.0.2.10", "good.unsigned", "a@good.unsigned", &honest).await;
+    println!("an honest one: {} questions", asked.lock().unwrap().len());
+    assert_eq!((proof.dmarc.result, proof.ruling(&[])), (DmarcResult::Pass, Ruling::Take));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "inbound_mail_is_known_by_… runs it on a network of its own"]
