@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use crate::mail_sink::Sink;
-use crate::running::{Gateway, wait_until};
+use crate::running::{Gateway, is_long, wait_until};
 
 /// Rounds in the usual run; the long tier makes ten times as many.
 const ROUNDS: u64 = 50;
@@ -162,11 +162,6 @@ async fn every_acknowledged_message_is_accounted_for_after_kill_9() {
 fn roll(chance: &mut u64) -> u64 {
     *chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *chance >> 33
-}
-
-/// Whether a long run was asked for.
-fn is_long() -> bool {
-    std::env::var_os("SEALGATE_LONG").is_some_and(|long| !long.is_empty())
 }
 
 /// Sends plain messages until told to stop; the number of each that was promised.

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::delivery::{mail, settings};
 use crate::name_server::{NameServers, on_a_network_of_its_own};
 use crate::operator::{id_in, send};
-use crate::running::{Gateway, free, wait_until};
+use crate::running::{Gateway, free, is_long, wait_until};
 use crate::scripted_peer::Certificate;
 
 /// Addresses and ports below 1024 belong to whoever owns the network: so it is one of our own, without a way out.
@@ -343,7 +343,8 @@ async fn a_policy_outlives_its_host_and_a_restart() {
     assert!(kept.rows.last(Table("delivery.sts")).unwrap().is_none());
 }
 
-/// Hundreds of messages for a domain whose host says nothing: mail for another leaves all the same.
+/// Hundreds of messages for a domain whose host says nothing, 20,000 in the long tier: mail for another leaves all the same,
+/// while they come and when they lie there.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "mail_goes_where_the_dns_says_… runs it on a network of its own"]
 async fn a_slow_domain_keeps_nobody_waiting() {
@@ -354,15 +355,31 @@ async fn a_slow_domain_keeps_nobody_waiting() {
     let servers = NameServers::start("", zone, ("", ""), &[]);
     let folder = tempfile::tempdir().unwrap();
     let gateway = gateway(folder.path(), &servers, "");
+    let (mut quick_ones, mut longest) = (0, Duration::ZERO);
+    let mut flows = || {
+        let begun = Instant::now();
+        id_in(&send(gateway.outbound, &["ove@quick.unsigned"], "Hej"));
+        wait_until("the one that is not in the way", || quick.take() == ["in the clear"]);
+        (quick_ones, longest) = (quick_ones + 1, longest.max(begun.elapsed()));
+    };
     // More than may be under way in all.
-    for _ in 0..420 {
-        id_in(&send(gateway.outbound, &["eva@slow.unsigned"], "Hej"));
-    }
+    let (slow_ones, senders) = (if is_long() { 20_000 } else { 420 }, 4);
+    std::thread::scope(|scope| {
+        let send_all = || {
+            for _ in 0..slow_ones / senders {
+                id_in(&send(gateway.outbound, &["eva@slow.unsigned"], "Hej"));
+            }
+        };
+        let senders: Vec<_> = (0..senders).map(|_| scope.spawn(send_all)).collect();
+        while senders.iter().any(|sender| !sender.is_finished()) {
+            flows();
+        }
+    });
     wait_until("those that wait for their turn", || {
         gateway.ask(&["queue", "list"]).to_string().contains("too many messages are on their way")
     });
-    id_in(&send(gateway.outbound, &["ove@quick.unsigned"], "Hej"));
-    wait_until("the one that is not in the way", || quick.take() == ["in the clear"]);
+    (0..5).for_each(|_| flows());
+    println!("{slow_ones} for a slow domain; {quick_ones} for another, each there in {longest:?} at most");
 }
 
 /// Mute domains, each with as many messages as may wait for it: those that do take no place of the others.

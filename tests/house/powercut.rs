@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use crate::crash::{delivered, load};
 use crate::mail_sink::Sink;
-use crate::running::{Gateway, free, wait_until};
+use crate::running::{Gateway, free, is_long, wait_until};
 
 /// Cuts in the usual run, each in three ways; the long tier makes forty.
 const CUTS: usize = 14;
@@ -261,7 +261,7 @@ async fn every_acknowledged_message_is_there_after_a_power_cut() {
     let records = records(&journal);
     assert!(acknowledged.len() >= MESSAGES && records.iter().any(|record| record.kind == b's'));
 
-    let cuts = if std::env::var_os("SEALGATE_LONG").is_some_and(|long| !long.is_empty()) { 40 } else { CUTS };
+    let cuts = if is_long() { 40 } else { CUTS };
     let mut chance: u64 = std::process::id().into();
     println!("seed {chance}: {} records, {} acknowledged", records.len(), acknowledged.len());
     let first = acknowledged.iter().map(|(_, length)| *length).min().unwrap();

@@ -27,6 +27,11 @@ pub fn free() -> SocketAddr {
     }
 }
 
+/// Whether the long tier was asked for.
+pub fn is_long() -> bool {
+    std::env::var_os("SEALGATE_LONG").is_some_and(|long| !long.is_empty())
+}
+
 /// Waits until a condition holds.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
