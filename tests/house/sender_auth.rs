@@ -589,7 +589,8 @@ async fn a_message_made_to_cost_look_ups_costs_no_more_than_its_share() {
     let asked = count_at("192.0.2.11", servers.address()).await;
     let server: SocketAddr = "192.0.2.11:53".parse().unwrap();
     let checks = || {
-        let settings = DnsSettings { servers: vec![server], trust_anchor: Some(servers.trust_anchor()) };
+        let settings =
+            DnsSettings { servers: vec![server], trust_anchor: Some(servers.trust_anchor()), ..DnsSettings::default() };
         Checks::new(Arc::new(Dns::new(&settings).unwrap()), Clock::System)
     };
     let body = "hej\r\n";
