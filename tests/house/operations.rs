@@ -122,6 +122,45 @@ async fn while_the_gateway_is_down_what_is_tagged_waits_and_the_rest_goes_if_som
     wait_until("those inside", || holds(&scene.inside, "HEMLIGT 3") && scene.waiting() == 0);
 }
 
+/// A configuration in which the sections of a block have been put in the place of its own.
+fn with_sections(config: &str, block: &str) -> String {
+    let head = |line: &str| line.starts_with('[').then(|| line.split(['#', ' ']).next().unwrap().to_owned());
+    let written: Vec<String> = block.lines().filter_map(head).collect();
+    let (mut kept, mut is_ours) = (String::new(), true);
+    for line in config.lines() {
+        if let Some(section) = head(line) {
+            is_ours = !written.contains(&section);
+        }
+        if is_ours {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept + block
+}
+
+#[test]
+fn every_block_of_the_configuration_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::found(folder.path(), free(), free(), "http://127.0.0.1:9");
+    let founded = std::fs::read_to_string(gateway.config()).unwrap();
+    std::fs::write(
+        folder.path().join("recipients.txt"),
+        block("# recipients.txt: an address or a whole domain a line"),
+    )
+    .unwrap();
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    assert!(blocks.len() >= 7, "{}", blocks.len());
+    for block in blocks {
+        std::fs::write(gateway.config(), with_sections(&founded, block)).unwrap();
+        let checked = gateway.command(&["check", "--no-files"]).output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+        let faults = told["faults"].as_array().unwrap();
+        assert!(faults.is_empty(), "{block}{faults:#?}");
+    }
+}
+
 #[tokio::test]
 async fn the_numbers_the_page_alarms_on_are_served() {
     let folder = tempfile::tempdir().unwrap();

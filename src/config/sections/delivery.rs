@@ -56,7 +56,7 @@ settings! {
         next_hop: Option<NextHop>,
         /// Who we are to the next hop: a file nobody else may read with `name:password` in it, or `credential:NAME`. Then its TLS is always verified.
         login: Option<Secret>,
-        /// The least that a connection has to be: `opportunistic` (TLS where it is offered), `encrypt` (TLS, with any certificate), or `verified`: DANE, MTA-STS, or a certificate for the next hop, for the domain itself, for a host that DNSSEC proves to be the domain's, or for one of `names`. Only what is `verified` may carry mail under `protect = "tls"` by a next hop. Default: `opportunistic`, and with a login `verified`.
+        /// The least that a connection has to be: `opportunistic` (TLS where it is offered), `encrypt` (TLS, with any certificate), or `verified`: DANE, MTA-STS, or a certificate for the next hop, for the domain itself, for a host that DNSSEC proves to be the domain's, or for one of `names`. By a next hop, mail under `protect = "tls"` goes only where `verified` is written. Default: `opportunistic`.
         tls: Option<RouteTls>,
         /// Certificates in PEM to believe for these domains, and no others.
         ca_file: Option<FilePath>,
