@@ -11,7 +11,7 @@ use sealgate::daemon::{Foundation, found};
 use crate::leaks::found_in;
 
 /// How long anything may take before the test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that is free, and that nobody else gets: below those that the system gives to clients, each once in a run.
 pub fn free() -> SocketAddr {

@@ -1,7 +1,7 @@
 //! Who inbound mail is from. Tables by records in memory; then the same on a network of its own, where Knot and Unbound answer
 //! and dkimpy signs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -537,8 +537,8 @@ pub fn txt(name: &str, text: &str) -> String {
 const MESSAGE: &str = "From: Eva <eva@live.unsigned>\r\nTo: bygg@sundby.example\r\nSubject: Hej  du\r\nDate: Fri, 27 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@live.unsigned>\r\n\r\nHej \r\n\r\n  du\tdu\r\n.\r\n\r\n\r\n";
 
 /// A name server on the way to the real one: it notes the type of what is asked, once for each question.
-async fn count_at(address: &str, upstream: SocketAddr) -> Arc<Mutex<Vec<RecordType>>> {
-    let asked: Arc<Mutex<Vec<RecordType>>> = Arc::default();
+async fn count_at(address: &str, upstream: SocketAddr) -> Arc<Mutex<BTreeSet<(String, RecordType)>>> {
+    let asked: Arc<Mutex<BTreeSet<(String, RecordType)>>> = Arc::default();
     let noted = Arc::clone(&asked);
     let socket = Arc::new(tokio::net::UdpSocket::bind((address, 53)).await.unwrap());
     tokio::spawn(async move {
@@ -546,7 +546,9 @@ async fn count_at(address: &str, upstream: SocketAddr) -> Arc<Mutex<Vec<RecordTy
         loop {
             let (length, from) = socket.recv_from(&mut octets).await.unwrap();
             let (query, socket) = (octets[..length].to_vec(), Arc::clone(&socket));
-            noted.lock().unwrap().push(Message::from_vec(&query).unwrap().queries[0].query_type());
+            // On a busy machine the same is asked again before its answer has come.
+            let question = Message::from_vec(&query).unwrap().queries.remove(0);
+            noted.lock().unwrap().insert((question.name().to_ascii().to_lowercase(), question.query_type()));
             tokio::spawn(async move {
                 let own = tokio::net::UdpSocket::bind("192.0.2.1:0").await.unwrap();
                 own.send_to(&query, upstream).await.unwrap();
@@ -612,10 +614,10 @@ async fn a_message_made_to_cost_look_ups_costs_no_more_than_its_share() {
     let authors: String = (1..=3).map(|n| format!("a@a.b.c.d.e.f.g.h{n}.unsigned, ")).collect();
     let hostile = format!("{fields}From: {authors}a@good.unsigned\r\n\r\n{body}");
     let proof = prove(&checks(), "192.0.2.66", "one.unsigned", "a@two.unsigned", &hostile).await;
-    let kinds = std::mem::take(&mut *asked.lock().unwrap());
+    let kinds = std::mem::take(&mut *asked.lock().unwrap()).into_iter().map(|(_, kind)| kind);
     // The validator asks besides where zones begin, and for their keys: nothing of that is in what is checked.
     let is_of_ours = |kind: &RecordType| !matches!(kind, RecordType::NS | RecordType::DS | RecordType::DNSKEY);
-    let (of_ours, of_dnssec): (Vec<RecordType>, Vec<RecordType>) = kinds.into_iter().partition(is_of_ours);
+    let (of_ours, of_dnssec): (Vec<RecordType>, Vec<RecordType>) = kinds.partition(is_of_ours);
     println!("a costly message: {} questions and {} for DNSSEC", of_ours.len(), of_dnssec.len());
     assert!(of_ours.len() <= 150 && of_ours.len() > 100, "{}", of_ours.len());
     assert!(matches!(proof.ruling(&[]), Ruling::Refuse("5.7.26", _)), "{:?}", proof.ruling(&[]));
