@@ -2,13 +2,15 @@
 //! for the others from leaving, and one that is not there is left alone for a while.
 //!
 //! There are places for all attempts under way together. Who waits for its destination's turn has none of them: many slow
-//! destinations together hold up no other either. Where nobody was reached yet, there is less of everything once it is scarce.
+//! destinations together hold up no other either. Where nobody was reached yet, there is less of everything once it is scarce:
+//! the others wait until one attempt has found out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::delivery::outcome::{Blame, Outcome};
@@ -54,6 +56,14 @@ struct Inside {
 /// One that waits for its turn, until dropped.
 struct Waiting(Crowd);
 
+/// What becomes of one more attempt.
+enum Entry {
+    /// It is let in, and waits for a turn of these.
+    In(Place, Arc<Semaphore>),
+    /// First another one finds out whether anybody is there.
+    Behind(OwnedNotified),
+}
+
 /// How a domain fares.
 struct Fare {
     /// Attempts that wait or are under way.
@@ -63,6 +73,8 @@ struct Fare {
     turns: Arc<Semaphore>,
     /// Somebody was reached there.
     has_answered: bool,
+    /// Told when an attempt ends.
+    news: Arc<Notify>,
     /// Attempts in a row that reached nobody.
     in_vain: u32,
     rest: Option<Rest>,
@@ -134,7 +146,15 @@ impl Crowd {
     /// # Errors
     /// [`NoWay::Crowded`] if the domain has as many as it may, or too many wait, [`NoWay::Resting`] if it is left alone.
     pub async fn place(&self, domain: &str) -> Result<Place, NoWay> {
-        let (mut place, turns) = self.enter(domain)?;
+        let (mut place, turns) = loop {
+            match self.enter(domain)? {
+                Entry::In(place, turns) => break (place, turns),
+                Entry::Behind(news) => {
+                    let _waiting = self.wait(domain)?;
+                    news.await;
+                }
+            }
+        };
         place.turn = match Arc::clone(&turns).try_acquire_owned() {
             Ok(turn) => Some(turn),
             Err(_) => {
@@ -171,7 +191,7 @@ impl Crowd {
         }
     }
 
-    fn enter(&self, domain: &str) -> Result<(Place, Arc<Semaphore>), NoWay> {
+    fn enter(&self, domain: &str) -> Result<Entry, NoWay> {
         let now = Instant::now();
         let mut domains = self.domains();
         if domains.len() >= REMEMBERED {
@@ -183,6 +203,7 @@ impl Crowd {
             window: first,
             turns: Arc::new(Semaphore::new(first)),
             has_answered: false,
+            news: Arc::default(),
             in_vain: 0,
             rest: None,
         });
@@ -192,7 +213,7 @@ impl Crowd {
         // Once half of all places are taken, one attempt finds out whether anybody is there.
         let is_scarce = self.0.places.available_permits() < self.0.room.under_way / 2;
         if is_scarce && fare.inside > 0 && !fare.is_there() {
-            return Err(NoWay::Crowded);
+            return Ok(Entry::Behind(Arc::clone(&fare.news).notified_owned()));
         }
         let is_probe = match &mut fare.rest {
             Some(rest) if now < rest.until || rest.is_probed => return Err(NoWay::Resting),
@@ -206,7 +227,8 @@ impl Crowd {
         let turns = Arc::clone(&fare.turns);
         drop(domains);
         let (crowd, domain) = (self.clone(), domain.to_owned());
-        Ok((Place { crowd, domain, turn: None, of_all: None, is_probe, reach: Reach::Unknown }, turns))
+        let place = Place { crowd, domain, turn: None, of_all: None, is_probe, reach: Reach::Unknown };
+        Ok(Entry::In(place, turns))
     }
 
     fn domains(&self) -> MutexGuard<'_, HashMap<String, Fare>> {
@@ -233,6 +255,7 @@ impl Drop for Place {
         let mut domains = self.crowd.domains();
         let Some(fare) = domains.get_mut(&self.domain) else { return };
         fare.inside = fare.inside.saturating_sub(1);
+        fare.news.notify_waiters();
         match self.reach {
             Reach::Reached => fare.was_reached(self.crowd.0.room.of_one),
             Reach::InVain => fare.was_not_reached(self.turn.take(), self.is_probe),
@@ -242,7 +265,9 @@ impl Drop for Place {
                 }
             }
         }
-        if fare.inside == 0 && fare.rest.is_none() && fare.in_vain == 0 {
+        // Who waits for the news has to find what there is to know.
+        let is_awaited = Arc::strong_count(&fare.news) > 1;
+        if fare.inside == 0 && fare.rest.is_none() && fare.in_vain == 0 && !is_awaited {
             domains.remove(&self.domain);
         }
     }
@@ -441,7 +466,11 @@ mod tests {
         assert_eq!(crowd.0.places.available_permits(), 49);
         let first = take(&crowd, "new.example");
         assert!(matches!(enter(&crowd, "new.example"), Some(Err(NoWay::Crowded))));
+        waiting.pop();
+        let mut behind = Box::pin(crowd.place("new.example"));
+        assert!(futures_util::FutureExt::now_or_never(&mut behind).is_none(), "there is room to wait again");
         first.leave(Reach::Reached);
+        assert!(matches!(futures_util::FutureExt::now_or_never(behind), Some(Ok(_))), "somebody is there");
         busy_places.pop().unwrap().leave(Reach::Reached);
         assert!(matches!(enter(&crowd, busy), Some(Ok(_))));
         drop((under_way, waiting, busy_places));
