@@ -215,7 +215,8 @@ fn flawed(flaw: Flaw) -> Verdict {
     Verdict { result: DmarcResult::PermError, policy: Some(Policy::None), domain: None, flaw: Some(flaw) }
 }
 
-fn badness(verdict: &Verdict) -> (u8, Option<Policy>) {
+/// What is worse, in this order: a wish to refuse such mail, or none that is known; what was found out; the wish.
+fn badness(verdict: &Verdict) -> (bool, u8, Option<Policy>) {
     let rank = match verdict.result {
         DmarcResult::Pass => 0,
         DmarcResult::None => 1,
@@ -223,8 +224,11 @@ fn badness(verdict: &Verdict) -> (u8, Option<Policy>) {
         DmarcResult::TempError => 3,
         DmarcResult::Fail => 4,
     };
+    let is_beyond_asking = verdict.flaw == Some(Flaw::TooManyLookUps);
+    let is_unproven = matches!(verdict.result, DmarcResult::Fail | DmarcResult::TempError);
     // Of whom not even the wish is known, the worst is to be feared.
-    (if verdict.flaw == Some(Flaw::TooManyLookUps) { 5 } else { rank }, verdict.policy)
+    let is_grave = verdict.policy.is_none_or(|policy| policy == Policy::Reject);
+    (is_beyond_asking || is_unproven && is_grave, if is_beyond_asking { 5 } else { rank }, verdict.policy)
 }
 
 async fn verdict(lookup: Lookup<'_>, author: Author, identities: &[Identity]) -> Verdict {

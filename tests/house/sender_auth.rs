@@ -336,6 +336,24 @@ async fn dmarc_asks_for_one_proof_of_the_author() {
             Some(Policy::None),
             malformed,
         ),
+        // One whose domain asks for nothing covers nobody else.
+        (
+            "From: a@mild.example, b@asks.example",
+            "b@asks.example",
+            "x.example",
+            TempError,
+            Some(Policy::Reject),
+            deferred,
+        ),
+        ("From: a@mild.example, b@silent.example", "b@stranger.example", "x.example", TempError, None, deferred),
+        (
+            "From: a@silent.example, b@good.example",
+            "b@stranger.example",
+            "x.example",
+            Fail,
+            Some(Policy::Reject),
+            rejected,
+        ),
         (
             "From: a@stranger.example, b@good.example",
             "b@stranger.example",
@@ -693,6 +711,8 @@ async fn signatures_of_others_are_verified() {
         ("SHA-1 (RFC 8301)", rsa.sign(&["--signalg", "rsa-sha1"], live, MESSAGE), ByPolicy),
         ("a key for SHA-1 alone", rsa.sign(&[], "sha1.unsigned", MESSAGE), PermError),
         ("no key", rsa.sign(&[], "absent.unsigned", MESSAGE), PermError),
+        ("a selector that no host is called", plain.replacen("s=key;", "s=-;", 1), PermError),
+        ("… nor this", plain.replacen("s=key;", "s=+a=!;", 1), PermError),
         ("key revoked", rsa.sign(&[], "revoked.unsigned", MESSAGE), PermError),
         ("no answer", rsa.sign(&[], "away.unsigned", MESSAGE), TempError),
         ("i= below d=", rsa.sign(&["--identity", "@sub.live.unsigned"], live, MESSAGE), Pass),

@@ -154,9 +154,10 @@ impl Dns {
         kind: RecordType,
         read: impl Fn(&RData) -> Option<T>,
     ) -> Result<Found<T>, DnsFault> {
-        let mut asked =
-            Name::from_ascii(name).map_err(|fault| DnsFault::Unavailable(name.to_owned(), fault.to_string()))?;
-        asked.set_fqdn(true);
+        // Label by label: any octets make one (RFC 2181 §11), and what no host is called is found absent, not unanswered.
+        let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
+        let asked =
+            Name::from_labels(labels).map_err(|fault| DnsFault::Unavailable(name.to_owned(), fault.to_string()))?;
         let found = match &self.0 {
             Way::Own(validator) => validator.look_up(&asked, kind).await?,
             Way::Resolver(trusted) => trusted.look_up(&asked, kind).await?,
