@@ -32,7 +32,8 @@ impl Judged<'_> {
     pub(crate) fn going_on(&self, house: &House, checked: &Checked, passes: &Passes) -> Stamped {
         let hostname = &self.settings.hostname;
         // What a message begins with may go on the field before it (RFC 5322 §2.2.3): that is one nobody counts on.
-        let is_marked = passes.is_marked() && self.origin == Origin::Outbound || checked.author_is_unproven;
+        // A mark only takes away, so it stays whoever put it there.
+        let is_marked = passes.is_marked() || checked.author_is_unproven;
         let counted = passes.next_field(house.vault.index(), hostname, is_marked);
         let traced = format!("{}{counted}{}", checked.field, self.received());
         let results_of = (self.origin == Origin::Inbound).then_some(hostname);
