@@ -207,7 +207,9 @@ impl Crowd {
             in_vain: 0,
             rest: None,
         });
-        if fare.inside >= self.0.room.of_one_in_all.min(fare.window.saturating_mul(WAITING)) {
+        // Who waits behind the first attempt holds the news.
+        let behind = Arc::strong_count(&fare.news).saturating_sub(1);
+        if fare.inside.saturating_add(behind) >= self.0.room.of_one_in_all.min(fare.window.saturating_mul(WAITING)) {
             return Err(NoWay::Crowded);
         }
         // Once half of all places are taken, one attempt finds out whether anybody is there.
@@ -475,5 +477,21 @@ mod tests {
         assert!(matches!(enter(&crowd, busy), Some(Ok(_))));
         drop((under_way, waiting, busy_places));
         assert_eq!((crowd.0.places.available_permits(), *crowd.0.waiting.lock().unwrap()), (100, 0));
+    }
+
+    #[tokio::test]
+    async fn behind_the_first_attempt_a_domain_has_no_more_than_its_share() {
+        let crowd = Crowd::new(Room { of_one: 20, of_one_in_all: 12, under_way: 10, waiting: 1_000 });
+        let _others: Vec<Place> = (0..6).map(|number| take(&crowd, &format!("d{number}.example"))).collect();
+        let first = take(&crowd, "mute.example");
+        let mut behind: Vec<_> = (0..20).map(|_| Box::pin(crowd.place("mute.example"))).collect();
+        let told = behind.iter_mut().filter_map(|wait| futures_util::FutureExt::now_or_never(wait.as_mut()));
+        assert_eq!(told.filter(|told| matches!(told, Err(NoWay::Crowded))).count(), 9, "1 under way, 11 behind it");
+        first.leave(Reach::Reached);
+        assert!(
+            behind
+                .iter_mut()
+                .any(|wait| { matches!(futures_util::FutureExt::now_or_never(wait.as_mut()), Some(Ok(_))) })
+        );
     }
 }
