@@ -5,7 +5,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serde::Serialize;
 
 use crate::mail::{Domain, QueueId};
 use crate::net::{Clock, Time};
@@ -13,8 +12,8 @@ use crate::policy::lift_hold;
 use crate::queue::error::QueueError;
 use crate::queue::index::{self, APART, BY_DOMAIN, domain_hash};
 use crate::queue::intake::PreparedItem;
-use crate::queue::item::{Consignment, Ended, Item, RecipientState};
-use crate::queue::reception::Origin;
+use crate::queue::item::{Consignment, Item, RecipientState};
+use crate::queue::listed::Listed;
 use crate::queue::remains;
 use crate::queue::settle::put_or_finish;
 use crate::queue::table::{
@@ -65,43 +64,6 @@ pub struct Page {
     pub items: Vec<Listed>,
     /// What to list behind to go on; nothing if this was all.
     pub next: Option<QueueId>,
-}
-
-/// One item as listings show it: the field names are those of the interface page.
-#[derive(Debug, Clone, Serialize)]
-pub struct Listed {
-    /// The item's id.
-    pub id: QueueId,
-    /// Where it stands.
-    pub stage: Stage,
-    /// `in` for what came through the inbound door; `out` for what our mail server or sealgate itself sent; `null` where
-    /// the row cannot be read.
-    pub direction: Option<&'static str>,
-    /// Envelope sender; empty for the null path.
-    pub sender: String,
-    /// RFC 3339.
-    pub created: String,
-    /// RFC 3339.
-    pub expires: String,
-    /// Octets.
-    pub size: u64,
-    /// How far each recipient has come.
-    pub recipients: Vec<ListedRecipient>,
-}
-
-/// One recipient as listings show it.
-#[derive(Debug, Clone, Serialize)]
-pub struct ListedRecipient {
-    /// Where to.
-    pub address: String,
-    /// `waiting`, `deferred`, `delivered`, `failed` or `held`.
-    pub state: &'static str,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// RFC 3339.
-    pub next_attempt: Option<String>,
-    /// What the next hop said last, or why it is held.
-    pub last_reply: Option<String>,
 }
 
 /// How much waits.
@@ -385,6 +347,9 @@ impl Inspector {
         if !self.can_be_decoded(id, &row)? {
             let body = self.body_of_damaged(id, &row)?;
             let clear = move |tx: &mut dyn Transaction| {
+                if tx.get(ITEMS, id.as_bytes())?.is_none_or(|current| current != row) {
+                    return Err(StoreError::Conflict("the item was changed meanwhile"));
+                }
                 remains::clear(tx, &bodies, id, body.as_ref())?;
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 entry.write(tx)
@@ -530,85 +495,9 @@ impl Inspector {
     }
 
     fn listed(&self, id: QueueId, row: &[u8]) -> Result<Listed, QueueError> {
-        let Ok((clear, _)) = decode_row::<ItemRow>(row) else {
-            // Not even the clear part: the id tells when it was taken.
-            let created = Time::from_unix_ms(i64::try_from(id.unix_ms()).unwrap_or(0)).rfc3339();
-            let (sender, recipients) = (String::new(), Vec::new());
-            return Ok(Listed {
-                id,
-                stage: Stage::Corrupt,
-                direction: None,
-                sender,
-                expires: created.clone(),
-                created,
-                size: 0,
-                recipients,
-            });
-        };
-        let mut listed = Listed {
-            id,
-            stage: clear.stage,
-            direction: None,
-            sender: String::new(),
-            created: Time::from_unix_ms(clear.created).rfc3339(),
-            expires: Time::from_unix_ms(clear.expires).rfc3339(),
-            size: clear.size,
-            recipients: Vec::new(),
-        };
-        let Ok((_, item)) = open_item(&self.vault, id, row) else {
-            listed.stage = Stage::Corrupt;
-            return Ok(listed);
-        };
-        listed.direction = Some(match item.origin {
-            Origin::Outbound => "out",
-            Origin::Inbound => "in",
-        });
-        listed.sender = item.envelope.sender.mailbox().map(ToString::to_string).unwrap_or_default();
-        for (state, recipient) in item.states.iter().zip(&item.envelope.recipients) {
-            let (state, reply) = match state {
-                RecipientState::Waiting if clear.stage == Stage::Held => ("held", None),
-                RecipientState::Waiting => ("waiting", None),
-                RecipientState::Delayed { reason } if clear.stage == Stage::Held => ("held", Some(reason.clone())),
-                RecipientState::Delayed { reason } => ("deferred", Some(reason.clone())),
-                RecipientState::Held { reason } => ("held", Some(reason.clone())),
-                RecipientState::Deposited => ("delivered", None),
-                RecipientState::Refused => ("failed", None),
-                RecipientState::Consigned(_) => continue,
-            };
-            let next = clear
-                .due
-                .filter(|_| matches!(state, "waiting" | "deferred"))
-                .map(|due| Time::from_unix_ms(due).rfc3339());
-            listed.recipients.push(ListedRecipient {
-                address: recipient.address.to_string(),
-                state,
-                attempts: clear.attempts,
-                next_attempt: next,
-                last_reply: reply,
-            });
-        }
-        for (row, consignment) in self.consignments(id, &clear).unwrap_or_default() {
-            listed.recipients.extend(consigned(&row, &consignment, clear.stage));
-        }
-        Ok(listed)
+        let Ok((clear, _)) = decode_row::<ItemRow>(row) else { return Ok(Listed::undecodable(id)) };
+        let Ok((_, item)) = open_item(&self.vault, id, row) else { return Ok(Listed::locked(id, &clear)) };
+        let consignments = self.consignments(id, &clear).unwrap_or_default();
+        Ok(Listed::of(id, &clear, &item, &consignments))
     }
-}
-
-fn consigned(row: &ConsignmentRow, consignment: &Consignment, stage: Stage) -> Vec<ListedRecipient> {
-    let recipients = consignment.outgoing.envelope().recipients.iter().zip(&consignment.progress);
-    recipients
-        .map(|(recipient, progress)| ListedRecipient {
-            address: recipient.address.to_string(),
-            state: match progress.ended {
-                Some(Ended::Delivered) => "delivered",
-                Some(Ended::Failed) => "failed",
-                None if stage == Stage::Held => "held",
-                None if row.attempts > 0 => "deferred",
-                None => "waiting",
-            },
-            attempts: row.attempts,
-            next_attempt: row.due.filter(|_| progress.ended.is_none()).map(|due| Time::from_unix_ms(due).rfc3339()),
-            last_reply: progress.last_reply.clone(),
-        })
-        .collect()
 }

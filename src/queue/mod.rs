@@ -19,15 +19,17 @@ mod lease;
 mod backoff;
 mod settle;
 mod schedule;
+mod listed;
 mod inspect;
 
 pub use answer::{Answer, AnswerIntake, Attachment};
 pub use backoff::Backoff;
 pub use error::QueueError;
-pub use inspect::{Census, Filter, Inspector, Listed, ListedRecipient, Page};
+pub use inspect::{Census, Filter, Inspector, Page};
 pub use intake::{NewItem, PreparedItem};
 pub use item::{Consignment, Ended, Failure, Item, Kind, Progress, RecipientState, Summary};
 pub use lease::{ConsignmentLease, Grip, IncomingLease, TellingLease, Term};
+pub use listed::{Listed, ListedRecipient};
 pub use marks::{Mark, Marks};
 pub use reception::{Origin, Peer, Receiving, Reception, ReceptionError};
 pub use schedule::{EndPauses, NoPauses, Schedule};
