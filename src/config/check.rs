@@ -12,6 +12,7 @@ use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop, TlsLevel};
 use crate::fault::Reader;
 use crate::mail::{Domain, DomainPattern};
+use crate::net::fault_of_resolver;
 use crate::scan::Clamd;
 
 /// How long a client may be let wait for the greeting; many give up after five minutes (RFC 5321 §4.5.3.2.1).
@@ -229,12 +230,8 @@ fn check_resolvers(delivery: &Delivery, reader: &mut Reader) {
     if delivery.dnssec == Validation::Own {
         return;
     }
-    for elsewhere in delivery.dns.iter().filter(|server| !server.ip().to_canonical().is_loopback()) {
-        reader.fault(
-            "delivery.dns",
-            format!("{elsewhere} is not on this machine: its AD bit could be forged"),
-            RESOLVER,
-        );
+    for fault in delivery.dns.iter().filter_map(|server| fault_of_resolver(*server)) {
+        reader.fault("delivery.dns", fault, RESOLVER);
     }
     if delivery.dns_trust_anchor.is_some() {
         reader.fault(

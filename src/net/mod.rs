@@ -19,7 +19,10 @@ mod listener;
 pub use client_tls::{ClientTls, ClientTlsError, Proof, handshake_fault};
 pub use clock::{Clock, Time};
 pub use dane::Dane;
-pub use dns::{Dns, DnsFault, DnsSettings, Dnssec, Exchange, Tlsa, Told, fault_of_anchors, fault_of_system_resolvers};
+pub use dns::{
+    Dns, DnsFault, DnsSettings, Dnssec, Exchange, Tlsa, Told, fault_of_anchors, fault_of_resolver,
+    fault_of_system_resolvers,
+};
 pub use limit::{Admission, Admitted, Place, SessionLimits};
 pub use listener::{Arrival, Listener};
 pub use named::{Named, Roots, RootsFault};

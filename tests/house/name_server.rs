@@ -15,7 +15,7 @@ use crate::running::wait_until;
 const KNOT: &str = "192.0.2.53";
 const UNBOUND: &str = "192.0.2.54";
 const UNBOUND_HERE: &str = "127.0.0.53";
-const VALIDATING: &str = "127.0.0.54";
+const VALIDATING: &str = "127.0.0.55";
 const HEAD: &str = "$TTL 300\n@ SOA ns.nic. hostmaster.nic. 1 3600 600 86400 300\n@ NS ns.nic.\n";
 
 /// Runs an ignored test on a network of its own, without a way out, where 192.0.2.0/24 is this machine.

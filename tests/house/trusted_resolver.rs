@@ -102,7 +102,7 @@ async fn one_that_does_not_answer_is_passed_over() {
         asking(&settings)
     };
     // Nobody is there, or somebody who does not validate.
-    for first in [both("127.0.0.55:53"), both("127.0.0.53:53")] {
+    for first in [both("127.0.0.56:53"), both("127.0.0.53:53")] {
         assert!(!first.validates().await);
         for (name, is_proven) in [("host.unsigned", false), ("host.example", true)] {
             assert_eq!(first.addresses(&name.parse().unwrap()).await, Ok(told(is_proven, false, None)), "{name}");
@@ -168,6 +168,16 @@ fn a_resolver_elsewhere_is_refused() {
         let said = checked_where_the_system_asks(&gateway, &folder.path().join("resolv.conf"), servers);
         assert_eq!(said.contains("delivery.dnssec"), is_refused, "{servers}: {said}");
         assert_eq!(said.contains("192.0.2.54:53 is not on this machine"), is_refused, "{servers}: {said}");
+        assert_eq!(said.contains("named in /etc/resolv.conf"), is_refused, "{servers}: {said}");
+    }
+    // On this machine and validating nothing.
+    for forwarder in ["127.0.0.11", "127.0.0.54"] {
+        let servers = format!("nameserver {forwarder}\n");
+        let said = checked_where_the_system_asks(&gateway, &folder.path().join("resolv.conf"), &servers);
+        assert!(said.contains("passes on what others over the network say"), "{servers}: {said}");
+        let servers = vec![format!("{forwarder}:53").parse().unwrap()];
+        let settings = DnsSettings { servers, dnssec: sealgate::net::Dnssec::Resolver, trust_anchor: None };
+        assert!(matches!(Dns::new(&settings), Err(DnsFault::Settings(_))));
     }
 }
 

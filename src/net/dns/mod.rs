@@ -8,5 +8,5 @@ mod trusted;
 mod lookup;
 
 pub use lookup::Dns;
-pub use settings::{DnsSettings, Dnssec, fault_of_anchors, fault_of_system_resolvers};
+pub use settings::{DnsSettings, Dnssec, fault_of_anchors, fault_of_resolver, fault_of_system_resolvers};
 pub use told::{DnsFault, Exchange, Tlsa, Told};

@@ -1,6 +1,6 @@
 //! Whom to ask, and whom to believe.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use hickory_resolver::proto::dnssec::TrustAnchors;
@@ -27,6 +27,12 @@ pub enum Dnssec {
     Resolver,
 }
 
+/// Known to be on loopback and to validate nothing.
+const PASSING_ON: [(IpAddr, &str); 2] = [
+    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), "the forwarder of containers"),
+    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54)), "the forwarder of systemd-resolved"),
+];
+
 /// What is wrong with a file of trust anchors, if anything.
 #[must_use]
 pub fn fault_of_anchors(file: &Path) -> Option<String> {
@@ -44,12 +50,24 @@ pub fn fault_of_system_resolvers() -> Option<String> {
     resolvers(&[]).err()
 }
 
-/// The name servers whose AD bit is believed: those given, or the system's. All must be on this machine, for what comes
-/// over a network can be changed on its way (RFC 4035 §4.9.3, RFC 7672 §2.2).
+/// What keeps the AD bit of a name server from being believed, if anything: what comes over a network can be changed on its
+/// way (RFC 4035 §4.9.3, RFC 7672 §2.2).
+#[must_use]
+pub fn fault_of_resolver(server: SocketAddr) -> Option<String> {
+    let ip = server.ip().to_canonical();
+    if !ip.is_loopback() {
+        return Some(format!("{server} is not on this machine: its AD bit could be forged"));
+    }
+    let (_, who) = PASSING_ON.iter().find(|(forwarder, _)| *forwarder == ip)?;
+    Some(format!("{server} is {who}: it passes on what others over the network say"))
+}
+
+/// The name servers whose AD bit is believed: those given, or the system's.
 pub(crate) fn resolvers(given: &[SocketAddr]) -> Result<Vec<SocketAddr>, String> {
     let servers = if given.is_empty() { of_the_system()? } else { given.to_vec() };
-    match servers.iter().find(|server| !server.ip().to_canonical().is_loopback()) {
-        Some(elsewhere) => Err(format!("the name server {elsewhere} is not on this machine: its word is not believed")),
+    let origin = if given.is_empty() { " (the name server is named in /etc/resolv.conf)" } else { "" };
+    match servers.iter().find_map(|server| fault_of_resolver(*server)) {
+        Some(fault) => Err(format!("{fault}{origin}")),
         None => Ok(servers),
     }
 }
