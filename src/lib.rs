@@ -4,6 +4,7 @@
 // Words: languages and values. No I/O, no clock, no async.
 pub mod mail; // addresses, envelopes, messages, reports
 pub mod smtp; // the SMTP and LMTP language
+mod ml_kem; // a key of ML-KEM-768 grown from its seed
 pub mod cms; // the CMS and S/MIME language
 pub mod texts; // what we say to people, in their languages
 pub mod pdf; // a message as an accessible document

@@ -8,9 +8,8 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::kem::{AlgorithmId, Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use zeroize::Zeroizing;
 
+use crate::ml_kem::{self, ENCAPSULATION_KEY, SEED, Shake};
 use crate::vault::error::VaultError;
-use crate::vault::keccak::Shake;
-use crate::vault::ml_kem::{self, ENCAPSULATION_KEY, SEED};
 use crate::vault::wrapped::{BODY, ENCAPSULATED, FileKey, KEY, Wrapped, lock_body, unlock_body};
 use crate::vault::x25519::KeyPair;
 

@@ -13,8 +13,6 @@ mod random;
 mod bech32;
 mod armor;
 mod wrapped;
-mod keccak;
-mod ml_kem;
 mod x25519;
 mod hybrid;
 mod scrypt;

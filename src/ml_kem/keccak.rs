@@ -154,7 +154,7 @@ impl Drop for Shake {
 
 #[cfg(test)]
 mod tests {
-    use crate::vault::keccak::*;
+    use crate::ml_kem::keccak::*;
 
     fn hex(octets: &[u8]) -> String {
         octets.iter().map(|octet| format!("{octet:02x}")).collect()

@@ -1,10 +1,10 @@
 //! ML-KEM-768 key generation from a seed (FIPS 203 §6.1). The cryptographic library encapsulates and decapsulates; it
-//! grows no key from a given seed, and the age format keeps seeds.
+//! grows no key from a given seed, and seeds are what the age format and RFC 9935 §6 keep.
 
 use aws_lc_rs::digest;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::vault::keccak::Shake;
+use crate::ml_kem::keccak::Shake;
 
 /// Octets of the seed: d, then z.
 pub(crate) const SEED: usize = 64;
@@ -162,8 +162,8 @@ fn encode(polynomial: &Polynomial, out: &mut Vec<u8>) {
 mod tests {
     use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
 
-    use crate::vault::ml_kem::*;
-    use crate::vault::random::random_octets;
+    use crate::ml_kem::seed::*;
+    use crate::vault::random_octets;
 
     #[test]
     fn reduction_is_right_at_the_edges_and_between() {
