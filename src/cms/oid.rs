@@ -1,4 +1,4 @@
-//! Object identifiers of names, extensions and certificates' algorithms.
+//! Object identifiers of names, extensions, content and certificates' algorithms.
 
 use der::oid::ObjectIdentifier;
 
@@ -43,6 +43,12 @@ identifiers! {
     AUTHORITY_INFO_ACCESS = "1.3.6.1.5.5.7.1.1";
     /// SmtpUTF8Mailbox, RFC 9598 §3.
     ON_SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
+
+    // Content (RFC 5652 §4 to §6, RFC 5083 §2.1, RFC 3274 §1.1).
+    SIGNED_DATA = "1.2.840.113549.1.7.2";
+    ENVELOPED_DATA = "1.2.840.113549.1.7.3";
+    AUTH_ENVELOPED_DATA = "1.2.840.113549.1.9.16.1.23";
+    COMPRESSED_DATA = "1.2.840.113549.1.9.16.1.9";
 
     // Purposes and ways of access.
     EKU_ANY = "2.5.29.37.0";
