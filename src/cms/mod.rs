@@ -24,6 +24,8 @@ mod path;
 mod crl;
 mod ocsp;
 mod revocation;
+mod private_key;
+mod software_key;
 
 pub use certificate::{CERTIFICATE_OCTETS, Certificate};
 pub use constraint::NameFlaw;
@@ -39,7 +41,9 @@ pub use name::{Name, NameKey, OcesIdentity};
 pub use ocsp::{CertStatus, OCSP_OCTETS, OcspCheck, OcspFault, ocsp_request, ocsp_status};
 pub use path::{PATH_CERTIFICATES, PATH_SIGNATURES, Path, Pool, Sources};
 pub use policy::{PolicyDemand, PolicyFlaw};
+pub use private_key::{KeyFault, PrivateKey};
 pub use public_key::{KeyKind, PublicKey, SignatureFault, Strictness, Weakness};
 pub use revocation::Evidence;
+pub use software_key::SoftwareKey;
 pub use stream::{Around, Before, ContentKind, ContentWriter, Part, SEGMENT_OCTETS, Splitter};
 pub use validate::{Check, Purpose};
