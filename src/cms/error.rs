@@ -1,5 +1,6 @@
 //! What can go wrong with CMS structures.
 
+use aws_lc_rs::error::Unspecified;
 use der::oid::ObjectIdentifier;
 
 /// Why a structure was not read, written, opened or sealed. Nothing here may be told to a peer in detail.
@@ -41,10 +42,28 @@ pub enum CmsError {
     /// The algorithm is known, its parameters are not what its standard says.
     #[error("the parameters of {0} are not what its standard says")]
     BadParameters(&'static str),
+    /// The algorithm is known, and nothing here computes it.
+    #[error("{0} is not served")]
+    NotServed(&'static str),
+    /// The algorithm is too weak for what it was to do.
+    #[error("{0} is too weak")]
+    Weak(&'static str),
+    /// Decryption failed: for a wrong key, a damaged message or a forged one alike. Nothing decrypted is to be used.
+    #[error("the message cannot be opened")]
+    CannotBeOpened,
+    /// The cryptographic library did not do what it always does; or a key is none for its algorithm.
+    #[error("the cryptographic library failed")]
+    LibraryFailed,
 }
 
 impl From<der::Error> for CmsError {
     fn from(fault: der::Error) -> Self {
         Self::Structure(fault)
+    }
+}
+
+impl From<Unspecified> for CmsError {
+    fn from(_: Unspecified) -> Self {
+        Self::LibraryFailed
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! # Security
 //!
-//! Everything here reads bytes from strangers. Nothing here does I/O or knows the time; randomness is passed in. BER is
-//! brought into DER within bounds ([`limits`]) before a strict parser sees it.
+//! Everything here reads bytes from strangers. Nothing here does I/O or knows the time; what is random comes from the
+//! cryptographic library alone. BER is brought into DER within bounds ([`limits`]) before a strict parser sees it.
 
 pub mod limits;
 mod error;
@@ -26,11 +26,16 @@ mod ocsp;
 mod revocation;
 mod private_key;
 mod software_key;
+mod cipher;
+mod derivation;
+mod recipient;
+mod enveloped;
 
 pub use certificate::{CERTIFICATE_OCTETS, Certificate};
 pub use constraint::NameFlaw;
 pub use crl::{CRL_OCTETS, Crl, Entry, Scope};
 pub use element::Seconds;
+pub use enveloped::{Envelope, Opened, Progress, Sealer, Unsealer};
 pub use error::CmsError;
 pub use extension::{
     AuthorityKeyId, BasicConstraints, DistributionPoint, Extension, GeneralName, KeyUsage, NameConstraints,
@@ -43,6 +48,7 @@ pub use path::{PATH_CERTIFICATES, PATH_SIGNATURES, Path, Pool, Sources};
 pub use policy::{PolicyDemand, PolicyFlaw};
 pub use private_key::{KeyFault, PrivateKey};
 pub use public_key::{KeyKind, PublicKey, SignatureFault, Strictness, Weakness};
+pub use recipient::{RecipientId, SealTo, SealWay, SealedKey};
 pub use revocation::Evidence;
 pub use software_key::SoftwareKey;
 pub use stream::{Around, Before, ContentKind, ContentWriter, Part, SEGMENT_OCTETS, Splitter};

@@ -45,10 +45,18 @@ identifiers! {
     ON_SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
 
     // Content (RFC 5652 §4 to §6, RFC 5083 §2.1, RFC 3274 §1.1).
+    DATA = "1.2.840.113549.1.7.1";
     SIGNED_DATA = "1.2.840.113549.1.7.2";
     ENVELOPED_DATA = "1.2.840.113549.1.7.3";
     AUTH_ENVELOPED_DATA = "1.2.840.113549.1.9.16.1.23";
     COMPRESSED_DATA = "1.2.840.113549.1.9.16.1.9";
+
+    // Attributes and recipients (RFC 5652 §11.1, RFC 9629 §3, RFC 8619 §3).
+    CONTENT_TYPE = "1.2.840.113549.1.9.3";
+    ORI_KEM = "1.2.840.113549.1.9.16.13.3";
+    HKDF_SHA_256 = "1.2.840.113549.1.9.16.3.28";
+    HKDF_SHA_384 = "1.2.840.113549.1.9.16.3.29";
+    HKDF_SHA_512 = "1.2.840.113549.1.9.16.3.30";
 
     // Purposes and ways of access.
     EKU_ANY = "2.5.29.37.0";
