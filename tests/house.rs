@@ -15,6 +15,8 @@ mod vault;
 mod pkits;
 #[path = "house/pki.rs"]
 mod pki;
+#[path = "house/cms_enveloped.rs"]
+mod cms_enveloped;
 #[path = "house/tidy.rs"]
 mod tidy;
 #[path = "house/delivery.rs"]
