@@ -137,10 +137,8 @@ mod tests {
     #[test]
     fn several_recipients_share_one_point_of_the_sender() {
         let people = [key(), key(), key()];
-        let scheme = KeyAgreement {
-            kdf: AgreementKdf::X963(DigestAlgorithm::Sha256),
-            wrap: KeyWrap(AesKeyLength::Bits192),
-        };
+        let scheme =
+            KeyAgreement { kdf: AgreementKdf::X963(DigestAlgorithm::Sha256), wrap: KeyWrap(AesKeyLength::Bits192) };
         let ours = agreement::PrivateKey::generate(&ECDH_P256).unwrap();
         let point = ours.compute_public_key().unwrap();
         let wrap = encode(SEQUENCE, &[&encode(OID, &[scheme.wrap.oid().as_bytes()]), &[5, 0]]);

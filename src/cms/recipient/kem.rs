@@ -174,7 +174,8 @@ mod tests {
             encode(constructed(4), &[kind, &encode(SEQUENCE, &parts)])
         };
         let read = |info: &[u8]| Kem::read(&Element::only(info, constructed(4)).unwrap());
-        let (way, _, encrypted) = read(&with(32, &encode(constructed(0), &[&encode(OCTET_STRING, &[&[9; 16]])]))).unwrap();
+        let (way, _, encrypted) =
+            read(&with(32, &encode(constructed(0), &[&encode(OCTET_STRING, &[&[9; 16]])]))).unwrap();
         assert_eq!(way.open(&ours, &encrypted), Err(CmsError::CannotBeOpened), "another derivation");
         let long = encode(constructed(0), &[&encode(OCTET_STRING, &[&[9; 2000]])]);
         assert!(matches!(read(&with(32, &long)), Err(CmsError::TooMany { .. })));
