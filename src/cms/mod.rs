@@ -25,6 +25,7 @@ mod crl;
 mod ocsp;
 mod revocation;
 mod private_key;
+mod oaep;
 mod software_key;
 mod cipher;
 mod derivation;

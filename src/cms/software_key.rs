@@ -22,6 +22,7 @@ use crate::cms::element::{
     BIT_STRING, Element, Fields, INTEGER, NULL, OCTET_STRING, OID, SEQUENCE, constructed, context, encode,
 };
 use crate::cms::error::CmsError;
+use crate::cms::oaep::BareRsa;
 use crate::cms::oid;
 use crate::cms::private_key::{KeyFault, PrivateKey};
 use crate::ml_kem;
@@ -33,7 +34,7 @@ pub struct SoftwareKey {
 }
 
 enum Means {
-    Rsa { signs: rsa::KeyPair, decrypts: PrivateDecryptingKey },
+    Rsa { signs: rsa::KeyPair, decrypts: PrivateDecryptingKey, bare: Box<BareRsa> },
     Curve { signs: EcdsaKeyPair, agrees: agreement::PrivateKey, hash: DigestAlgorithm },
     Ed25519(Ed25519KeyPair),
     X25519(agreement::PrivateKey),
@@ -93,6 +94,10 @@ impl SoftwareKey {
     fn rsa(pkcs8: &[u8]) -> Result<Self, CmsError> {
         let signs = rsa::KeyPair::from_pkcs8(pkcs8).map_err(|_| REFUSED)?;
         let decrypts = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| REFUSED)?;
+        let mut fields = Element::only(pkcs8, SEQUENCE)?.fields();
+        fields.take(INTEGER)?;
+        fields.take(SEQUENCE)?;
+        let bare = Box::new(BareRsa::read(fields.take(OCTET_STRING)?.content())?);
         let public_info = encode(
             SEQUENCE,
             &[
@@ -100,7 +105,7 @@ impl SoftwareKey {
                 &encode(BIT_STRING, &[&[0], signs.public_key().as_ref()]),
             ],
         );
-        Ok(Self { public_info, means: Means::Rsa { signs, decrypts } })
+        Ok(Self { public_info, means: Means::Rsa { signs, decrypts, bare } })
     }
 
     fn curve(curve: ObjectIdentifier, der: &[u8]) -> Result<Self, CmsError> {
@@ -170,13 +175,15 @@ impl PrivateKey for SoftwareKey {
     }
 
     fn decrypt_key(&self, transport: &KeyTransport, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
-        let Means::Rsa { decrypts, .. } = &self.means else { return Err(KeyFault::Mismatch) };
+        let Means::Rsa { decrypts, bare, .. } = &self.means else { return Err(KeyFault::Mismatch) };
         let mut out = Zeroizing::new(vec![0; decrypts.key_size_bytes()]);
         let key = match transport {
             KeyTransport::Pkcs1v15 => Pkcs1PrivateDecryptingKey::new(decrypts.clone())
                 .and_then(|key| key.decrypt(encrypted, &mut out).map(|key| key.to_vec())),
             KeyTransport::Oaep { hash, mask, label } => {
-                let algorithm = oaep(*hash, *mask)?;
+                let Some(algorithm) = oaep(*hash, *mask) else {
+                    return bare.decrypt(*hash, *mask, label, encrypted).ok_or(KeyFault::Failed);
+                };
                 OaepPrivateDecryptingKey::new(decrypts.clone())
                     .and_then(|key| key.decrypt(algorithm, encrypted, &mut out, Some(label)).map(|key| key.to_vec()))
             }
@@ -262,13 +269,14 @@ fn pss(algorithm: SignatureAlgorithm) -> Result<&'static dyn RsaEncoding, KeyFau
     }
 }
 
-fn oaep(hash: DigestAlgorithm, mask: DigestAlgorithm) -> Result<&'static rsa::OaepAlgorithm, KeyFault> {
+/// The library's OAEP, which has one hash throughout.
+fn oaep(hash: DigestAlgorithm, mask: DigestAlgorithm) -> Option<&'static rsa::OaepAlgorithm> {
     match (hash, mask) {
-        (DigestAlgorithm::Sha1, DigestAlgorithm::Sha1) => Ok(&OAEP_SHA1_MGF1SHA1),
-        (DigestAlgorithm::Sha256, DigestAlgorithm::Sha256) => Ok(&OAEP_SHA256_MGF1SHA256),
-        (DigestAlgorithm::Sha384, DigestAlgorithm::Sha384) => Ok(&OAEP_SHA384_MGF1SHA384),
-        (DigestAlgorithm::Sha512, DigestAlgorithm::Sha512) => Ok(&OAEP_SHA512_MGF1SHA512),
-        _ => Err(KeyFault::Unsupported),
+        (DigestAlgorithm::Sha1, DigestAlgorithm::Sha1) => Some(&OAEP_SHA1_MGF1SHA1),
+        (DigestAlgorithm::Sha256, DigestAlgorithm::Sha256) => Some(&OAEP_SHA256_MGF1SHA256),
+        (DigestAlgorithm::Sha384, DigestAlgorithm::Sha384) => Some(&OAEP_SHA384_MGF1SHA384),
+        (DigestAlgorithm::Sha512, DigestAlgorithm::Sha512) => Some(&OAEP_SHA512_MGF1SHA512),
+        _ => None,
     }
 }
 
