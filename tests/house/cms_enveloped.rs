@@ -135,6 +135,28 @@ fn to(person: &Person, way: SealWay) -> SealTo {
     SealTo { certificate: person.certificate.clone(), id: RecipientId::by_issuer(&person.certificate), way }
 }
 
+/// Java's default, and other pairs: the hash of the mask is not that of the label.
+#[test]
+fn oaep_with_two_hashes_is_opened() {
+    let office = Office::new();
+    for (name, key) in [("a", RSA_2048), ("b", RSA_4096), ("c", "RSA -pkeyopt rsa_keygen_bits:2056")] {
+        let person = office.person(name, key);
+        for (hash, mask) in [("sha256", "sha1"), ("sha1", "sha256"), ("sha512", "sha384"), ("sha224", "sha224")] {
+            let options = format!(
+                "-aes-256-gcm -recip {name}.pem -keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:{hash} \
+                 -keyopt rsa_mgf1_md:{mask}"
+            );
+            let mut sealed = office.sealed(b"text", &options);
+            assert_eq!(open(&sealed, &person, 50, Strictness::Strict).unwrap().0, b"text", "{options}");
+            // Within the encrypted key, which stands before the cipher.
+            let gcm = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x2e];
+            let place = sealed.windows(9).position(|octets| octets == gcm).unwrap();
+            sealed[place - 40] ^= 1;
+            assert_eq!(open(&sealed, &person, 50, Strictness::Strict), Err((true, CmsError::CannotBeOpened)));
+        }
+    }
+}
+
 /// Text that fills no block, and is longer than a piece.
 fn text(octets: usize) -> Vec<u8> {
     (0..octets).map(|at| (at % 251).to_le_bytes()[0]).collect()
@@ -285,9 +307,7 @@ fn messages_of_others_are_opened() {
     ] {
         let mut message = fs::read(corpus().join(file)).unwrap();
         if file.ends_with(".eml") {
-            let text = String::from_utf8(message).unwrap().replace('\r', "");
-            let (_, body) = text.split_once("\n\n").unwrap();
-            message = STANDARD.decode(body.replace('\n', "")).unwrap();
+            message = body(message);
         }
         let (found, opened) = open(&message, &owner(name), 50, Strictness::Strict).unwrap();
         assert_eq!(opened.cipher.is_authenticated(), is_authenticated, "{file}");
@@ -300,6 +320,45 @@ fn messages_of_others_are_opened() {
             assert!(is_known, "{file}: {text}");
         }
     }
+}
+
+/// The octets of a MIME message's base64 body.
+fn body(message: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(message).unwrap().replace('\r', "");
+    let (_, body) = text.split_once("\n\n").unwrap();
+    STANDARD.decode(body.replace('\n', "")).unwrap()
+}
+
+/// OAEP with two hashes and with a label among them.
+#[test]
+fn messages_of_thunderbirds_tests_are_opened() {
+    let office = Office::new();
+    let people = [("rsa", "Fran.p12"), ("ec", "Fran-ec.p12")].map(|(name, file)| {
+        let file = corpus().join("thunderbird").join(file);
+        let file = file.display();
+        office.must(&format!("pkcs12 -legacy -in {file} -passin pass:nss -nodes -nocerts -out {name}.pem"));
+        office.must(&format!("pkey -in {name}.pem -outform DER -out {name}.key"));
+        office.must(&format!("pkcs12 -legacy -in {file} -passin pass:nss -nokeys -clcerts -out {name}.pem"));
+        office.must(&format!("x509 -in {name}.pem -outform DER -out {name}.der"));
+        let certificate = Certificate::read(&fs::read(office.path(&format!("{name}.der"))).unwrap()).unwrap();
+        let key = SoftwareKey::read(&fs::read(office.path(&format!("{name}.key"))).unwrap()).unwrap();
+        Person { name, certificate, key }
+    });
+    let mut count = 0;
+    for entry in fs::read_dir(corpus().join("thunderbird")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "env") {
+            continue;
+        }
+        let message = body(fs::read(&path).unwrap());
+        let person = if path.display().to_string().contains("fran-ec") { &people[1] } else { &people[0] };
+        let (plain, _) =
+            open(&message, person, 100, Strictness::AllowWeak).unwrap_or_else(|fault| panic!("{path:?} {fault:?}"));
+        let text = String::from_utf8(plain).unwrap();
+        assert!(text.contains("Content-Type: text/plain") || text.contains("message"), "{path:?} {text}");
+        count += 1;
+    }
+    assert_eq!(count, 6);
 }
 
 #[test]
