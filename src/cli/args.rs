@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::mail::{Domain, QueueId};
 use crate::queue::Stage;
@@ -151,16 +151,17 @@ pub enum Queue {
         #[arg(value_parser = queue_id)]
         id: QueueId,
     },
-    /// Attempt now what waits for its time
+    /// Attempt now what waits for its time: one message, all, or what goes to a domain
+    #[command(group = ArgGroup::new("which").args(["id", "all", "to"]).required(true))]
     Retry {
         /// Its id
-        #[arg(required_unless_present_any = ["all", "to"], value_parser = queue_id)]
+        #[arg(value_parser = queue_id)]
         id: Option<QueueId>,
         /// Everything
-        #[arg(long, conflicts_with = "id")]
+        #[arg(long)]
         all: bool,
         /// What goes to this domain
-        #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["id", "all"])]
+        #[arg(long, value_name = "DOMAIN")]
         to: Option<Domain>,
     },
     /// Stop attempts until released
@@ -175,13 +176,13 @@ pub enum Queue {
         #[arg(value_parser = queue_id)]
         id: QueueId,
     },
-    /// Give up on a message and tell its sender
+    /// Give up on a message and tell its sender; of a corrupt one nobody can be told
     Drop {
         /// Its id
         #[arg(value_parser = queue_id)]
         id: QueueId,
-        /// Say it: the sender is always told
-        #[arg(long, required = true)]
+        /// Say it: the sender is told. A corrupt message is dropped without it: nobody can read who sent it
+        #[arg(long)]
         notify: bool,
     },
 }
@@ -260,6 +261,9 @@ pub enum Recipient {
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Epochs of the vault, and the keys that sign what leaves, with their records
+    ///
+    /// IN THE DNS tells what was found at a key's name when it was last looked up: `right`, the record of this key; `wrong`, a
+    /// record that does not fit it; `absent`, none; `unknown`, the name servers did not tell; `-`, it was not looked up.
     List {
         /// Look each record up in the DNS; a new key whose record is there signs from then on
         #[arg(long)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::args::Queue;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::house::{House, request};
 use crate::cli::print::{self, field};
 use crate::control::Request;
@@ -23,7 +23,12 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
         Queue::Retry { id, to, .. } => Request::QueueRetry { id: *id, to: to.clone() },
         Queue::Hold { id } => Request::QueueHold { id: *id },
         Queue::Release { id } => Request::QueueRelease { id: *id },
-        Queue::Drop { id, .. } => Request::QueueDrop { id: *id },
+        Queue::Drop { id, notify } => {
+            if !notify {
+                must_be_corrupt(path, *id).await?;
+            }
+            Request::QueueDrop { id: *id }
+        }
     };
     let answer = request(path, asked).await?;
     if json {
@@ -33,7 +38,7 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
     match verb {
         Queue::Show { .. } => show(&answer.value),
         Queue::List { .. } | Queue::Retry { id: Some(_), .. } => print::line("due now"),
-        Queue::Retry { .. } => print::line(&format!("{} due now", field(&answer.value, "count"))),
+        Queue::Retry { to, .. } => print::line(&due_now(&field(&answer.value, "count"), to.as_ref())),
         Queue::Hold { .. } => print::line("held"),
         Queue::Release { .. } => print::line("released"),
         Queue::Drop { .. } => print::line(match answer.value.get("hears").and_then(Value::as_str) {
@@ -48,6 +53,29 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
         }),
     }
     Ok(())
+}
+
+/// Whose sender can be told is dropped only by who says that he is told.
+async fn must_be_corrupt(path: &Path, id: QueueId) -> Result<(), Failure> {
+    let shown = request(path, Request::QueueShow { id }).await?;
+    if field(&shown.value, "stage") == Stage::Corrupt.as_str() {
+        return Ok(());
+    }
+    let text = format!("its sender is told of it: say so, `sealgate queue drop {id} --notify`");
+    Err(Failure::new(Exit::Usage, text))
+}
+
+/// How many messages were made due; where none was, where to look.
+fn due_now(count: &str, to: Option<&Domain>) -> String {
+    match to {
+        Some(domain) if count == "0" => {
+            format!(
+                "0 due now: nothing that waits for its time goes to {domain}; `sealgate queue list` shows where mail goes"
+            )
+        }
+        None if count == "0" => "0 due now: nothing waits for its time".to_owned(),
+        Some(_) | None => format!("{count} due now"),
+    }
 }
 
 /// Lists page by page: neither end holds more than one.

@@ -126,7 +126,9 @@ async fn what_cannot_even_be_decoded_is_dropped_by_its_id() {
             gateway.start();
             gateway.ask(&["queue", "list"]);
         }
-        let dropped = gateway.ask(&["queue", "drop", &lost, "--notify"]);
+        // Nobody can be told, and nobody is to say so; what is found damaged only then is dropped with the word, too.
+        let words = ["queue", "drop", &lost, "--notify"];
+        let dropped = gateway.ask(if damaged == "queue.items" { &words[..3] } else { &words });
         assert_eq!((&dropped["dropped"][0], &dropped["told"]), (&Value::from(lost.as_str()), &Value::from(false)));
         assert_eq!(ids(&gateway.ask(&["queue", "list"])), std::slice::from_ref(&kept));
         let again = gateway.command(&["queue", "drop", &lost, "--notify"]).output().unwrap();
