@@ -101,7 +101,8 @@ fn print_signing(keys: &[&Value]) {
     for key in keys {
         let (name, until) = (field(key, "record_name"), field(key, "until"));
         let configured = key.get("configured").and_then(Value::as_bool).unwrap_or_default();
-        match field(key, "state").as_str() {
+        let state = field(key, "state");
+        match state.as_str() {
             "pending" => print::line(&format!(
                 "\npublish this; the key signs once it is seen (where the public DNS cannot be seen from here, say so by \
                  `sealgate key rotate dkim --domain {} --published`):\n{}",
@@ -121,6 +122,9 @@ fn print_signing(keys: &[&Value]) {
                 field(key, "why"),
                 field(key, "domain")
             )),
+        }
+        if let Some(why) = key.get("why").and_then(Value::as_str).filter(|_| state != "unreadable") {
+            print::line(&format!("{name}: {why}"));
         }
     }
 }

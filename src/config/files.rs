@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::config::check::{RESOLVER, listeners};
 use crate::config::sections::{Delivery, Dkim, Inbound, RecipientSource, Tls, Validation};
 use crate::config::settings::Settings;
-use crate::delivery::{Login, RecipientList};
+use crate::delivery::{Login, RecipientList, fault_of_kept_key};
 use crate::fault::{FilePath, Reader, Secret, why};
 use crate::net::{Time, fault_of_anchors, fault_of_system_resolvers};
 use crate::sender_auth::SigningKey;
@@ -36,6 +36,8 @@ pub enum Files {
 
 /// Octets of a certificate or key file we are willing to read.
 const FILE_OCTETS: u64 = 1 << 20;
+/// Files of keys made here that are looked at.
+const KEYS: usize = 10_000;
 /// How long before its end a certificate is worth a warning, in seconds.
 const SOON: i64 = 30 * 86_400;
 
@@ -77,6 +79,10 @@ pub(crate) fn check_files(settings: &Settings, world: &World, reader: &mut Reade
     }
     if !reader.is_faulty("data_dir") {
         check_folder(&settings.data_dir.path, reader);
+        // At start each is opened anyhow, and told of.
+        if world.files == Files::Check {
+            check_kept_keys(settings, world, reader);
+        }
     }
     check_socket(&settings.control_socket(), reader);
     if world.files == Files::Start {
@@ -257,6 +263,39 @@ fn check_dkim(dkim: &Dkim, world: &World, reader: &mut Reader) {
         let hint = "make one with `openssl genrsa 2048` or `openssl genpkey -algorithm ed25519`";
         reader.fault(&key, format!("{fault}: {}", dkim.key), hint);
     }
+}
+
+/// The keys that `key rotate dkim` made. One that is damaged stops no start: what it signed leaves unsigned.
+fn check_kept_keys(settings: &Settings, world: &World, reader: &mut Reader) {
+    let Some(own) = identities(&settings.vault.identity, world) else { return };
+    let Ok(files) = fs::read_dir(settings.data_dir.path.join("dkim")) else { return };
+    let mut paths: Vec<PathBuf> = files.take(KEYS).filter_map(|file| Some(file.ok()?.path())).collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|it| it == "age")) {
+        let is_plain = fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
+        let fault = if is_plain { fault_of_kept_key(path, &own) } else { Some("not a file".to_owned()) };
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let domain = name.split_once("._domainkey.").map_or("D", |(_, domain)| domain);
+        if let Some(fault) = fault {
+            reader.warning(
+                "data_dir",
+                format!("a DKIM key cannot be read and signs nothing: {}: {fault}", path.display()),
+                format!(
+                    "put the file back from a backup and restart, or make another key by `sealgate key rotate dkim --domain {domain}`"
+                ),
+            );
+        }
+    }
+}
+
+/// The vault's identities, as far as they can be read here; what is wrong with them is told elsewhere.
+fn identities(identity: &Secret, world: &World) -> Option<Vec<Identity>> {
+    let path = identity.path(world.credentials.as_deref())?;
+    let is_small = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= FILE_OCTETS);
+    let octets = Zeroizing::new(is_small.then(|| fs::read(&path).ok())??);
+    let lines = std::str::from_utf8(&octets).ok()?.lines().map(str::trim);
+    let own: Vec<Identity> = lines.filter_map(|line| line.parse().ok()).collect();
+    (!own.is_empty()).then_some(own)
 }
 
 /// The octets of a secret that nobody else may read, or a fault.

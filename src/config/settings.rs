@@ -84,12 +84,16 @@ impl Settings {
         self.notify.from.clone().or_else(ours)
     }
 
-    /// The domains whose authors we sign for: the organisation's, our own name, and that of our notices.
+    /// The domains whose authors we sign for, each once: the organisation's, our own name, and that of our notices.
     #[must_use]
     pub fn author_domains(&self) -> Vec<Domain> {
         let notices = self.notice_sender().map(|sender| sender.address.domain().clone());
         let mut ours: Vec<Domain> = self.organisation.domains.clone();
-        ours.extend(std::iter::once(self.hostname.clone()).chain(notices));
+        for more in std::iter::once(self.hostname.clone()).chain(notices) {
+            if !ours.contains(&more) {
+                ours.push(more);
+            }
+        }
         ours
     }
 

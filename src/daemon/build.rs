@@ -248,10 +248,19 @@ impl Daemon {
                 }
             });
         }
-        // Behind a smarthost it may be that one that signs.
-        let is_alone = self.settings.delivery.internet == Internet::Mx;
-        for domain in self.kept.keyring.signers().now().unsigned().into_iter().filter(|_| is_alone) {
-            tracing::warn!(%domain, "mail of this domain leaves unsigned: `sealgate key rotate dkim --domain` makes a key");
+        for domain in self.kept.keyring.signers().now().unsigned() {
+            match self.settings.delivery.internet {
+                Internet::Mx => tracing::warn!(
+                    %domain,
+                    "mail of this domain leaves unsigned: `sealgate key rotate dkim --domain` makes a key"
+                ),
+                // It may be that one that signs: that cannot be seen from here.
+                Internet::Smarthost(_) => tracing::info!(
+                    %domain,
+                    "mail of this domain leaves unsigned: the smarthost has to sign it, or `sealgate key rotate dkim --domain` \
+                     makes a key"
+                ),
+            }
         }
         if let Some(sts) = self.relay.sts() {
             shutdown.spawn(sts.run(shutdown.clone()));

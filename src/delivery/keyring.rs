@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::mail::Domain;
@@ -35,6 +36,12 @@ const KEPT_PUBLISHED: Duration = Duration::from_secs(7 * 24 * 3_600);
 const SAID: Duration = Duration::from_secs(24 * 3_600);
 /// Keys made here that are kept at the same time.
 const MADE: usize = 1_000;
+/// How long a look at a record may take, asked again and all: an operator waits for it.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Records looked up at the same time: each may take its time.
+const TOGETHER: usize = 32;
+/// Octets of a record that is not this key's which are told.
+const TOLD: usize = 100;
 /// Octets of a locked key.
 const KEY_FILE_OCTETS: u64 = 64 * 1024;
 
@@ -91,8 +98,8 @@ struct Inside {
 struct State {
     settings: KeySettings,
     made: BTreeMap<String, Made>,
-    /// By the names of records: what was found there.
-    seen: BTreeMap<String, RecordSeen>,
+    /// By the names of records: what was found there, and what is wrong with it.
+    seen: BTreeMap<String, (RecordSeen, Option<String>)>,
 }
 
 /// A key made here.
@@ -167,16 +174,18 @@ impl State {
                 None => KeyUse::Signing,
             };
             let record_name = record_name(domain, selector);
+            let found = self.seen.get(&record_name);
+            let not_right = || found.and_then(|(_, why)| why.clone());
             KeyState {
                 domain: domain.clone(),
                 selector: selector.clone(),
                 algorithm: key.map(|key| key.algorithm()).or(row.map(|row| row.algorithm)),
                 bits: key.map(|key| key.bits()),
                 state,
-                why: read.as_ref().err().filter(|_| state == KeyUse::Unreadable).cloned(),
+                why: read.as_ref().err().filter(|_| state == KeyUse::Unreadable).cloned().or_else(not_right),
                 until: until.map(Time::rfc3339),
                 record: key.and_then(|key| key.record().ok()),
-                seen: self.seen.get(&record_name).copied(),
+                seen: found.map(|(seen, _)| *seen),
                 record_name,
                 configured: row.is_none(),
             }
@@ -288,9 +297,12 @@ impl Keyring {
             return Ok(());
         }
         let dns = Dns::new(&dns).map_err(unavailable)?;
-        for key in keys {
-            let seen = seen(&dns, &key).await;
-            self.state().seen.insert(key.record_name.clone(), seen);
+        let mut found = Vec::with_capacity(keys.len());
+        for together in keys.chunks(TOGETHER) {
+            found.extend(join_all(together.iter().map(|key| seen(&dns, key))).await);
+        }
+        for (key, (seen, why)) in keys.into_iter().zip(found) {
+            self.state().seen.insert(key.record_name.clone(), (seen, why));
             match (key.state, seen) {
                 (KeyUse::Pending, RecordSeen::Right) => {
                     self.begin_to_sign(&key.record_name, "its record is seen").await?
@@ -410,7 +422,7 @@ impl Keys for Keyring {
     async fn rotate(&self, asked: &Rotation) -> Result<Vec<KeyState>, KeysFault> {
         let targets = self.asked(asked)?;
         let mut names = BTreeSet::new();
-        let mut waits = false;
+        let mut waiting = BTreeSet::new();
         for (domain, algorithm) in targets {
             let _turn = self.0.turn.lock().await;
             let pending = self.state().pending(&domain, algorithm);
@@ -421,7 +433,7 @@ impl Keys for Keyring {
                 }
                 Some(made) => {
                     names.insert(made.row.name());
-                    waits = true;
+                    waiting.insert(made.row.name());
                 }
                 None if asked.is_published => {}
                 None => {
@@ -432,11 +444,18 @@ impl Keys for Keyring {
         if names.is_empty() {
             return Err(KeysFault::Asked("no key waits for its record: make one without --published".to_owned()));
         }
-        if waits {
+        if !waiting.is_empty() {
             self.look(false).await?;
         }
         let all = self.state().list(self.0.keeping.clock.now());
-        Ok(all.into_iter().filter(|key| names.contains(&key.record_name)).collect())
+        let mut keys: Vec<KeyState> = all.into_iter().filter(|key| names.contains(&key.record_name)).collect();
+        for key in &mut keys {
+            if key.state == KeyUse::Pending && waiting.contains(&key.record_name) {
+                let more = key.why.take().map(|why| format!(": {why}")).unwrap_or_default();
+                key.why = Some(format!("it was made before and waits still, so no other was made{more}"));
+            }
+        }
+        Ok(keys)
     }
 }
 
@@ -470,23 +489,40 @@ fn read_key(path: &Path, own: &[Identity]) -> Result<SigningKey, String> {
     SigningKey::from_pem(&pem).map_err(|fault| fault.to_string())
 }
 
-/// What stands at a key's name.
-async fn seen(dns: &Dns, key: &KeyState) -> RecordSeen {
-    let told = match dns.texts(&key.record_name).await {
-        Ok(told) => told.records,
-        Err(fault) => {
-            tracing::info!(%fault, "the record of a DKIM key cannot be looked up");
-            return RecordSeen::Unknown;
+/// What is wrong with a file that was kept as a key made here, if anything; `own` opens it.
+#[must_use]
+pub fn fault_of_kept_key(path: &Path, own: &[Identity]) -> Option<String> {
+    read_key(path, own).err()
+}
+
+/// What stands at a key's name, and why it is not right.
+async fn seen(dns: &Dns, key: &KeyState) -> (RecordSeen, Option<String>) {
+    let told = match tokio::time::timeout(PATIENCE, dns.texts(&key.record_name)).await {
+        Err(_) => {
+            let why = format!("no answer to {} within {} s", key.record_name, PATIENCE.as_secs());
+            tracing::info!(fault = why, "the record of a DKIM key cannot be looked up");
+            return (RecordSeen::Unknown, Some(why));
         }
+        Ok(Ok(told)) => told.records,
+        Ok(Err(fault)) => {
+            tracing::info!(%fault, "the record of a DKIM key cannot be looked up");
+            return (RecordSeen::Unknown, Some(fault.to_string()));
+        }
+    };
+    let another = || {
+        let there = told.join(" | ");
+        let end = there.floor_char_boundary(TOLD);
+        let cut = if end < there.len() { "…" } else { "" };
+        format!("what stands there is not this key's record: {}{cut}", there.get(..end).unwrap_or_default())
     };
     let public = key.record.as_deref().and_then(|record| record.rsplit_once("p=")).map(|(_, public)| public);
     match (key.algorithm, public) {
-        _ if told.is_empty() => RecordSeen::Absent,
+        _ if told.is_empty() => (RecordSeen::Absent, Some(format!("no TXT record at {}", key.record_name))),
         (Some(algorithm), Some(public)) if told.iter().any(|record| publishes(record, algorithm, public)) => {
-            RecordSeen::Right
+            (RecordSeen::Right, None)
         }
-        (Some(_), Some(_)) => RecordSeen::Wrong,
-        _ => RecordSeen::Unknown,
+        (Some(_), Some(_)) => (RecordSeen::Wrong, Some(another())),
+        _ => (RecordSeen::Unknown, Some("the key itself cannot be read, so its record cannot be judged".to_owned())),
     }
 }
 

@@ -27,7 +27,7 @@ pub use config::{
 pub use error::{SessionError, Step, TlsFault};
 pub use https::{Https, HttpsFault};
 pub use kept::Kept;
-pub use keyring::{ConfiguredKey, KeyKeeping, KeySettings, Keyring};
+pub use keyring::{ConfiguredKey, KeyKeeping, KeySettings, Keyring, fault_of_kept_key};
 pub use octets::{Contents, InMemory, Octets, Unreadable};
 pub use outcome::{Blame, Delivery, Diagnosis, Handover, Outcome, REPLY_OCTETS};
 pub use route::{Destination, Kind, Passage, Route, Router, TlsPolicy, Way};

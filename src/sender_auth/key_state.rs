@@ -49,7 +49,7 @@ pub struct KeyState {
     pub bits: Option<usize>,
     /// What it is used for.
     pub state: KeyUse,
-    /// Why it cannot be read.
+    /// Why it cannot be read; else, why its record was not found right, or no other was made beside it.
     pub why: Option<String>,
     /// Until when the record of a replaced key must stay, RFC 3339.
     pub until: Option<String>,

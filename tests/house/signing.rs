@@ -419,6 +419,9 @@ async fn a_lost_key_stops_no_mail_and_another_takes_its_place() {
         let numbers = page(gateway.control, "/metrics").1;
         assert!(numbers.contains(&format!("sealgate_unreadable_keys {is}\n")), "{numbers}");
     };
+    // At the start there was none, of either domain that we write as; each is named once.
+    let log = std::fs::read_to_string(gateway.folder.join("log")).unwrap();
+    assert_eq!(log.matches("mail of this domain leaves unsigned: the smarthost has to sign it").count(), 2, "{log}");
     let mut both = vec![rsa.0.clone(), ed25519.0.clone()];
     both.sort();
     let mut found = signed_by(&gateway);
@@ -438,6 +441,10 @@ async fn a_lost_key_stops_no_mail_and_another_takes_its_place() {
 
     gateway.kill();
     std::fs::write(&ed25519.1, "damaged").unwrap();
+    let checked = gateway.command(&["check"]).output().unwrap();
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success() && said.contains(ed25519.1.to_str().unwrap()), "{said}");
+    assert!(said.contains("sealgate key rotate dkim --domain sundby.example"), "{said}");
     // The command line works without the daemon too, and says what to do.
     let said = gateway.command(&["key", "list"]).output().unwrap();
     assert!(said.status.success());
@@ -472,6 +479,33 @@ fn a_key_is_rotated_without_a_gap() {
         .expect("PEER MISSING: unshare (util-linux)");
     let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Who does not answer costs the time of one question, however many keys there are; it is said of each.
+#[tokio::test]
+async fn records_are_looked_up_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = [Identity::generate().unwrap()];
+    let mute = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let key = Arc::new(SigningKey::generate(Algorithm::Ed25519).unwrap());
+    let domain: Domain = "sundby.example".parse().unwrap();
+    let configured =
+        |number| ConfiguredKey { domain: domain.clone(), selector: format!("gw{number}"), key: Ok(Arc::clone(&key)) };
+    let rows: sealgate::store::RowsHandle = Arc::new(Embedded::open(&folder.path().join("rows.redb")).unwrap());
+    let vault = Vault::open(&folder.path().join("keys"), &own, &[], NOW).unwrap();
+    let clock = Clock::set_to(NOW);
+    let journal = Journal::new(Arc::clone(&rows), vault.clone(), clock.clone());
+    let keeping = KeyKeeping { folder: folder.path().join("dkim"), rows, vault, journal, clock };
+    let dns = sealgate::net::DnsSettings { servers: vec![mute.local_addr().unwrap()], ..Default::default() };
+    let settings = KeySettings { ours: vec![domain.clone()], configured: (0..6).map(configured).collect(), dns };
+    let keyring = Keyring::open(keeping, &own, settings).unwrap();
+    let begun = Instant::now();
+    let keys = keyring.list(true).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(29), "{:?}", begun.elapsed());
+    for key in keys {
+        assert_eq!(key.seen, Some(RecordSeen::Unknown));
+        assert!(key.why.as_deref().unwrap().contains("no answer to gw"), "{:?}", key.why);
+    }
 }
 
 /// The unsigned zone with these records.
@@ -519,6 +553,8 @@ async fn a_key_signs_once_its_record_is_seen() {
     let made = keyring.rotate(&Rotation::default()).await.unwrap().remove(0);
     let again = keyring.rotate(&Rotation::default()).await.unwrap();
     assert_eq!(told(&again), [(pending, Some(RecordSeen::Absent))]);
+    let why = again[0].why.as_deref().unwrap();
+    assert!(why.starts_with("it was made before") && why.contains("no TXT record at"), "{why}");
     assert_eq!((again[0].record.as_ref(), signs(&keyring).as_str()), (made.record.as_ref(), "gw1"));
     drop((keyring, servers));
 
@@ -526,7 +562,9 @@ async fn a_key_signs_once_its_record_is_seen() {
     let wrong = KeyState { record: Some(first.record().unwrap()), ..made.clone() };
     let servers = serving(&[&wrong]);
     let keyring = open(&servers);
-    assert_eq!(told(&keyring.list(true).await.unwrap())[1], (pending, Some(RecordSeen::Wrong)));
+    let keys = keyring.list(true).await.unwrap();
+    assert_eq!(told(&keys)[1], (pending, Some(RecordSeen::Wrong)));
+    assert!(keys[1].why.as_deref().unwrap().contains("not this key's record: v=DKIM1"), "{:?}", keys[1].why);
     assert_eq!(signs(&keyring), "gw1");
     drop((keyring, servers));
 
