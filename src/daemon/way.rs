@@ -1,6 +1,8 @@
 //! Which way mail would take, in words, for `explain`: what the configuration says. What the domain asks for itself is
 //! known when the mail is delivered.
 
+use std::net::IpAddr;
+
 use crate::config::{Delivery, DeliveryRoute};
 use crate::delivery::{Internet, NextHop, Protocol, TlsLevel};
 use crate::mail::Domain;
@@ -11,7 +13,7 @@ use crate::policy::{ExplainedWay, Place, RecipientVerdict};
 pub fn way(written: &Delivery, recipient: &RecipientVerdict, is_strict: bool) -> ExplainedWay {
     let domain = recipient.address.domain();
     if recipient.place == Place::Inside {
-        let least = if written.inner_plaintext { OFFERED } else { OFF_LOOPBACK };
+        let least = if written.inner_plaintext { OFFERED } else { off_loopback(&written.mail_server) };
         let text = format!("to our own mail server {}", by_hop(&written.mail_server, least));
         return ExplainedWay { route: None, text };
     }
@@ -34,6 +36,16 @@ pub fn way(written: &Delivery, recipient: &RecipientVerdict, is_strict: bool) ->
 const OFFERED: &str = "TLS where it is offered";
 const VERIFIED: &str = "verified TLS";
 const OFF_LOOPBACK: &str = "verified TLS, off loopback";
+const ON_LOOPBACK: &str = "on this machine, where no TLS is asked for";
+
+/// What is asked of a hop that must prove itself unless it is on this machine. Where a name leads shows at delivery.
+fn off_loopback(hop: &NextHop) -> &'static str {
+    match hop.host.parse::<IpAddr>() {
+        Ok(address) if !address.to_canonical().is_loopback() => VERIFIED,
+        Err(_) if hop.host != "localhost" => OFF_LOOPBACK,
+        Ok(_) | Err(_) => ON_LOOPBACK,
+    }
+}
 
 /// The least that a route asks for: who signs on is always sure of the peer.
 fn least_of(route: &DeliveryRoute) -> TlsLevel {
@@ -49,7 +61,7 @@ fn words_of(least: TlsLevel) -> &'static str {
 }
 
 fn by_hop(hop: &NextHop, least: &str) -> String {
-    let is_within_tls = hop.protocol == Protocol::Smtps && least == OFFERED;
+    let is_within_tls = hop.protocol == Protocol::Smtps && [OFFERED, ON_LOOPBACK].contains(&least);
     format!("{hop}, {}", if is_within_tls { "TLS" } else { least })
 }
 
@@ -58,7 +70,7 @@ fn usual(written: &Delivery, domain: &Domain, least: TlsLevel, is_strict: bool) 
     match &written.internet {
         Internet::Smarthost(hop) if written.login.is_some() => format!("by the smarthost {}", by_hop(hop, VERIFIED)),
         Internet::Smarthost(hop) if written.smarthost_enforces_tls => {
-            format!("by the smarthost {}", by_hop(hop, OFF_LOOPBACK))
+            format!("by the smarthost {}", by_hop(hop, off_loopback(hop)))
         }
         Internet::Smarthost(hop) => format!("by the smarthost {}", by_hop(hop, OFFERED)),
         Internet::Mx => {

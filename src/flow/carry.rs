@@ -297,10 +297,11 @@ impl Carrying<'_> {
     fn refuse(&mut self, exchange: &mut Exchange, place: usize, recipient: &RecipientVerdict, reason: &Reason) {
         exchange.mark(&[place], &RecipientState::Refused);
         self.count("refuse", 1);
-        let diagnostic = Some(format!("550 5.7.1 {}", self.words(reason)));
+        let status = if *reason == Reason::NoVerifiedTls { "5.7.10" } else { "5.7.1" };
+        let diagnostic = Some(format!("550 {status} {}", self.words(reason)));
         self.refused.push(Failure {
             address: recipient.address.clone(),
-            status: "5.7.1".into(),
+            status: status.into(),
             diagnostic,
             remote: None,
             reason: self.words(reason),

@@ -58,9 +58,11 @@ impl fmt::Display for Reason {
             Self::RuleRefuses(text) => write!(f, "the sender is told: {text}"),
             Self::NoChannel => f.write_str("no channel serves this recipient"),
             Self::NoLoginShows(kind) => write!(f, "no login of [[identity.provider]] shows a {kind}"),
-            Self::NoVerifiedTls => {
-                f.write_str("no verified TLS to the recipient's mail server: it waits and comes back")
-            }
+            // The status is the one that delivery gives where a way proves nothing.
+            Self::NoVerifiedTls => f.write_str(
+                "4.7.10 no verified TLS to the recipient's mail server is known of: it waits for nobody's decision, is looked at \
+                 again as long as queue.maximal_lifetime lasts, and comes back then",
+            ),
         }
     }
 }

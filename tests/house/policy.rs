@@ -106,7 +106,7 @@ protect = "tls"
             &format!("pass by {verified} (the route of .partner.example)"),
             &format!("pass by {lax} (the route of lax.partner.example)"),
             "pass by the smarthost smtp://127.0.0.1:2525, TLS where it is offered",
-            "pass to our own mail server smtp://127.0.0.1:10026, verified TLS, off loopback",
+            "pass to our own mail server smtp://127.0.0.1:10026, on this machine, where no TLS is asked for",
         ]
     );
 }
@@ -335,6 +335,31 @@ fn a_number_is_seen_whatever_it_is_written_in() {
         ("a page", part("Content-Type: text/html", b"<style>p { margin: 850101 }</style><p>2382</p>")),
     ] {
         assert_eq!(treatments(&settings, &[EVA], &message), ["pass"], "{what}");
+    }
+}
+
+#[test]
+fn where_nothing_enforces_tls_it_is_said_that_mail_waits_and_comes_back() {
+    let rule = settings("[[rule]]\nname = \"n\"\nprotect = \"tls\"\n");
+    let waits = explained(&rule, &[EVA], b"Subject: Hej\r\n\r\n").remove(0);
+    assert_eq!(waits["treatment"], "hold");
+    let reason = waits["reasons"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned();
+    assert!(reason.starts_with("4.7.10 no verified TLS") && reason.contains("comes back"), "{reason}");
+}
+
+#[test]
+fn a_mail_server_on_this_machine_is_not_said_to_prove_itself() {
+    let to = "ove@sundby.example";
+    for (host, said) in [
+        ("127.0.0.1", "on this machine, where no TLS is asked for"),
+        ("[::1]", "on this machine, where no TLS is asked for"),
+        ("localhost", "on this machine, where no TLS is asked for"),
+        ("192.0.2.7", "verified TLS"),
+        ("mail.sundby.example", "verified TLS, off loopback"),
+    ] {
+        let text = CONFIG.replace("smtp://127.0.0.1:10026", &format!("smtp://{host}:10026"));
+        let way = explained(&settings_of(&text), &[to], b"Subject: Hej\r\n\r\n")[0]["way"].as_str().unwrap().to_owned();
+        assert!(way.ends_with(&format!(", {said}")), "{host}: {way}");
     }
 }
 
