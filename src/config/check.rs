@@ -256,8 +256,10 @@ fn check_route(settings: &Settings, route: &DeliveryRoute, reader: &mut Reader) 
             "its mail goes to delivery.mail_server",
         );
     }
+    // One that cannot be read is told of already.
+    let has_hop = route.next_hop.is_some() || reader.is_faulty(&key("next_hop"));
     if let Some(login) = &route.login {
-        if route.next_hop.is_none() {
+        if !has_hop {
             reader.fault(&key("login"), format!("nobody to sign on at: {login}"), "write `next_hop`");
         }
         if route.tls.is_some() && route.level() != TlsLevel::Verified {
@@ -265,8 +267,7 @@ fn check_route(settings: &Settings, route: &DeliveryRoute, reader: &mut Reader) 
             reader.fault(&key("tls"), "a login needs verified TLS", hint);
         }
     }
-    if route.next_hop.is_none() && settings.delivery.internet != Internet::Mx && !reader.is_faulty("delivery.internet")
-    {
+    if !has_hop && settings.delivery.internet != Internet::Mx && !reader.is_faulty("delivery.internet") {
         let hint = "write `next_hop`: what the smarthost does for these domains cannot be seen from here";
         reader.fault(&key("domains"), "all mail goes to the smarthost, this route or not", hint);
     }
@@ -277,7 +278,7 @@ fn check_route(settings: &Settings, route: &DeliveryRoute, reader: &mut Reader) 
     {
         reader.fault(&key(name), "no certificate is looked at", "write `tls = \"verified\"`");
     }
-    if route.next_hop.is_none() && route.tls.is_none() && route.login.is_none() && !reader.is_faulty(&route.place.key) {
+    if !has_hop && route.tls.is_none() && route.login.is_none() && !reader.is_faulty(&route.place.key) {
         reader.warning(&key("domains"), "the route says nothing", "write `next_hop` or `tls`");
     }
 }

@@ -53,7 +53,7 @@ pub fn reference_page() -> String {
         "# Configuration\n\n\
          `sealgate.toml` is TOML. Relative paths are relative to the file. A door whose section is absent stays shut.\n\
          Unknown settings are faults; `sealgate check` lists all faults at once. `conf/sealgate.toml` is a commented sample.\n\n\
-         This page is written from the program's own declarations: `sealgate config reference` prints the same.\n",
+         This page is written from the program's own declarations; `sealgate config reference` prints them as a commented file in TOML.\n",
     );
     for (path, keys) in sections() {
         let title =

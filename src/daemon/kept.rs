@@ -75,7 +75,9 @@ impl Kept {
         let folder = &settings.data_dir.path;
         refuse_as_root(folder)?;
         let own = settings.vault.identity_source().read().context("vault.identity")?;
-        let rows: RowsHandle = Arc::new(Embedded::open(&folder.join("rows.redb")).context("the row store")?);
+        let file = folder.join("rows.redb");
+        let opened = Embedded::open(&file).with_context(|| format!("the row store {}", file.display()));
+        let rows: RowsHandle = Arc::new(opened?);
         let keys = folder.join("keys");
         Vault::check(&keys, &relied_on(&*rows).context("the row store")?).context("the vault")?;
         let vault =

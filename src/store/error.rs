@@ -21,7 +21,9 @@ pub enum StoreError {
         known: u32,
     },
     /// Another process has the store open.
-    #[error("the store is open in another process")]
+    #[error(
+        "it is open in another process: another sealgate runs with this `data_dir`; stop that one first, or give this one its own"
+    )]
     OpenElsewhere,
     /// The change looked at the rows and found that it must not happen. Nothing of it was written.
     #[error("the change does not apply: {0}")]

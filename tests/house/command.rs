@@ -102,6 +102,32 @@ fn what_is_not_in_the_queue_is_looked_for_by_its_trace() {
 }
 
 #[test]
+fn what_is_to_be_attempted_now_is_said_in_one_of_three_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    for words in [&["queue", "retry"][..], &["queue", "retry", "--all", "--to", "live.example"]] {
+        let (code, _, said) = run(words);
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains("queue retry <ID|--all|--to <DOMAIN>>"), "{said}");
+    }
+    let (code, said, _) = run(&["queue", "retry", "--to", "nowhere.example", "--config", &config]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("goes to nowhere.example; `sealgate queue list`"), "{said}");
+}
+
+#[test]
+fn what_another_process_keeps_open_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = founded(folder.path());
+    let rows = folder.path().join("data/rows.redb");
+    let other = sealgate::store::Embedded::open(&rows).unwrap();
+    let (code, _, said) = run(&["audit", "head", "--config", &config]);
+    drop(other);
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains(&rows.display().to_string()) && said.contains("another sealgate runs"), "{said}");
+}
+
+#[test]
 fn json_is_honoured_or_refused() {
     let (code, reference, _) = run(&["config", "reference", "--json"]);
     assert_eq!(code, Some(0));
