@@ -101,6 +101,28 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// As on the page on threats.
+#[test]
+fn every_test_that_the_page_on_features_names_is_there() {
+    let page = fs::read_to_string("docs/features.md").unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| F"));
+    let proofs = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names: Vec<&str> = proofs.flat_map(|proofs| proofs.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 20);
+    for name in names.into_iter().filter(|name| name.contains("::")) {
+        let (file, test) = match (name.strip_prefix("house::"), name.split_once("::tests")) {
+            (Some(module), _) => (format!("tests/house/{module}.rs"), String::new()),
+            (None, Some((module, test))) => {
+                (format!("src/{}.rs", module.replace("::", "/")), test.trim_start_matches("::").to_owned())
+            }
+            (None, None) => panic!("{name} names no test"),
+        };
+        let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("{name}: {file} is not there"));
+        assert!(text.contains("#[test]") || text.contains("#[tokio::test"), "{name}: no test in {file}");
+        assert!(test.is_empty() || text.contains(&format!("fn {test}(")), "{name} is not there");
+    }
+}
+
 /// A page that names a proof must not outlive it.
 #[test]
 fn every_test_that_the_page_on_threats_names_is_there() {
