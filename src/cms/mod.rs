@@ -16,6 +16,7 @@ mod name;
 mod extension;
 mod public_key;
 mod certificate;
+mod attribute;
 mod constraint;
 mod policy;
 mod flaw;
@@ -32,6 +33,10 @@ mod derivation;
 mod recipient;
 mod enveloped;
 
+pub use attribute::{
+    AlgorithmProtection, AttributeFault, Attributes, Capabilities, Capability, CertificateId, IssuerAndSerial,
+    KeyPreference, SignatureType, SignedAttributes,
+};
 pub use certificate::{CERTIFICATE_OCTETS, Certificate};
 pub use constraint::NameFlaw;
 pub use crl::{CRL_OCTETS, Crl, Entry, Scope};
