@@ -17,6 +17,8 @@ mod pkits;
 mod pki;
 #[path = "house/cms_enveloped.rs"]
 mod cms_enveloped;
+#[path = "house/cms_signed.rs"]
+mod cms_signed;
 #[path = "house/tidy.rs"]
 mod tidy;
 #[path = "house/delivery.rs"]

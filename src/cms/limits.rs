@@ -18,3 +18,16 @@ pub const ENCRYPTED_KEY_OCTETS: usize = 2_048;
 pub const NONCE_OCTETS: usize = 64;
 /// Octets under one key and nonce of AES-GCM: 2^32 - 2 blocks, NIST SP 800-38D §5.2.1.1.
 pub const GCM_OCTETS: u64 = ((1 << 32) - 2) * 16;
+/// Signers of one message. One or two are usual.
+pub const SIGNERS: usize = 32;
+/// Certificates in one message; a bundle of an authority may have some hundred.
+pub const CERTIFICATES: usize = 1_000;
+/// Revocation lists in one message.
+pub const CRLS: usize = 100;
+/// Digest algorithms announced before the content.
+pub const DIGESTS: usize = 32;
+/// Certificates of one name that are tried for one signer.
+pub const CANDIDATES: usize = 8;
+/// Octets of decompressed content for each that came, beyond the first 64 KiB. Text shrinks to a tenth; zeros to a
+/// thousandth.
+pub const DECOMPRESSION_RATIO: u64 = 200;

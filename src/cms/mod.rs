@@ -32,12 +32,15 @@ mod cipher;
 mod derivation;
 mod recipient;
 mod enveloped;
+mod signed;
+mod compressed;
 
 pub use attribute::{
     AlgorithmProtection, AttributeFault, Attributes, Capabilities, Capability, CertificateId, IssuerAndSerial,
     KeyPreference, SignatureType, SignedAttributes,
 };
 pub use certificate::{CERTIFICATE_OCTETS, Certificate};
+pub use compressed::Decompressor;
 pub use constraint::NameFlaw;
 pub use crl::{CRL_OCTETS, Crl, Entry, Scope};
 pub use element::Seconds;
@@ -56,6 +59,10 @@ pub use private_key::{KeyFault, PrivateKey};
 pub use public_key::{KeyKind, PublicKey, SignatureFault, Strictness, Weakness};
 pub use recipient::{RecipientId, SealTo, SealWay, SealedKey};
 pub use revocation::Evidence;
+pub use signed::{
+    ContentDigests, Digested, OpaqueWriter, SignFault, Signature, SignedData, SignedFault, SignedReader, Signer,
+    SignerFault, SignerId, SignerReport, Signing, Statement, certificates_only,
+};
 pub use software_key::SoftwareKey;
 pub use stream::{Around, Before, ContentKind, ContentWriter, Part, SEGMENT_OCTETS, Splitter};
 pub use validate::{Check, Purpose};

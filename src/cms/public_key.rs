@@ -1,5 +1,7 @@
 //! Public keys (RFC 3279, 4055, 5480, 8410, 9935) and the signatures they verify.
 
+use aws_lc_rs::digest::Digest;
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA1_ASN1, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1,
     ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, ECDSA_P521_SHA1_ASN1,
@@ -149,6 +151,28 @@ impl<'a> PublicKey<'a> {
         means.verify_sig(self.key, message, signature).map(|()| weakness).map_err(|_| SignatureFault::Wrong)
     }
 
+    /// As [`Self::verify`], over a message that has been hashed. Ed25519 hashes by itself, and is not supported here.
+    ///
+    /// # Errors
+    /// [`SignatureFault`].
+    pub fn verify_digest(
+        &self,
+        algorithm: SignatureAlgorithm,
+        digest: &Digest,
+        signature: &[u8],
+        strictness: Strictness,
+    ) -> Result<Option<Weakness>, SignatureFault> {
+        let weakness = self.weakness(algorithm);
+        if weakness.is_some() && strictness == Strictness::Strict {
+            return Err(SignatureFault::Weak);
+        }
+        if algorithm == SignatureAlgorithm::Ed25519 {
+            return Err(SignatureFault::Unsupported);
+        }
+        let means = self.means(algorithm)?;
+        means.verify_digest(self.key, digest, signature).map(|()| weakness).map_err(|_| SignatureFault::Wrong)
+    }
+
     fn weakness(&self, algorithm: SignatureAlgorithm) -> Option<Weakness> {
         let hash = match algorithm {
             SignatureAlgorithm::RsaPkcs1(hash) => hash,
@@ -205,10 +229,17 @@ enum Means {
 }
 
 impl Means {
-    fn verify_sig(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), aws_lc_rs::error::Unspecified> {
+    fn verify_sig(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Unspecified> {
         match self {
             Self::Rsa(parameters) => parameters.verify_sig(key, message, signature),
             Self::Fixed(means) => means.verify_sig(key, message, signature),
+        }
+    }
+
+    fn verify_digest(&self, key: &[u8], digest: &Digest, signature: &[u8]) -> Result<(), Unspecified> {
+        match self {
+            Self::Rsa(parameters) => parameters.verify_digest_sig(key, digest, signature),
+            Self::Fixed(means) => means.verify_digest_sig(key, digest, signature),
         }
     }
 }

@@ -76,6 +76,17 @@ impl SignatureAlgorithm {
         Self::RsaPss { hash, mask: hash, salt_octets: u16::try_from(hash.octets()).unwrap_or(u16::MAX) }
     }
 
+    /// The digest that it hashes the message by: `None` for `rsaEncryption`, where it stands elsewhere. Ed25519 has SHA-512
+    /// within, and goes with that alone (RFC 8419 §2.3).
+    #[must_use]
+    pub fn digest(self) -> Option<DigestAlgorithm> {
+        match self {
+            Self::RsaPkcs1(hash) => hash,
+            Self::RsaPss { hash, .. } | Self::Ecdsa(hash) => Some(hash),
+            Self::Ed25519 => Some(DigestAlgorithm::Sha512),
+        }
+    }
+
     /// The algorithm that an identifier names.
     ///
     /// # Errors

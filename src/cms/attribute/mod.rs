@@ -15,5 +15,6 @@ pub use key_preference::KeyPreference;
 pub use protection::AlgorithmProtection;
 pub use purpose::SignatureType;
 pub use set::{AttributeFault, Attributes};
+pub(crate) use set::{identifier, set_of};
 pub use signed::SignedAttributes;
 pub use signer_id::IssuerAndSerial;

@@ -1,0 +1,573 @@
+//! Signatures of `openssl cms` and `gpgsm` verified by us, ours verified by them, and attacks on both.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use der::oid::ObjectIdentifier;
+use sealgate::cms::algorithm::{DigestAlgorithm, SignatureAlgorithm};
+use sealgate::cms::{
+    AttributeFault, Capabilities, Certificate, ContentDigests, IssuerAndSerial, KeyPreference, OpaqueWriter,
+    PrivateKey, Seconds, SignatureFault, SignatureType, SignedData, SignedFault, SignedReader, Signer, SignerFault,
+    SignerId, SignerReport, Signing, SoftwareKey, Statement, Strictness, Weakness, certificates_only,
+};
+use tempfile::TempDir;
+
+const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\nHej, det h\xc3\xa4r \xc3\xa4r en text.\r\n";
+const TIME: Seconds = 1_795_000_000;
+const SHA_256: DigestAlgorithm = DigestAlgorithm::Sha256;
+
+/// A folder with an authority and people whom it certifies.
+struct Office {
+    folder: TempDir,
+}
+
+struct Person {
+    key: SoftwareKey,
+    certificate: Certificate,
+}
+
+impl Office {
+    fn new() -> Self {
+        let office = Self { folder: tempfile::tempdir().unwrap() };
+        office.must(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout root.key -out root.pem -subj /CN=Root \
+             -days 3650 -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+        );
+        office.write("text", TEXT);
+        office
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, octets: &[u8]) {
+        fs::write(self.path(name), octets).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn openssl(&self, arguments: &str) -> (bool, String) {
+        let ran = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .output()
+            .expect("openssl is installed by tests/run");
+        (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
+    }
+
+    fn must(&self, arguments: &str) -> String {
+        let (ran, said) = self.openssl(arguments);
+        assert!(ran, "openssl {arguments}: {said}");
+        said
+    }
+
+    fn person(&self, name: &str, kind: &str) -> Person {
+        self.write(
+            "person.ext",
+            b"keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\nsubjectKeyIdentifier=hash\n",
+        );
+        self.must(&format!("req -new -newkey {kind} -noenc -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        self.must(&format!(
+            "x509 -req -in {name}.csr -CA root.pem -CAkey root.key -CAcreateserial -days 365 -extfile person.ext -out {name}.pem"
+        ));
+        self.must(&format!("x509 -in {name}.pem -outform DER -out {name}.der"));
+        self.must(&format!("pkcs8 -topk8 -nocrypt -in {name}.key -outform DER -out {name}.p8"));
+        Person {
+            key: SoftwareKey::read(&self.read(&format!("{name}.p8"))).unwrap(),
+            certificate: Certificate::read(&self.read(&format!("{name}.der"))).unwrap(),
+        }
+    }
+
+    fn rsa(&self, name: &str) -> Person {
+        self.person(name, "rsa:2048")
+    }
+
+    fn p256(&self, name: &str) -> Person {
+        self.person(name, "ec -pkeyopt ec_paramgen_curve:P-256")
+    }
+
+    fn p384(&self, name: &str) -> Person {
+        self.person(name, "ec -pkeyopt ec_paramgen_curve:P-384")
+    }
+
+    /// What `openssl cms -sign` makes of the text.
+    fn signed(&self, name: &str, options: &str) -> Vec<u8> {
+        self.must(&format!(
+            "cms -sign -binary -in text -signer {name}.pem -inkey {name}.key -outform DER -out signed {options}"
+        ));
+        self.read("signed")
+    }
+
+    /// Whether `openssl cms -verify` believes it, and what it gives for content.
+    fn openssl_verifies(&self, message: &[u8], options: &str) -> (bool, Vec<u8>, String) {
+        self.write("message", message);
+        let (holds, said) = self.openssl(&format!(
+            "cms -verify -binary -inform DER -in message -CAfile root.pem -no-CApath -no-CAstore -out content {options}"
+        ));
+        (holds, self.read("content"), said)
+    }
+}
+
+impl Person {
+    fn signer(&self, algorithm: SignatureAlgorithm) -> Signer<'_> {
+        let statement = Statement { time: Some(TIME), ..Statement::default() };
+        Signer { key: &self.key, certificate: &self.certificate, algorithm, statement }
+    }
+}
+
+/// Reads in pieces of odd length: the content and what is around it.
+fn read(message: &[u8]) -> (Vec<u8>, SignedData) {
+    let (mut content, mut reader) = (Vec::new(), SignedReader::default());
+    for piece in message.chunks(37) {
+        reader.push(piece, &mut |octets| content.extend_from_slice(octets)).unwrap();
+    }
+    (content, reader.finish().unwrap())
+}
+
+/// The reports on a message that has its content, or on one whose content is the text.
+fn reports(message: &[u8], others: &[Certificate]) -> Result<Vec<SignerReport>, SignedFault> {
+    let (_, data) = read(message);
+    if data.has_content() {
+        data.verify(others, Strictness::Strict)
+    } else {
+        data.verify_detached(&ContentDigests::of(TEXT, &data.digests()), others, Strictness::Strict)
+    }
+}
+
+fn verdict(message: &[u8]) -> Result<Option<Weakness>, SignerFault> {
+    let [report] = &reports(message, &[]).unwrap()[..] else { panic!("more signers than one") };
+    report.verdict.clone()
+}
+
+fn sign(signers: Vec<Signer<'_>>) -> sealgate::cms::Signature {
+    let mut signing = Signing::new(signers, &[]).unwrap();
+    TEXT.chunks(11).for_each(|piece| signing.push(piece));
+    signing.sign().unwrap()
+}
+
+fn opaque(signers: Vec<Signer<'_>>) -> Vec<u8> {
+    let signature = sign(signers);
+    [&signature.before()[..], TEXT, signature.behind()].concat()
+}
+
+#[test]
+fn what_openssl_signs_is_verified() {
+    let office = Office::new();
+    office.rsa("rsa");
+    office.p256("p256");
+    office.p384("p384");
+    let pss = "-keyopt rsa_padding_mode:pss";
+    let kinds = [
+        ("rsa", String::new()),
+        ("p256", String::new()),
+        ("p384", String::new()),
+        ("rsa", format!("{pss} -keyopt rsa_pss_saltlen:20")),
+        ("rsa", format!("{pss} -keyopt rsa_pss_saltlen:32")),
+        ("rsa", format!("{pss} -keyopt rsa_pss_saltlen:max")),
+    ];
+    let forms = [
+        "-nodetach",
+        "-nodetach -stream",
+        "",
+        "-nodetach -nosmimecap",
+        "-nodetach -keyid",
+        "-nodetach -noattr",
+        "-noattr",
+    ];
+    for (name, options) in &kinds {
+        for digest in ["sha256", "sha384", "sha512"] {
+            // This release of openssl cannot write PSS while it streams.
+            for form in forms.iter().filter(|form| options.is_empty() || !form.contains("-stream")) {
+                let message = office.signed(name, &format!("{form} -md {digest} {options}"));
+                let (content, data) = read(&message);
+                assert_eq!(content, if data.has_content() { TEXT } else { b"" });
+                assert_eq!(verdict(&message), Ok(None), "{name} {digest} {form} {options}");
+                let report = &reports(&message, &[]).unwrap()[0];
+                assert_eq!(matches!(report.id, Some(SignerId::KeyId(_))), form.contains("-keyid"));
+                assert_eq!(report.signing_time().is_none(), form.contains("-noattr"));
+                let capabilities = report.attributes.as_ref().and_then(|said| said.capabilities.as_ref());
+                let has_capabilities = !form.contains("-noattr") && !form.contains("-nosmimecap");
+                assert_eq!(capabilities.is_some_and(|list| list.content().count() > 2), has_capabilities);
+            }
+        }
+    }
+    let sha_1 = office.signed("rsa", "-nodetach -md sha1");
+    assert_eq!(verdict(&sha_1), Err(SignerFault::Signature(SignatureFault::Weak)));
+    let allowed = read(&sha_1).1.verify(&[], Strictness::AllowWeak).unwrap();
+    assert_eq!(allowed[0].verdict, Ok(Some(Weakness::Sha1)));
+    let without = office.signed("rsa", "-nodetach -nocerts");
+    assert_eq!(verdict(&without), Err(SignerFault::NoCertificate));
+    let certificate = Certificate::read(&office.read("rsa.der")).unwrap();
+    assert!(reports(&without, &[certificate]).unwrap()[0].holds());
+}
+
+#[test]
+fn what_we_sign_openssl_verifies() {
+    let office = Office::new();
+    let (rsa, p256, p384) = (office.rsa("rsa"), office.p256("p256"), office.p384("p384"));
+    let mut all = Vec::new();
+    for hash in [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512] {
+        all.push((&rsa, SignatureAlgorithm::RsaPkcs1(Some(hash))));
+        all.push((&rsa, SignatureAlgorithm::pss(hash)));
+    }
+    all.push((&p256, SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256)));
+    all.push((&p384, SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha384)));
+    for (person, algorithm) in all {
+        let detached = sign(vec![person.signer(algorithm)]).detached();
+        let (holds, content, said) = office.openssl_verifies(&detached, "-content text");
+        assert!(holds && content == TEXT, "{algorithm:?}: {said}");
+        assert_eq!(verdict(&detached), Ok(None));
+
+        let whole = opaque(vec![person.signer(algorithm)]);
+        let (holds, content, said) = office.openssl_verifies(&whole, "");
+        assert!(holds && content == TEXT, "{algorithm:?}: {said}");
+        assert_eq!(verdict(&whole), Ok(None));
+
+        let mut streamed = Vec::new();
+        let signing = Signing::new(vec![person.signer(algorithm)], &[]).unwrap();
+        let mut writer = OpaqueWriter::new(signing, &mut streamed).unwrap();
+        TEXT.chunks(13).for_each(|piece| writer.push(piece, &mut streamed));
+        writer.finish(&mut streamed).unwrap();
+        let (holds, content, said) = office.openssl_verifies(&streamed, "");
+        assert!(holds && content == TEXT, "{algorithm:?}: {said}");
+        assert_eq!(verdict(&streamed), Ok(None));
+    }
+}
+
+#[test]
+fn what_a_signer_says_of_himself_is_read_again() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    let mut signer = person.signer(SignatureAlgorithm::Ecdsa(SHA_256));
+    signer.statement = Statement {
+        time: Some(TIME),
+        capabilities: Some(Capabilities::ours()),
+        key_preference: Some(KeyPreference::Issued(IssuerAndSerial::of(&person.certificate))),
+        types: vec![SignatureType::Domain],
+    };
+    let message = opaque(vec![signer]);
+    assert!(office.openssl_verifies(&message, "").0);
+    let report = reports(&message, &[]).unwrap().remove(0);
+    assert!(report.holds());
+    assert_eq!(report.certificate, Some(person.certificate.clone()));
+    let said = report.attributes.unwrap();
+    assert_eq!((said.signing_time, said.capabilities), (Some(TIME), Some(Capabilities::ours())));
+    assert!(said.key_preference.unwrap().names(&person.certificate));
+    assert!(said.certificate.unwrap().names(&person.certificate));
+    assert_eq!(said.signature_types, [SignatureType::Domain]);
+    assert!(said.protection.is_some());
+}
+
+#[test]
+fn each_of_several_signers_has_a_verdict_of_his_own() {
+    let office = Office::new();
+    let (rsa, p256) = (office.rsa("rsa"), office.p256("p256"));
+    let message = office.signed("rsa", "-nodetach -signer p256.pem -inkey p256.key");
+    let found = reports(&message, &[]).unwrap();
+    assert!(found.len() == 2 && found.iter().all(SignerReport::holds));
+
+    let pss = SignatureAlgorithm::pss(DigestAlgorithm::Sha512);
+    let signers = vec![rsa.signer(pss), p256.signer(SignatureAlgorithm::Ecdsa(SHA_256))];
+    let message = opaque(signers);
+    assert!(office.openssl_verifies(&message, "").0);
+    assert!(reports(&message, &[]).unwrap().iter().all(SignerReport::holds));
+    // The signature that stands last is changed in its last octet.
+    let mut one_bad = message.clone();
+    *one_bad.last_mut().unwrap() ^= 1;
+    let found = reports(&one_bad, &[]).unwrap();
+    assert_eq!(found.iter().filter(|report| report.holds()).count(), 1);
+    assert_eq!(
+        found.iter().find_map(|report| report.verdict.clone().err()),
+        Some(SignerFault::Signature(SignatureFault::Wrong))
+    );
+    let mut other_content = message;
+    let at = other_content.windows(3).position(|octets| octets == b"Hej").unwrap();
+    other_content[at] = b'N';
+    let found = reports(&other_content, &[]).unwrap();
+    assert!(found.iter().all(|report| report.verdict == Err(SignerFault::DigestMismatch)));
+}
+
+#[test]
+fn ed25519_signs_attributes_as_openssl_checks_them() {
+    let office = Office::new();
+    let person = office.person("ed", "ed25519");
+    let message = sign(vec![person.signer(SignatureAlgorithm::Ed25519)]).detached();
+    assert_eq!(verdict(&message), Ok(None));
+    // This release of openssl has no Ed25519 in CMS; it checks the bare signature over the attributes.
+    office.write("message", &message);
+    let parsed = office.must("asn1parse -inform DER -in message");
+    let place = |line: &str| {
+        let number = |after: &str| -> usize {
+            let text = line.split_once(after).unwrap().1.trim_start();
+            text.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+        };
+        let start = line.split(':').next().unwrap().trim().parse::<usize>().unwrap();
+        start..start + number("hl=") + number(" l=")
+    };
+    let attributes = parsed.lines().rfind(|line| line.contains("d=5") && line.contains("cont [ 0 ]")).unwrap();
+    let mut attributes = message[place(attributes)].to_vec();
+    attributes[0] = 0x31;
+    let signature = parsed.lines().rfind(|line| line.contains("d=5") && line.contains("OCTET STRING")).unwrap();
+    let signature = &message[place(signature)];
+    office.write("attributes", &attributes);
+    office.write("signature", &signature[signature.len() - 64..]);
+    office.must("pkeyutl -verify -rawin -in attributes -sigfile signature -certin -inkey ed.pem");
+}
+
+#[test]
+fn certificates_alone_are_read_and_written() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    office.must("crl2pkcs7 -nocrl -certfile p256.pem -certfile root.pem -outform DER -out theirs");
+    let (_, data) = read(&office.read("theirs"));
+    assert!(data.is_certificates_only() && data.certificates().len() == 2);
+    assert_eq!(data.verify(&[], Strictness::Strict).unwrap_err(), SignedFault::NobodySigned);
+    office.write("ours", &certificates_only(std::slice::from_ref(&person.certificate), &[]));
+    assert!(office.must("pkcs7 -inform DER -in ours -print_certs").contains("CN = p256"));
+    let (_, data) = read(&office.read("ours"));
+    assert_eq!(data.certificates(), [person.certificate]);
+}
+
+#[test]
+fn what_other_programs_signed_is_verified() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/house/cms_signed");
+    let plain = fs::read(folder.join("plain.txt")).unwrap();
+    for name in ["gpgsm-signed-opaque.der", "nss-signed-opaque.der", "openssl-signed-opaque.der"] {
+        let (content, data) = read(&fs::read(folder.join(name)).unwrap());
+        let found = data.verify(&[], Strictness::Strict).unwrap();
+        assert!(found.len() == 1 && found[0].holds(), "{name}: {:?}", found[0].verdict);
+        assert_eq!(
+            String::from_utf8(content).unwrap().replace("\r\n", "\n"),
+            String::from_utf8(plain.clone()).unwrap().replace("\r\n", "\n"),
+            "{name}"
+        );
+    }
+}
+
+// What attackers do. The messages are put together by hand, with signatures that hold.
+
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let mut written = vec![tag];
+    match content.len() {
+        short @ 0..128 => written.push(u8::try_from(short).unwrap()),
+        long @ 128..256 => written.extend([0x81, u8::try_from(long).unwrap()]),
+        long => {
+            written.push(0x82);
+            written.extend(u16::try_from(long).unwrap().to_be_bytes());
+        }
+    }
+    [written, content].concat()
+}
+
+fn oid(text: &str) -> Vec<u8> {
+    der(6, &[ObjectIdentifier::new_unwrap(text).as_bytes()])
+}
+
+const ID_DATA: &str = "1.2.840.113549.1.7.1";
+const ID_SIGNED: &str = "1.2.840.113549.1.7.2";
+const ID_SHA_256: &str = "2.16.840.1.101.3.4.2.1";
+const ID_ECDSA: &str = "1.2.840.10045.4.3.2";
+
+fn attribute(id: &str, value: &[u8]) -> Vec<u8> {
+    der(0x30, &[&oid(id), &der(0x31, &[value])])
+}
+
+fn content_type(id: &str) -> Vec<u8> {
+    attribute("1.2.840.113549.1.9.3", &oid(id))
+}
+
+fn message_digest(content: &[u8]) -> Vec<u8> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    attribute("1.2.840.113549.1.9.4", &der(4, &[digest.as_ref()]))
+}
+
+/// A message by hand: what it says its content is, the content, and the attributes, which are signed; without them the
+/// given octets are.
+fn forged(
+    person: &Person,
+    kind: &str,
+    content: Option<&[u8]>,
+    attributes: Option<&[Vec<u8>]>,
+    signed: &[u8],
+) -> Vec<u8> {
+    forged_by(person, kind, content, attributes, signed, (ID_SHA_256, ID_ECDSA, SignatureAlgorithm::Ecdsa(SHA_256)))
+}
+
+fn forged_by(
+    person: &Person,
+    kind: &str,
+    content: Option<&[u8]>,
+    attributes: Option<&[Vec<u8>]>,
+    signed: &[u8],
+    (digest, algorithm, means): (&str, &str, SignatureAlgorithm),
+) -> Vec<u8> {
+    let set = attributes.map(|all| all.concat());
+    let signed = set.as_ref().map_or_else(|| signed.to_vec(), |set| der(0x31, &[set]));
+    let signature = person.key.sign(means, &signed).unwrap();
+    let id = der(0x30, &[&IssuerAndSerial::of(&person.certificate).to_content()]);
+    let digest = der(0x30, &[&oid(digest)]);
+    let attributes = set.map_or_else(Vec::new, |set| der(0xa0, &[&set]));
+    let signer =
+        der(0x30, &[&[2, 1, 1], &id, &digest, &attributes, &der(0x30, &[&oid(algorithm)]), &der(4, &[&signature])]);
+    let content = content.map_or_else(Vec::new, |content| der(0xa0, &[&der(4, &[content])]));
+    let inner = der(0x30, &[&oid(kind), &content]);
+    let certificates = der(0xa0, &[person.certificate.as_der()]);
+    let data = der(0x30, &[&[2, 1, 1], &der(0x31, &[&digest]), &inner, &certificates, &der(0x31, &[&signer])]);
+    der(0x30, &[&oid(ID_SIGNED), &der(0xa0, &[&data])])
+}
+
+#[test]
+fn a_message_by_hand_holds() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    let attributes = [content_type(ID_DATA), message_digest(TEXT)];
+    let message = forged(&person, ID_DATA, Some(TEXT), Some(&attributes), b"");
+    assert_eq!(verdict(&message), Ok(None));
+    assert!(office.openssl_verifies(&message, "").0);
+    // Attributes in another order than DER's, signed as they stand.
+    let attributes = [message_digest(TEXT), content_type(ID_DATA)];
+    assert_eq!(verdict(&forged(&person, ID_DATA, Some(TEXT), Some(&attributes), b"")), Ok(None));
+    assert_eq!(verdict(&forged(&person, ID_DATA, Some(TEXT), None, TEXT)), Ok(None));
+}
+
+#[test]
+fn attributes_of_one_message_cannot_be_the_content_of_another() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    // What was signed is the set of attributes of some other message; here it is the content, and no attributes are left.
+    let set = der(0x31, &[&content_type(ID_DATA), &message_digest(TEXT)]);
+    let message = forged(&person, ID_DATA, Some(&set), None, &set);
+    assert_eq!(verdict(&message), Err(SignerFault::ContentIsLikeAttributes));
+    let message = forged(&person, ID_SIGNED, Some(TEXT), None, TEXT);
+    assert_eq!(verdict(&message), Err(SignerFault::AttributesAreMissing));
+}
+
+#[test]
+fn attributes_that_are_missing_or_stand_twice_are_refused() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    let fault =
+        |attributes: &[Vec<u8>]| verdict(&forged(&person, ID_DATA, Some(TEXT), Some(attributes), b"")).unwrap_err();
+    let (kind, digest) = (content_type(ID_DATA), message_digest(TEXT));
+    let twice = SignerFault::Attributes(AttributeFault::Twice);
+    assert_eq!(fault(&[kind.clone(), digest.clone(), digest.clone()]), twice);
+    assert_eq!(fault(&[kind.clone(), digest.clone(), message_digest(b"other")]), twice);
+    assert_eq!(fault(&[kind.clone(), kind.clone(), digest.clone()]), twice);
+    assert_eq!(fault(std::slice::from_ref(&kind)), SignerFault::Attributes(AttributeFault::Missing("messageDigest")));
+    assert_eq!(fault(std::slice::from_ref(&digest)), SignerFault::Attributes(AttributeFault::Missing("contentType")));
+    assert!(matches!(fault(&[]), SignerFault::Attributes(AttributeFault::Malformed(_))));
+    let two_values = der(0x30, &[&oid("1.2.840.113549.1.9.3"), &der(0x31, &[&oid(ID_DATA), &oid(ID_DATA)])]);
+    let two_values = fault(&[two_values, digest.clone()]);
+    assert_eq!(two_values, SignerFault::Attributes(AttributeFault::NotOneValue("contentType")));
+    assert_eq!(fault(&[content_type(ID_SIGNED), digest]), SignerFault::ContentType);
+    assert_eq!(fault(&[kind, message_digest(b"other")]), SignerFault::DigestMismatch);
+}
+
+#[test]
+fn algorithms_other_than_those_that_were_signed_are_refused() {
+    let office = Office::new();
+    let (person, ed) = (office.p256("p256"), office.person("ed", "ed25519"));
+    let protection = |digest: &str| {
+        let signature = der(0xa1, &[&oid(ID_ECDSA)]);
+        attribute("1.2.840.113549.1.9.52", &der(0x30, &[&der(0x30, &[&oid(digest)]), &signature]))
+    };
+    let held = |digest| [content_type(ID_DATA), message_digest(TEXT), protection(digest)];
+    let of = |digest| verdict(&forged(&person, ID_DATA, Some(TEXT), Some(&held(digest)), b""));
+    assert_eq!(of(ID_SHA_256), Ok(None));
+    assert_eq!(of("2.16.840.1.101.3.4.2.3"), Err(SignerFault::AlgorithmProtection));
+    let attributes = [content_type(ID_DATA), message_digest(TEXT)];
+    let by = |person, digest, algorithm, means| {
+        verdict(&forged_by(person, ID_DATA, Some(TEXT), Some(&attributes), b"", (digest, algorithm, means)))
+    };
+    let ed25519 = by(&ed, ID_SHA_256, "1.3.101.112", SignatureAlgorithm::Ed25519);
+    assert_eq!(ed25519, Err(SignerFault::AlgorithmsDisagree));
+    let md5 = by(&person, "1.2.840.113549.2.5", ID_ECDSA, SignatureAlgorithm::Ecdsa(SHA_256));
+    assert_eq!(md5, Err(SignerFault::Unsupported));
+}
+
+#[test]
+fn a_certificate_other_than_the_one_that_was_signed_is_refused() {
+    let office = Office::new();
+    let (person, other) = (office.p256("p256"), office.p256("other"));
+    let named = |certificate: &Certificate| {
+        let id = der(0x30, &[&der(0x30, &[&der(0x30, &[&der(4, &[&certificate.fingerprint()])])])]);
+        let attributes = [content_type(ID_DATA), message_digest(TEXT), attribute("1.2.840.113549.1.9.16.2.47", &id)];
+        verdict(&forged(&person, ID_DATA, Some(TEXT), Some(&attributes), b""))
+    };
+    assert_eq!(named(&person.certificate), Ok(None));
+    assert_eq!(named(&other.certificate), Err(SignerFault::CertificateMismatch));
+}
+
+#[test]
+fn a_content_that_stands_twice_is_no_signed_content() {
+    let office = Office::new();
+    office.p256("p256");
+    let (_, data) = read(&office.signed("p256", "-nodetach"));
+    let other = ContentDigests::of(b"something else", &[]);
+    assert_eq!(data.verify_detached(&other, &[], Strictness::Strict).unwrap_err(), SignedFault::ContentStandsTwice);
+    let (_, data) = read(&office.signed("p256", ""));
+    assert_eq!(data.verify(&[], Strictness::Strict).unwrap_err(), SignedFault::ContentIsMissing);
+    let found = data.verify_detached(&other, &[], Strictness::Strict).unwrap();
+    assert_eq!(found[0].verdict, Err(SignerFault::DigestMismatch));
+}
+
+#[test]
+fn nobody_signed_where_no_signer_is() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    let inner = der(0x30, &[&oid(ID_DATA), &der(0xa0, &[&der(4, &[TEXT])])]);
+    let certificates = der(0xa0, &[person.certificate.as_der()]);
+    let data = der(0x30, &[&[2, 1, 1], &der(0x31, &[]), &inner, &certificates, &der(0x31, &[])]);
+    let message = der(0x30, &[&oid(ID_SIGNED), &der(0xa0, &[&data])]);
+    assert_eq!(reports(&message, &[]).unwrap_err(), SignedFault::NobodySigned);
+}
+
+#[test]
+fn one_odd_certificate_does_not_spoil_the_rest() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    let message = forged(&person, ID_DATA, Some(TEXT), Some(&[content_type(ID_DATA), message_digest(TEXT)]), b"");
+    let (_, data) = read(&message);
+    assert_eq!(data.certificates().len(), 1);
+    // The same with a certificate before it that is none, and an attribute certificate behind it.
+    let own = person.certificate.as_der();
+    let odd = der(0x30, &[&[2, 1, 1], &[2, 24], &[9; 24]]);
+    let inner = der(0x30, &[&oid(ID_DATA), &der(0xa0, &[&der(4, &[TEXT])])]);
+    let at = message.windows(own.len()).position(|octets| octets == own).unwrap();
+    let signers = &message[at + own.len()..];
+    let digests = der(0x31, &[&der(0x30, &[&oid(ID_SHA_256)])]);
+    let certificates = der(0xa0, &[&odd, own, &der(0xa2, &[&[2, 1, 1]])]);
+    let data = der(0x30, &[&[2, 1, 1], &digests, &inner, &certificates, signers]);
+    let message = der(0x30, &[&oid(ID_SIGNED), &der(0xa0, &[&data])]);
+    assert_eq!(verdict(&message), Ok(None));
+    assert_eq!(read(&message).1.certificates().len(), 1);
+}
+
+#[test]
+fn damaged_messages_never_panic_and_never_hold() {
+    let office = Office::new();
+    let person = office.p256("p256");
+    office.rsa("rsa");
+    let by_hand = forged(&person, ID_DATA, Some(TEXT), Some(&[content_type(ID_DATA), message_digest(TEXT)]), b"");
+    let streamed = office.signed("rsa", "-nodetach -stream");
+    for message in [by_hand, streamed] {
+        for at in 0..message.len() {
+            for change in [0x01, 0x20, 0x80, 0xff] {
+                let mut damaged = message.clone();
+                damaged[at] ^= change;
+                let (mut content, mut reader) = (Vec::new(), SignedReader::default());
+                let pushed = reader.push(&damaged, &mut |octets| content.extend_from_slice(octets));
+                let Ok(data) = pushed.and_then(|()| reader.finish()) else { continue };
+                for report in data.verify(&[], Strictness::Strict).unwrap_or_default() {
+                    // What is not signed may change; the content may not.
+                    assert!(!report.holds() || content == TEXT, "octet {at} by {change}");
+                }
+            }
+        }
+    }
+}
