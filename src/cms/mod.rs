@@ -34,6 +34,7 @@ mod recipient;
 mod enveloped;
 mod signed;
 mod compressed;
+pub mod entity;
 
 pub use attribute::{
     AlgorithmProtection, AttributeFault, Attributes, Capabilities, Capability, CertificateId, IssuerAndSerial,

@@ -39,6 +39,7 @@ pub use encoded_word::DecodedText;
 pub use envelope::{BodyType, DsnNotify, DsnReturn, Envelope, Recipient};
 pub use field::{Field, Header};
 pub use mime::{PartSink, Splitter, Structure, StructureFault};
+pub(crate) use part::content_parameter;
 pub use part::{Disposition, PartHead};
 pub use queue_id::QueueId;
 pub use report::{Action, Report, ReportedRecipient, Returned};
@@ -48,5 +49,6 @@ pub use tls_report::{
     TlsReport, add_policies, report_places,
 };
 pub use trace::{Hop, received};
+pub(crate) use transfer::Decoder;
 pub use transfer::{PartEnd, TransferEncoding};
 pub use write::{mailbox, parameter, structured, unstructured};

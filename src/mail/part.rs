@@ -133,6 +133,11 @@ impl PartHead {
     }
 }
 
+/// A parameter of the content's type, such as `micalg`.
+pub(crate) fn content_parameter(header: &Header, name: &str) -> Option<String> {
+    parameters(&header.first("Content-Type")?)?.attribute(name).map(str::to_owned)
+}
+
 fn parameters(field: &Field<'_>) -> Option<ContentType<'static>> {
     let value = field.value;
     let ended = if value.ends_with(b"\n") { value.to_vec() } else { [value, b"\r\n"].concat() };
