@@ -68,11 +68,9 @@ identifiers! {
     OCSP_NONCE = "1.3.6.1.5.5.7.48.1.2";
 
     // Content that is not protected, and how it is compressed (RFC 5652 §4, 3274 §2).
-    DATA = "1.2.840.113549.1.7.1";
     ZLIB_COMPRESSION = "1.2.840.113549.1.9.16.3.8";
 
     // Attributes of signatures (RFC 5652 §11, 8551 §2.5, 5035 §4, 6211, 3183 §2).
-    CONTENT_TYPE = "1.2.840.113549.1.9.3";
     MESSAGE_DIGEST = "1.2.840.113549.1.9.4";
     SIGNING_TIME = "1.2.840.113549.1.9.5";
     SMIME_CAPABILITIES = "1.2.840.113549.1.9.15";
