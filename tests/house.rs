@@ -13,6 +13,8 @@ mod store;
 mod vault;
 #[path = "house/pkits.rs"]
 mod pkits;
+#[path = "house/certificate_files.rs"]
+mod certificate_files;
 #[path = "house/pki.rs"]
 mod pki;
 #[path = "house/cms_enveloped.rs"]

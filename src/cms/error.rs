@@ -56,6 +56,71 @@ pub enum CmsError {
     LibraryFailed,
 }
 
+/// Why a file with certificates or keys was not taken. It is told to whoever brought the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImportFault {
+    /// A structure in it is not what it should be.
+    #[error(transparent)]
+    Cms(#[from] CmsError),
+    /// None of the forms we read.
+    #[error("neither PEM nor a certificate, a revocation list, a key, PKCS #7 or PKCS #12")]
+    NoKnownForm,
+    /// A block has no end, or is no base64.
+    #[error("the PEM is damaged")]
+    Pem,
+    /// More than anybody needs.
+    #[error("there are more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// It is locked, and there is no password.
+    #[error("it is locked, and no password was given")]
+    PasswordMissing,
+    /// It is locked with another password, or damaged.
+    #[error("the password does not open it")]
+    PasswordWrong,
+    /// To try a password would take longer than anybody waits.
+    #[error("its password is hashed more often than anybody needs")]
+    TooMuchWork,
+    /// Locked by ciphers that everybody can break, which are not served.
+    #[error("it is locked by a cipher of the last century (RC2, RC4, DES or triple DES)")]
+    LegacyLock,
+    /// A key locked in the way of RFC 1421.
+    #[error("the key is locked in the old way of PEM, by a password that is hashed once with MD5")]
+    LegacyKey,
+    /// Locked by something else.
+    #[error("it is locked by {0}, which is not known")]
+    UnknownLock(ObjectIdentifier),
+    /// A key of no kind that is served.
+    #[error("a key of a kind that is not served: RSA, the curves P-256, P-384 and P-521, Ed25519 and X25519 are")]
+    KeyKind,
+}
+
+impl ImportFault {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::PasswordMissing => "give the file with its password by `--password-file`, - for standard input",
+            Self::PasswordWrong => "give the password that the file was written with",
+            Self::LegacyLock => {
+                "lock it anew: `openssl pkcs12 -legacy -noenc -in OLD.p12 -out all.pem`, then `openssl pkcs12 -export -in all.pem -out NEW.p12`, and remove all.pem"
+            }
+            Self::LegacyKey => "lock it anew: `openssl pkcs8 -topk8 -in OLD.key -out NEW.key`",
+            Self::UnknownLock(_) | Self::TooMuchWork => {
+                "lock it anew: `openssl pkcs12 -noenc -in OLD.p12 -out all.pem`, then `openssl pkcs12 -export -in all.pem -out NEW.p12`, and remove all.pem"
+            }
+            Self::Cms(_) | Self::NoKnownForm | Self::Pem | Self::TooMany { .. } => {
+                "`openssl asn1parse -in FILE` shows what is in it; add `-inform DER` for a file that is not text"
+            }
+            Self::KeyKind => "ask for a certificate with a key of RSA 3072 or of the curve P-256",
+        }
+    }
+}
+
 impl From<der::Error> for CmsError {
     fn from(fault: der::Error) -> Self {
         Self::Structure(fault)

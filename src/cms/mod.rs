@@ -35,6 +35,11 @@ mod enveloped;
 mod signed;
 mod compressed;
 pub mod entity;
+mod password;
+mod pem;
+mod imported_key;
+mod pkcs12;
+mod import;
 
 pub use attribute::{
     AlgorithmProtection, AttributeFault, Attributes, Capabilities, Capability, CertificateId, IssuerAndSerial,
@@ -47,14 +52,19 @@ pub use crl::{CRL_OCTETS, Crl, Entry, Scope};
 pub use element::Seconds;
 pub use enveloped::{Envelope, Opened, Progress, Sealer, Unsealer};
 pub use error::CmsError;
+pub use error::{CmsError, ImportFault};
 pub use extension::{
     AuthorityKeyId, BasicConstraints, DistributionPoint, Extension, GeneralName, KeyUsage, NameConstraints,
     PolicyConstraints, PolicyMapping, RelativeName,
 };
 pub use flaw::{Flaw, PathFault};
+pub use import::{IMPORT_OCTETS, Imported};
+pub use imported_key::{ImportedKey, KEY_OCTETS};
 pub use name::{Name, NameKey, OcesIdentity};
 pub use ocsp::{CertStatus, OCSP_OCTETS, OcspCheck, OcspFault, ocsp_request, ocsp_status};
+pub use password::{PASSWORD_OCTETS, Password};
 pub use path::{PATH_CERTIFICATES, PATH_SIGNATURES, Path, Pool, Sources};
+pub use pem::{PemBlock, is_pem, pem_blocks, to_pem};
 pub use policy::{PolicyDemand, PolicyFlaw};
 pub use private_key::{KeyFault, PrivateKey};
 pub use public_key::{KeyKind, PublicKey, SignatureFault, Strictness, Weakness};

@@ -97,6 +97,39 @@ identifiers! {
     ML_KEM_512 = "2.16.840.1.101.3.4.4.1";
     ML_KEM_768 = "2.16.840.1.101.3.4.4.2";
     ML_KEM_1024 = "2.16.840.1.101.3.4.4.3";
+
+    // What a password opens (RFC 8018 Appendix C, RFC 9579).
+    PBES2 = "1.2.840.113549.1.5.13";
+    PBKDF2 = "1.2.840.113549.1.5.12";
+    PBMAC1 = "1.2.840.113549.1.5.14";
+    HMAC_SHA1 = "1.2.840.113549.2.7";
+    HMAC_SHA256 = "1.2.840.113549.2.9";
+    HMAC_SHA384 = "1.2.840.113549.2.10";
+    HMAC_SHA512 = "1.2.840.113549.2.11";
+    AES_128_CBC = "2.16.840.1.101.3.4.1.2";
+    AES_192_CBC = "2.16.840.1.101.3.4.1.22";
+    AES_256_CBC = "2.16.840.1.101.3.4.1.42";
+    DES_EDE3_CBC = "1.2.840.113549.3.7";
+
+    // Containers (RFC 5652 §4 and §8, RFC 7292 §4.2).
+    DATA = "1.2.840.113549.1.7.1";
+    SIGNED_DATA = "1.2.840.113549.1.7.2";
+    ENCRYPTED_DATA = "1.2.840.113549.1.7.6";
+    KEY_BAG = "1.2.840.113549.1.12.10.1.1";
+    SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2";
+    CERT_BAG = "1.2.840.113549.1.12.10.1.3";
+    SAFE_CONTENTS_BAG = "1.2.840.113549.1.12.10.1.6";
+    X509_CERTIFICATE = "1.2.840.113549.1.9.22.1";
+}
+
+/// Whether it is one of the locks of PKCS #5 version 1 (RFC 8018 Appendix A.3) or of PKCS #12 (RFC 7292 Appendix C): DES,
+/// triple DES, RC2 and RC4, with a key from MD5 or SHA-1.
+pub fn is_legacy_lock(identifier: ObjectIdentifier) -> bool {
+    const FAMILIES: [ObjectIdentifier; 2] =
+        [ObjectIdentifier::new_unwrap("1.2.840.113549.1.5"), ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1")];
+    let parent = identifier.parent();
+    let last = identifier.arc(identifier.len().saturating_sub(1)).unwrap_or_default();
+    parent == Some(FAMILIES[1]) || (parent == Some(FAMILIES[0]) && last < 12)
 }
 
 /// What people write before an attribute's value (RFC 4514 §3), or the number.
