@@ -9,7 +9,7 @@ fuzz_target!(|octets: &[u8]| {
     let Ok(password) = Password::new(Zeroizing::new("password".to_owned())) else { return };
     let Ok(read) = Imported::read(octets, Some(&password)) else { return };
     for key in &read.keys {
-        let again = Imported::read(key.as_pkcs8(), None).map(|again| again.keys.len());
+        let again = Imported::read(key.as_der(), None).map(|again| again.keys.len());
         assert_eq!(again, Ok(1));
     }
 });

@@ -95,7 +95,7 @@ pub enum ImportFault {
     #[error("it is locked by {0}, which is not known")]
     UnknownLock(ObjectIdentifier),
     /// A key of no kind that is served.
-    #[error("a key of a kind that is not served: RSA, the curves P-256, P-384 and P-521, Ed25519 and X25519 are")]
+    #[error("a key that is damaged, or not of RSA from 2048 bits on, P-256, P-384, Ed25519, X25519 or ML-KEM-768")]
     KeyKind,
 }
 

@@ -61,8 +61,7 @@ impl Imported {
             "PKCS7" | "CMS" | "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "PKCS12" => {
                 self.take_der(&block.der, opener)?
             }
-            "RSA PRIVATE KEY" => self.keys.push(ImportedKey::from_pkcs1(&block.der)?),
-            "EC PRIVATE KEY" => self.keys.push(ImportedKey::from_sec1(&block.der)?),
+            "RSA PRIVATE KEY" | "EC PRIVATE KEY" => self.keys.push(ImportedKey::read(&block.der)?),
             _ => {}
         }
         Ok(())
@@ -82,9 +81,9 @@ impl Imported {
         let third = fields.peek();
         match (first.tag, second.tag, third) {
             (OID, 0xa0, None) => self.take_signed(first, second)?,
-            (INTEGER, SEQUENCE, Some(OCTET_STRING)) => self.keys.push(ImportedKey::from_pkcs8(&der)?),
-            (INTEGER, INTEGER, _) => self.keys.push(ImportedKey::from_pkcs1(&der)?),
-            (INTEGER, OCTET_STRING, _) => self.keys.push(ImportedKey::from_sec1(&der)?),
+            (INTEGER, SEQUENCE, Some(OCTET_STRING)) | (INTEGER, INTEGER | OCTET_STRING, _) => {
+                self.keys.push(ImportedKey::read(&der)?);
+            }
             (INTEGER, SEQUENCE, _) => {
                 let bags = pkcs12::open(&der, opener)?;
                 self.certificates.extend(bags.certificates);

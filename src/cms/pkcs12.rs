@@ -99,7 +99,7 @@ impl Bags {
         let kind = identifier(&mut bag)?;
         let value = bag.take(constructed(0))?;
         match kind {
-            oid::KEY_BAG => self.keys.push(ImportedKey::from_pkcs8(value.inner(SEQUENCE)?.whole())?),
+            oid::KEY_BAG => self.keys.push(ImportedKey::read(value.inner(SEQUENCE)?.whole())?),
             oid::SHROUDED_KEY_BAG => self.keys.push(shrouded_key(value.inner(SEQUENCE)?, opener)?),
             oid::CERT_BAG => {
                 let mut fields = value.inner(SEQUENCE)?.fields();
@@ -127,10 +127,9 @@ pub(crate) fn shrouded_key(info: Element<'_>, opener: &Opener<'_>) -> Result<Imp
     let locked = fields.take(OCTET_STRING)?.content();
     fields.end()?;
     let open = opener.open(algorithm, locked)?;
-    match ImportedKey::from_pkcs8(&open) {
-        Err(ImportFault::Cms(_)) => Err(ImportFault::PasswordWrong),
-        read => read,
-    }
+    // Octets that are no sequence came of another password.
+    Element::only(&open, SEQUENCE).map_err(|_| ImportFault::PasswordWrong)?;
+    ImportedKey::read(&open)
 }
 
 /// `MacData` (RFC 7292 §4, RFC 9579 §4).
