@@ -20,7 +20,7 @@ pub mod store; // where locked bytes and rows live
 
 // Memory: what the gateway knows.
 pub mod records; // what happened, and how long we keep it
-pub mod directory; // who is out there: national numbers, departments
+pub mod directory; // who is out there: national numbers, certificates, tunnels
 pub mod mailboxes; // what recipients can read
 pub mod identity; // who is at our door: OpenID Connect, sessions
 

@@ -67,6 +67,8 @@ pub enum EventKind {
     KeyUsed,
     /// A key was destroyed, and with it all that was locked to it.
     KeyDestroyed,
+    /// A certificate of somebody was brought, accepted, refused or removed.
+    TrustChanged,
     /// The program began.
     Started,
     /// The program ended in order.
@@ -109,6 +111,7 @@ impl EventKind {
             Self::KeyCreated => "key-created",
             Self::KeyUsed => "key-used",
             Self::KeyDestroyed => "key-destroyed",
+            Self::TrustChanged => "trust-changed",
             Self::Started => "started",
             Self::Stopped => "stopped",
             Self::Corrupt => "corrupt",

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub stopped: Family<Labels, Gauge>,
     /// DKIM keys made here that could not be read at the start: they sign nothing.
     pub unreadable_keys: Gauge,
+    /// Domains and mailboxes of ours whose last S/MIME certificate ends within 90d, 30d, 7d, or has ended.
+    pub own_certificates_ending: Family<Labels, Gauge>,
     /// Failures that nobody could be told of.
     pub untold: Counter,
     /// Rows and bodies set aside because they could not be read.
@@ -81,6 +83,11 @@ impl Metrics {
             "unreadable_keys",
             "DKIM keys made here that could not be read at the start and sign nothing",
             self.unreadable_keys.clone(),
+        );
+        registry.register(
+            "own_certificates_ending",
+            "Domains and mailboxes of ours whose last S/MIME certificate ends within this time",
+            self.own_certificates_ending.clone(),
         );
         registry.register("untold_failures", "Failures that nobody could be told of", self.untold.clone());
         registry.register("corrupt", "Rows and bodies set aside because they could not be read", self.corrupt.clone());

@@ -1,0 +1,108 @@
+//! Our certificates and their keys: several generations side by side. The newest that is valid signs; all of them open, for
+//! years, whatever was sealed to them.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+
+use crate::cms::{Certificate, KeyKind, Name, PrivateKey, Seconds};
+use crate::directory::scope::Scope;
+use crate::mail::Address;
+
+/// One certificate of ours with its key.
+#[derive(Clone)]
+pub struct OwnKey {
+    /// For whom.
+    pub scope: Scope,
+    /// The certificate, then its chain.
+    pub chain: Vec<Certificate>,
+    /// The key.
+    pub key: Arc<dyn PrivateKey>,
+    /// Where it came from: a file's name, or that it was made or brought here.
+    pub told_by: String,
+}
+
+/// All of them. Cheap to clone; clones share them.
+#[derive(Clone, Default)]
+pub struct OwnKeys(Arc<[Arc<OwnKey>]>);
+
+impl OwnKey {
+    /// The certificate; one without is left out of [`OwnKeys`].
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.chain.first()
+    }
+
+    fn is_for(&self, address: &Address) -> bool {
+        match &self.scope {
+            Scope::Domain(domain) => domain == address.domain(),
+            Scope::Mailbox(mailbox) => mailbox.folded() == address.folded(),
+        }
+    }
+
+    fn is_valid_at(&self, at: Seconds) -> bool {
+        let validity = self.certificate().and_then(|certificate| certificate.validity().ok());
+        validity.is_some_and(|(from, until)| (from..=until).contains(&at))
+    }
+
+    fn begins(&self) -> Seconds {
+        let validity = self.certificate().and_then(|certificate| certificate.validity().ok());
+        validity.map_or(Seconds::MIN, |(from, _)| from)
+    }
+
+    fn may_sign(&self) -> bool {
+        self.certificate().is_some_and(|certificate| {
+            let usage = certificate.key_usage().ok().flatten();
+            let kind = certificate.public_key().map_or(KeyKind::Other, |key| key.kind());
+            usage.is_none_or(|usage| usage.digital_signature() || usage.non_repudiation())
+                && !matches!(kind, KeyKind::X25519 | KeyKind::MlKem(_) | KeyKind::Other)
+        })
+    }
+}
+
+impl OwnKeys {
+    /// Every one of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<OwnKey>> {
+        self.0.iter()
+    }
+
+    /// What signs for this address: its own before its domain's, and of these the newest that is valid.
+    #[must_use]
+    pub fn signs_for(&self, address: &Address, at: Seconds) -> Option<&Arc<OwnKey>> {
+        let able = self.0.iter().filter(|own| own.is_for(address) && own.is_valid_at(at) && own.may_sign());
+        able.max_by_key(|own| (!own.scope.is_domain(), own.begins()))
+    }
+
+    /// What opens a message that names its recipient by issuer and serial number: the issuer's name in DER, the serial
+    /// number's content octets. Also if it has expired.
+    #[must_use]
+    pub fn by_issuer_and_serial(&self, issuer: &[u8], serial: &[u8]) -> Option<&Arc<OwnKey>> {
+        self.0.iter().find(|own| {
+            own.certificate().is_some_and(|certificate| {
+                certificate.serial() == serial
+                    && (certificate.issuer().as_der() == issuer || certificate.issuer().matches(Name::new(issuer)))
+            })
+        })
+    }
+
+    /// What opens a message that names its recipient by key identifier. Two generations may have one key, and so one
+    /// identifier: each of them opens it.
+    #[must_use]
+    pub fn by_key_id(&self, key_id: &[u8]) -> Option<&Arc<OwnKey>> {
+        self.0.iter().find(|own| {
+            own.certificate().is_some_and(|certificate| match certificate.subject_key_id() {
+                Ok(Some(named)) => named == key_id,
+                // RFC 5280 §4.2.1.2, way (1): what others compute where nothing is named.
+                _ => certificate
+                    .public_key()
+                    .is_ok_and(|key| digest(&SHA1_FOR_LEGACY_USE_ONLY, key.octets()).as_ref() == key_id),
+            })
+        })
+    }
+}
+
+impl FromIterator<OwnKey> for OwnKeys {
+    fn from_iter<I: IntoIterator<Item = OwnKey>>(keys: I) -> Self {
+        Self(keys.into_iter().filter(|own| own.certificate().is_some()).map(Arc::new).collect())
+    }
+}
