@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::sections::{
     ChoosableBy, Delivery, DeliveryRoute, Department, Inbound, Portal, ProtectionName, Provider, RecipientSource,
-    Validation,
+    TunnelTrust, Validation,
 };
 use crate::config::settings::Settings;
 use crate::delivery::{Internet, NextHop, TlsLevel};
@@ -97,7 +97,31 @@ fn check_names(settings: &Settings, reader: &mut Reader) {
             }
         }
     }
+    check_trust(settings, reader);
     report_twins(reader, settings.tunnel.iter().map(|tunnel| (tunnel.domain.as_str(), tunnel.place.of("domain"))));
+}
+
+/// Certificates that nobody could believe, and those for whom we have no mail.
+fn check_trust(settings: &Settings, reader: &mut Reader) {
+    let has_roots = settings.trust.as_ref().is_some_and(|trust| !trust.roots.is_empty()) || reader.is_faulty("trust");
+    for tunnel in settings.tunnel.iter().filter(|tunnel| tunnel.trust == TunnelTrust::Roots && !has_roots) {
+        reader.fault(
+            &tunnel.place.of("certificate"),
+            "nobody is trusted about it",
+            "write [trust] with `roots`, or `trust = \"pinned\"` here: then this very certificate is trusted",
+        );
+    }
+    if !reader.is_faulty("organisation.domains") {
+        let domains = &settings.organisation.domains;
+        for own in settings.own_certificate.iter().filter(|own| !domains.contains(own.r#for.0.domain())) {
+            let hint = "write one of organisation.domains, or a mailbox there";
+            reader.fault(&own.place.of("for"), format!("{} is not ours", own.r#for), hint);
+        }
+        for tunnel in settings.tunnel.iter().filter(|tunnel| domains.contains(&tunnel.domain)) {
+            let hint = "name the partner's domain; a certificate of ours goes to [[own_certificate]]";
+            reader.fault(&tunnel.place.of("domain"), format!("{} is ours", tunnel.domain), hint);
+        }
+    }
 }
 
 fn check_doors(settings: &Settings, reader: &mut Reader) {

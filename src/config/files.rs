@@ -299,7 +299,12 @@ fn identities(identity: &Secret, world: &World) -> Option<Vec<Identity>> {
 }
 
 /// The octets of a secret that nobody else may read, or a fault.
-fn read_secret(secret: &Secret, key: &str, world: &World, reader: &mut Reader) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_secret(
+    secret: &Secret,
+    key: &str,
+    world: &World,
+    reader: &mut Reader,
+) -> Option<Zeroizing<Vec<u8>>> {
     let Some(path) = secret.path(world.credentials.as_deref()) else {
         let cause = format!("systemd handed us no credentials: {secret}");
         if world.files == Files::Start {
@@ -322,7 +327,7 @@ fn read_secret(secret: &Secret, key: &str, world: &World, reader: &mut Reader) -
     Some(octets)
 }
 
-fn read_file(path: &Path, written: &str, key: &str, reader: &mut Reader) -> Option<Vec<u8>> {
+pub(crate) fn read_file(path: &Path, written: &str, key: &str, reader: &mut Reader) -> Option<Vec<u8>> {
     if reader.is_faulty(key) {
         return None;
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::config::certificates::check_certificates;
 use crate::config::check::check;
 use crate::config::files::{Files, World, check_files};
 use crate::config::meant::check_meaning;
@@ -69,6 +70,9 @@ pub fn parse(file: &str, text: &str, files: Files) -> Result<Loaded, Faults> {
         check(settings, &mut reader);
         check_served(settings, &mut reader);
         check_files(settings, &world, &mut reader);
+        if files != Files::Skip {
+            check_certificates(settings, &world, &mut reader);
+        }
     }
     let sound = reader.is_sound();
     let faults = reader.into_faults();

@@ -1,6 +1,6 @@
 //! What this release understands but does not serve: a fault where mail would depend on it, else a warning.
 
-use crate::config::sections::{BlobStore, Deliver, RowStore};
+use crate::config::sections::{BlobStore, Deliver, KeySource, RowStore};
 use crate::config::settings::Settings;
 use crate::fault::Reader;
 
@@ -59,6 +59,10 @@ fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
         }
     }
     for own in &settings.own_certificate {
+        if matches!(own.key, KeySource::Pkcs11(_)) {
+            let hint = "name a file or `credential:NAME`";
+            mail_depends(&own.place.of("key"), "a key in a device (pkcs11:)", hint, reader);
+        }
         reader.warning(&own.place.key, "not served yet", "S/MIME mail passes as it is");
     }
     for tunnel in &settings.tunnel {

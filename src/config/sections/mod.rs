@@ -36,7 +36,9 @@ pub use policy::{
 pub use portal::Portal;
 pub use queue::Queue;
 pub use scan::{OnFound, Scan};
-pub use smime::{OwnCertificate, Trust, Tunnel};
+pub use smime::{
+    CertificateFor, KeySource, ListPlace, OwnCertificate, StrangersWord, Trust, Tunnel, TunnelTrust, UnknownRevocation,
+};
 pub use smtpd::{
     DmarcWish, Forwarded, HeaderField, HeaderFieldFault, Inbound, Ldap, Outbound, RecipientSource, Require, Smtpd,
 };

@@ -1,32 +1,182 @@
 //! `[[own_certificate]]`, `[trust]` and `[[tunnel]]`: S/MIME, ours and theirs.
 
-use crate::fault::{At, FilePath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::directory::{NoScope, Scope};
+use crate::fault::{
+    At, FilePath, Key, Keys, Place, Reader, Secret, Section, Setting, TextSetting, UnknownWord, Value, settings, words,
+};
 use crate::mail::Domain;
 
 settings! {
-    /// A certificate of ours for S/MIME; several generations may stand side by side. Not served yet.
+    /// A certificate of ours for S/MIME; several generations may stand side by side. The newest that is valid signs, and all of
+    /// them open what was sealed to them: keep the old ones. Mail does not use them yet.
     pub struct OwnCertificate named "for" {
         /// A domain (the tunnel) or a mailbox (a department, a person).
-        r#for: String,
-        /// The certificate in PEM: leaf first, then its chain.
+        r#for: CertificateFor,
+        /// The certificate in PEM, or as PKCS #7 or DER: leaf first, then its chain.
         certificate: FilePath,
-        /// Its private key: a file nobody else may read, `credential:NAME` or `pkcs11:…`.
-        key: String,
+        /// Its private key, unencrypted: a file nobody else may read, `credential:NAME` or `pkcs11:…`.
+        key: KeySource,
     }
 
-    /// Whom we believe about S/MIME certificates. Not served yet.
+    /// Whom we believe about S/MIME certificates. Mail does not use it yet.
     pub struct Trust {
-        /// Files of root certificates in PEM.
+        /// Files of certificates, in PEM or DER, each of which is a trust anchor.
         roots: Vec<FilePath>,
         /// Revocation lists, files or http addresses, beside those named in certificates.
-        crls: Vec<String>,
+        crls: Vec<ListPlace>,
+        /// How long a revocation list or an OCSP answer is believed after the next was due: how long an outage of the authority
+        /// may last.
+        grace: Duration = "3d",
+        /// What is done with a certificate that names places where its revocation is told, when none of them tells.
+        unknown_revocation: UnknownRevocation = "refuse",
+        /// What is done with certificates that come with signed mail.
+        strangers: StrangersWord = "ask",
     }
 
-    /// Another organisation whose mail is sealed domain to domain. Not served yet.
+    /// Another organisation whose mail is sealed domain to domain. Mail does not use it yet. `sealgate tunnel import` and
+    /// `sealgate tunnel add` take up others without an entry here.
     pub struct Tunnel named "domain" {
         /// Their domain.
         domain: Domain,
-        /// Their domain certificate in PEM.
+        /// Their domain certificate in PEM or DER; several generations may stand in the file.
         certificate: FilePath,
+        /// What it is trusted for.
+        trust: TunnelTrust = "roots",
+    }
+}
+
+words! {
+    /// What is done when nothing tells whether a certificate is revoked.
+    pub enum UnknownRevocation {
+        /// It is not used: another channel serves, or the mail waits.
+        Refuse = "refuse",
+        /// It is used.
+        Use = "use",
+    }
+
+    /// What is done with certificates that come with signed mail.
+    pub enum StrangersWord {
+        /// Somebody accepts them first.
+        Ask = "ask",
+        /// They are used if a path leads to a root, and the address had no other.
+        Trusted = "trusted",
+    }
+
+    /// What a tunnel's certificate is trusted for.
+    pub enum TunnelTrust {
+        /// A path that leads to a root.
+        Roots = "roots",
+        /// Being named here.
+        Pinned = "pinned",
+    }
+}
+
+/// A domain or a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFor(pub Scope);
+
+impl FromStr for CertificateFor {
+    type Err = NoScope;
+
+    fn from_str(text: &str) -> Result<Self, NoScope> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for CertificateFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl TextSetting for CertificateFor {
+    const FORM: &'static str = "a domain such as \"sundby.example\" or a mailbox such as \"bygg@sundby.example\"";
+}
+
+/// Where a private key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file or a credential.
+    Secret(Secret),
+    /// In a device: an address by RFC 7512.
+    Pkcs11(String),
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(secret) => write!(f, "{secret}"),
+            Self::Pkcs11(address) => f.write_str(address),
+        }
+    }
+}
+
+impl Setting for KeySource {
+    fn form() -> String {
+        "a file's path, relative to this file, \"credential:NAME\" or \"pkcs11:…\"".to_owned()
+    }
+
+    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
+        match Secret::read(value, at)? {
+            Secret::File(file) if file.written.starts_with("pkcs11:") => Some(Self::Pkcs11(file.written)),
+            secret => Some(Self::Secret(secret)),
+        }
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::String(self.to_string()))
+    }
+
+    fn stand_in() -> Option<Self> {
+        Secret::stand_in().map(Self::Secret)
+    }
+}
+
+/// Where a revocation list is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListPlace {
+    /// In a file.
+    File(FilePath),
+    /// At an http address.
+    Url(String),
+}
+
+impl fmt::Display for ListPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.write_str(&file.written),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
+}
+
+impl Setting for ListPlace {
+    fn form() -> String {
+        "a file's path, relative to this file, or an http address".to_owned()
+    }
+
+    fn read(value: &Value<'_>, at: &mut At<'_>) -> Option<Self> {
+        let file = FilePath::read(value, at)?;
+        if !file.written.contains("://") {
+            return Some(Self::File(file));
+        }
+        if !file.written.starts_with("http://") {
+            let hint = "lists are fetched over http, as certificates name them (RFC 5280 §8), or read from a file";
+            at.fault(format!("neither a file nor an http address: {}", file.written), hint);
+            return None;
+        }
+        Some(Self::Url(file.written))
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(toml::Value::String(self.to_string()))
+    }
+
+    fn stand_in() -> Option<Self> {
+        FilePath::stand_in().map(Self::File)
     }
 }
