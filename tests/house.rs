@@ -92,6 +92,8 @@ mod signing;
 #[path = "house/passing.rs"]
 mod passing;
 
+#[path = "house/trust.rs"]
+mod trust;
 #[path = "house/config.rs"]
 mod config;
 #[path = "house/policy.rs"]

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use crate::directory::{KeyAlgorithm, Scope};
 use crate::mail::{Domain, QueueId};
 use crate::queue::Stage;
 use crate::sender_auth::Algorithm;
@@ -91,12 +92,12 @@ pub enum Verb {
         /// The directory for the files [default: standard output, for `sealgate man | man -l -`]
         dir: Option<PathBuf>,
     },
-    /// Partner domains (not served yet)
-    #[command(hide = true)]
-    Tunnel(NotServed),
-    /// Certificates (not served yet)
-    #[command(hide = true)]
-    Certificate(NotServed),
+    /// Partner domains
+    #[command(subcommand)]
+    Tunnel(Tunnel),
+    /// Certificates for S/MIME, ours and those of others
+    #[command(subcommand)]
+    Certificate(Certificates),
     /// Staff accounts (not served yet)
     #[command(hide = true)]
     Account(NotServed),
@@ -255,6 +256,120 @@ pub enum Recipient {
         /// The address
         address: String,
     },
+}
+
+/// `tunnel`.
+#[derive(Debug, Subcommand)]
+pub enum Tunnel {
+    /// Partner domains, with what is known of their certificates
+    List,
+    /// One domain
+    Show {
+        /// The domain
+        domain: Domain,
+    },
+    /// Take up a table of domains and certificates: CSV, JSON, LDIF, PEM, PKCS #7
+    Import {
+        /// The file; - for standard input
+        file: PathBuf,
+        /// The password of a locked file is in here; - for standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Take up a partner's certificate, and accept it for this domain
+    Add {
+        /// The domain
+        domain: Domain,
+        /// Its certificate, with those of its authorities behind it
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+    },
+    /// Forget a domain's certificates
+    Remove {
+        /// The domain
+        domain: Domain,
+    },
+}
+
+/// `certificate`.
+#[derive(Debug, Subcommand)]
+pub enum Certificates {
+    /// Ours, and those of people and departments elsewhere
+    List,
+    /// One certificate
+    Show {
+        /// How its fingerprint begins: eight digits at least
+        id: String,
+    },
+    /// Take up certificates: of others, or ours with its key, or the one that was requested
+    Import {
+        /// PEM, DER, PKCS #7 or PKCS #12; - for standard input
+        file: PathBuf,
+        /// Whom it is for, a domain or an address [default: those it names]
+        #[arg(long = "for", value_name = "ADDRESS")]
+        scope: Option<Scope>,
+        /// The password of a locked file is in here; - for standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Let a certificate be used
+    Accept {
+        /// How its fingerprint begins
+        id: String,
+    },
+    /// Let a certificate never be used
+    Refuse {
+        /// How its fingerprint begins
+        id: String,
+    },
+    /// Forget a certificate of others
+    Remove {
+        /// How its fingerprint begins
+        id: String,
+    },
+    /// Make a key and write a request for its certificate (PKCS #10)
+    Request {
+        /// Whom it is for: a domain of ours, or an address
+        #[arg(long = "for", value_name = "ADDRESS")]
+        scope: Scope,
+        /// rsa (3072 bits) or p256
+        #[arg(long, value_enum, default_value_t, value_name = "A")]
+        algorithm: CertificateKey,
+    },
+    /// Found an authority of our own, or write its certificate: for organisations without one
+    Authority {
+        /// Its name, to found it
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Make a key and a certificate by our own authority
+    Issue {
+        /// Whom it is for: a domain of ours, or an address
+        #[arg(long = "for", value_name = "ADDRESS")]
+        scope: Scope,
+        /// rsa (3072 bits) or p256
+        #[arg(long, value_enum, default_value_t, value_name = "A")]
+        algorithm: CertificateKey,
+    },
+}
+
+/// What key a certificate is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum CertificateKey {
+    /// RSA of 3072 bits
+    #[default]
+    Rsa,
+    /// The curve P-256
+    P256,
+}
+
+impl From<CertificateKey> for KeyAlgorithm {
+    fn from(key: CertificateKey) -> Self {
+        match key {
+            CertificateKey::Rsa => Self::Rsa,
+            CertificateKey::P256 => Self::P256,
+        }
+    }
 }
 
 /// `key`.

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{Cli, Verb};
 use crate::cli::audit;
+use crate::cli::certificate;
 use crate::cli::check;
 use crate::cli::demo;
 use crate::cli::exit::{Exit, Failure};
@@ -19,6 +20,7 @@ use crate::cli::queue;
 use crate::cli::recipient;
 use crate::cli::run;
 use crate::cli::settings;
+use crate::cli::tunnel;
 use crate::config;
 use crate::fault::told;
 
@@ -76,7 +78,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Verb::Man { dir } => manual(dir.as_deref()),
-        Verb::Tunnel(_) | Verb::Certificate(_) | Verb::Account(_) | Verb::Backup(_) | Verb::Restore(_) => {
+        Verb::Tunnel(verb) => tunnel::tunnel(&path, &verb, json).await,
+        Verb::Certificate(verb) => certificate::certificate(&path, &verb, json).await,
+        Verb::Account(_) | Verb::Backup(_) | Verb::Restore(_) => {
             Err(Failure::new(Exit::Unavailable, "this verb is not served yet"))
         }
     }

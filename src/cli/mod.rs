@@ -12,6 +12,8 @@ mod demo;
 mod queue;
 mod message;
 mod recipient;
+mod certificate;
+mod tunnel;
 mod key;
 mod audit;
 mod settings;

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::control::protocol::{Answer, Refusal, Request};
+use crate::control::trust_desk::TrustDesk;
 use crate::mail::{Address, Domain, QueueId, Returned};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
@@ -47,6 +48,8 @@ pub struct Desk {
     pub vault: Vault,
     /// The keys that sign what leaves.
     pub keys: Arc<dyn Keys>,
+    /// Certificates of others and of ours.
+    pub trust: TrustDesk,
     /// What time it is.
     pub clock: Clock,
 }
@@ -123,6 +126,18 @@ impl Desk {
             }
             Request::KeyRotateVault => self.rotate().await?,
             Request::KeyExport => self.export_keys().await?,
+            Request::TunnelList { .. }
+            | Request::TunnelShow { .. }
+            | Request::TunnelRemove { .. }
+            | Request::CertificateTake { .. }
+            | Request::CertificateOwn { .. }
+            | Request::CertificateList { .. }
+            | Request::CertificateShow { .. }
+            | Request::CertificateDecide { .. }
+            | Request::CertificateRemove { .. }
+            | Request::CertificateRequest { .. }
+            | Request::CertificateAuthority { .. }
+            | Request::CertificateIssue { .. } => self.trust.answer(request).await?,
             Request::AuditVerify { head } => self.verify(head.as_deref())?,
             Request::AuditHead => {
                 let head = self.journal.head().map_err(|fault| Refusal::unavailable(fault.to_string()))?;

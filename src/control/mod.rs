@@ -6,6 +6,7 @@
 //! are one bounded JSON line. The health page answers three fixed paths and tells nothing of any message.
 
 mod protocol;
+mod trust_desk;
 mod desk;
 mod health;
 mod server;
@@ -14,5 +15,6 @@ mod client;
 pub use client::{ask, is_running, may_ask};
 pub use desk::Desk;
 pub use health::{Readiness, serve_health};
-pub use protocol::{Answer, Refusal, Request};
+pub use protocol::{Answer, REQUEST_OCTETS, Refusal, Request, SecretText};
 pub use server::Server;
+pub use trust_desk::TrustDesk;

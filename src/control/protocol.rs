@@ -1,13 +1,28 @@
 //! What the command line may ask: one JSON line there, one back, and for an export the octets behind it.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::directory::{KeyAlgorithm, Scope};
 use crate::mail::{Domain, QueueId};
 use crate::queue::Stage;
 use crate::sender_auth::Algorithm;
 
 /// Octets of a request line.
-pub const REQUEST_OCTETS: usize = 64 * 1024;
+pub const REQUEST_OCTETS: usize = 1 << 20;
+
+/// A text that nobody else may see. It does not print, and is erased when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct SecretText(pub String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +124,82 @@ pub enum Request {
     KeyRotateVault,
     /// `key export`: the answer's value lists the files as base64.
     KeyExport,
+    /// `tunnel list`, a page of it.
+    TunnelList {
+        /// Behind this key, in base64.
+        after: Option<String>,
+    },
+    /// `tunnel show DOMAIN`.
+    TunnelShow {
+        /// Which.
+        domain: Domain,
+    },
+    /// `tunnel remove DOMAIN`.
+    TunnelRemove {
+        /// Which.
+        domain: Domain,
+    },
+    /// `tunnel import`, `tunnel add`, `certificate import`: a part of the file.
+    CertificateTake {
+        /// Somebody brings them for just these; else it is a table.
+        by_operator: bool,
+        /// The file's name.
+        told_by: String,
+        /// Whom each is for, and the certificate in base64.
+        rows: Vec<(Scope, String)>,
+        /// Certificates of authorities, in base64.
+        issuers: Vec<String>,
+    },
+    /// `certificate import` of our own: a key that is brought, or the certificate for one that waits here.
+    CertificateOwn {
+        /// Whom it is for; needed with a key.
+        scope: Option<Scope>,
+        /// The key in base64.
+        key: Option<SecretText>,
+        /// The certificate and its chain in base64.
+        chain: Vec<String>,
+    },
+    /// `certificate list`, a page of it.
+    CertificateList {
+        /// Behind this key, in base64.
+        after: Option<String>,
+    },
+    /// `certificate show ID`.
+    CertificateShow {
+        /// How its fingerprint begins.
+        id: String,
+    },
+    /// `certificate accept ID`, `certificate refuse ID`.
+    CertificateDecide {
+        /// How its fingerprint begins.
+        id: String,
+        /// Whether it may be used.
+        accepted: bool,
+    },
+    /// `certificate remove ID`.
+    CertificateRemove {
+        /// How its fingerprint begins.
+        id: String,
+    },
+    /// `certificate request --for`.
+    CertificateRequest {
+        /// Whom it is for.
+        scope: Scope,
+        /// What key.
+        algorithm: KeyAlgorithm,
+    },
+    /// `certificate authority`.
+    CertificateAuthority {
+        /// Its name; without one, the certificate of the one that is there.
+        name: Option<String>,
+    },
+    /// `certificate issue --for`.
+    CertificateIssue {
+        /// Whom it is for.
+        scope: Scope,
+        /// What key.
+        algorithm: KeyAlgorithm,
+    },
     /// `audit verify`.
     AuditVerify {
         /// A head that was published earlier, in hexadecimal.

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
+use crate::cms::{Certificate, Crl, Imported, Pool};
 use crate::config::{
-    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Forwarded, Inbound, Ldap, Outbound,
-    ProtectionName, Provider, RecipientSource, Reveal, Rule as WrittenRule, Settings, Unknown, Unreachable,
+    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Forwarded, Inbound, KeySource, Ldap,
+    ListPlace, Outbound, OwnCertificate, ProtectionName, Provider, RecipientSource, Reveal, Rule as WrittenRule,
+    Settings, StrangersWord, TunnelTrust, Unknown, UnknownRevocation, Unreachable,
 };
 use crate::delivery::{
     self, Asked, Callout, ConfiguredKey, Directory, DirectorySettings, DomainRoute, Internet, KeySettings, ListFault,
     Login, RecipientList,
 };
-use crate::directory::NumberType;
+use crate::directory::{self, NumberType};
 use crate::fault::Secret;
 use crate::flow;
 use crate::identity::{self, ClaimNames, Oidc};
@@ -326,6 +328,75 @@ pub fn sound_key_settings(settings: &Settings) -> anyhow::Result<KeySettings> {
         }
     }
     Ok(told)
+}
+
+/// What the directory is told. What cannot be read here is left out, and said: `sealgate check` tells all of it.
+#[must_use]
+pub fn directory_settings(settings: &Settings) -> directory::DirectorySettings {
+    let mut told = directory::DirectorySettings::default();
+    if let Some(trust) = &settings.trust {
+        let read = trust.roots.iter().flat_map(|file| imported(&file.path, &file.written).certificates);
+        told.trust.roots = read.collect::<Pool>();
+        for place in &trust.crls {
+            match place {
+                ListPlace::File(file) => {
+                    let lists: Vec<Crl> = imported(&file.path, &file.written).lists;
+                    told.trust.lists.extend(lists);
+                }
+                ListPlace::Url(url) => told.trust.list_urls.push(url.clone()),
+            }
+        }
+        told.trust.grace = trust.grace;
+        told.trust.unknown = match trust.unknown_revocation {
+            UnknownRevocation::Refuse => directory::WhenUnknown::Refuse,
+            UnknownRevocation::Use => directory::WhenUnknown::Use,
+        };
+        told.trust.strangers = match trust.strangers {
+            StrangersWord::Ask => directory::Strangers::Ask,
+            StrangersWord::Trusted => directory::Strangers::Trusted,
+        };
+    }
+    for tunnel in &settings.tunnel {
+        let all = imported(&tunnel.certificate.path, &tunnel.certificate.written).certificates;
+        let is_authority = |it: &Certificate| it.basic_constraints().ok().flatten().is_some_and(|it| it.ca);
+        let (issuers, leaves): (Vec<_>, Vec<_>) = all.into_iter().partition(is_authority);
+        // A certificate that signs itself may say that it is an authority's; alone in its file it is the partner's.
+        let (issuers, leaves) = if leaves.is_empty() { (leaves, issuers) } else { (issuers, leaves) };
+        told.issuers.extend(issuers);
+        told.tunnels.push(directory::ConfiguredTunnel {
+            domain: tunnel.domain.clone(),
+            certificates: leaves,
+            is_pinned: tunnel.trust == TunnelTrust::Pinned,
+            told_by: tunnel.certificate.written.clone(),
+        });
+    }
+    told.own = settings.own_certificate.iter().filter_map(own_key).collect();
+    told
+}
+
+fn own_key(own: &OwnCertificate) -> Option<directory::OwnKey> {
+    let KeySource::Secret(secret) = &own.key else { return None };
+    let chain = imported(&own.certificate.path, &own.certificate.written).certificates;
+    let octets = read_secret(secret).map(Zeroizing::new);
+    let octets =
+        octets.inspect_err(|fault| tracing::warn!(%fault, "a key of [[own_certificate]] cannot be read")).ok()?;
+    let key = Imported::read(&octets, None).ok()?.keys.pop()?;
+    let belongs = chain.first().is_some_and(|leaf| key.belongs_to(leaf));
+    belongs.then(|| directory::OwnKey {
+        scope: own.r#for.0.clone(),
+        chain,
+        key: key.key(),
+        told_by: own.certificate.written.clone(),
+    })
+}
+
+fn imported(path: &std::path::Path, written: &str) -> Imported {
+    let read = std::fs::read(path).map_err(|fault| fault.to_string());
+    let read = read.and_then(|octets| Imported::read(&octets, None).map_err(|fault| fault.to_string()));
+    read.unwrap_or_else(|fault| {
+        tracing::warn!(file = written, fault, "a file with certificates cannot be read");
+        Imported::default()
+    })
 }
 
 /// What delivery is told, logins and pinned roots read.

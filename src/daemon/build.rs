@@ -9,15 +9,16 @@ use tokio::net::TcpListener;
 use crate::config::{OnFound, Settings};
 use crate::control::{Desk as OperatorsDesk, Server as ControlSocket};
 use crate::daemon::bind::{
-    delivery, electronic_id, flow_settings, house, inbound, outbound, portal, read_secret, recipients,
-    sound_key_settings,
+    delivery, directory_settings, electronic_id, flow_settings, house, inbound, outbound, portal, read_secret,
+    recipients, sound_key_settings,
 };
 use crate::daemon::kept::Kept;
 use crate::daemon::readiness::Whole;
 use crate::delivery::{Internet, Recipients, Relay, TlsReporter, Worker as DeliveryWorker};
+use crate::directory::Refresher;
 use crate::flow::{Carrier, Desk as ServiceDesk, House, LargeHeaders, Scanning, Worker as FlowWorker};
 use crate::identity::Sessions;
-use crate::net::{Clock, Dns, RateLimit, ServerTls, Shutdown};
+use crate::net::{Clock, Dns, Outside, RateLimit, ServerTls, Shutdown};
 use crate::portal::{Deps, Server as Portal};
 use crate::queue::{Backoff, Reception};
 use crate::records::{Event, EventKind};
@@ -279,6 +280,19 @@ impl Daemon {
         }
         shutdown.spawn(self.kept.sweeper().run(shutdown.clone()));
         shutdown.spawn(self.kept.keyring.clone().run(shutdown.clone()));
+        match names(&self.settings) {
+            Ok(dns) => {
+                let refresher = Refresher {
+                    directory: self.kept.directory.clone(),
+                    dns,
+                    outside: Outside::and(&self.settings.delivery.private_networks),
+                    clock: self.kept.clock.clone(),
+                    metrics: self.metrics.clone(),
+                };
+                shutdown.spawn(refresher.run(shutdown.clone()));
+            }
+            Err(fault) => tracing::warn!(%fault, "nothing is fetched about revocation"),
+        }
         let desk = OperatorsDesk { pauses: Arc::clone(&self.relay) as _, ..self.kept.desk() };
         tracing::info!(door = "control", socket = %self.control.path().display(), "listening");
         shutdown.spawn(self.control.run(Arc::new(desk), shutdown.clone()));
@@ -327,6 +341,7 @@ impl Reload {
         let asked = if self.inbound.is_some() { Some(recipients(settings, &self.started)?) } else { None };
         let keys = sound_key_settings(settings)?;
         self.kept.keyring.configure(keys);
+        self.kept.directory.configure(directory_settings(settings));
         self.kept.settings.swap(flow);
         if let Some(asked) = asked {
             self.recipients.swap(asked);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::Settings;
-use crate::daemon::bind::{flow_settings, house, key_settings};
+use crate::daemon::bind::{directory_settings, flow_settings, house, key_settings};
 use crate::delivery::{KeyKeeping, Keyring, StsKeeping, TlsTally};
+use crate::directory::{Certificates, Directory, Evidences, MadeKeeping, MadeKeys};
 use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, Steadiness};
@@ -58,6 +59,8 @@ pub struct Kept {
     pub marks: Marks,
     /// The keys that sign what leaves.
     pub keyring: Keyring,
+    /// Certificates of others and of ours.
+    pub directory: Directory,
     /// What operations watch.
     pub metrics: Metrics,
     /// What time it is.
@@ -110,6 +113,20 @@ impl Kept {
         };
         let keyring = Keyring::open(keeping, &own, key_settings(settings)).context("the DKIM keys")?;
         metrics.unreadable_keys.set(i64::try_from(keyring.unreadable()).unwrap_or(i64::MAX));
+        let keeping = MadeKeeping {
+            folder: folder.join("certificates"),
+            rows: Arc::clone(&rows),
+            vault: vault.clone(),
+            journal: journal.clone(),
+            clock: clock.clone(),
+        };
+        let directory = Directory::new(
+            Certificates::new(Arc::clone(&rows), journal.clone()),
+            Evidences::new(Arc::clone(&rows)),
+            MadeKeys::open(keeping, &own).context("the S/MIME keys")?,
+            clock.clone(),
+            directory_settings(settings),
+        );
         let mailer = Mailer::new(spool.clone(), vault.clone(), journal.clone(), clock.clone(), house(settings)?);
         Ok(Self {
             settings: Current::new(flow_settings(settings)?),
@@ -140,6 +157,7 @@ impl Kept {
                 metrics.clone(),
             ),
             keyring,
+            directory,
             settlement,
             spool,
             journal,
@@ -246,6 +264,7 @@ impl Kept {
             spool: self.spool.clone(),
             vault: self.vault.clone(),
             keys: Arc::new(self.keyring.clone()),
+            trust: crate::control::TrustDesk { directory: self.directory.clone(), clock: self.clock.clone() },
             clock: self.clock.clone(),
         }
     }
