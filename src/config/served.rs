@@ -51,7 +51,6 @@ fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
     let sections = [
         (settings.imapd.as_ref().map(|imapd| imapd.place.key.clone()), "the door stays shut"),
         (settings.notify.sms.as_ref().map(|sms| sms.place.key.clone()), "no short message is sent"),
-        (settings.trust.as_ref().map(|trust| trust.place.key.clone()), "S/MIME mail passes as it is"),
     ];
     for (key, hint) in sections {
         if let Some(key) = key {
