@@ -51,7 +51,6 @@ pub use constraint::NameFlaw;
 pub use crl::{CRL_OCTETS, Crl, Entry, Scope};
 pub use element::Seconds;
 pub use enveloped::{Envelope, Opened, Progress, Sealer, Unsealer};
-pub use error::CmsError;
 pub use error::{CmsError, ImportFault};
 pub use extension::{
     AuthorityKeyId, BasicConstraints, DistributionPoint, Extension, GeneralName, KeyUsage, NameConstraints,
