@@ -61,6 +61,7 @@ pub use import::{IMPORT_OCTETS, Imported};
 pub use imported_key::{ImportedKey, KEY_OCTETS};
 pub use name::{Name, NameKey, OcesIdentity};
 pub use ocsp::{CertStatus, OCSP_OCTETS, OcspCheck, OcspFault, ocsp_request, ocsp_status};
+pub use oid::DATA as ID_DATA;
 pub use password::{PASSWORD_OCTETS, Password};
 pub use path::{PATH_CERTIFICATES, PATH_SIGNATURES, Path, Pool, Sources};
 pub use pem::{PemBlock, is_pem, pem_blocks, to_pem};

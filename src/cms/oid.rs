@@ -45,6 +45,7 @@ identifiers! {
     ON_SMTP_UTF8_MAILBOX = "1.3.6.1.5.5.7.8.9";
 
     // Content (RFC 5652 §4 to §6, RFC 5083 §2.1, RFC 3274 §1.1).
+    /// Content that is not protected: octets, mostly a MIME entity.
     DATA = "1.2.840.113549.1.7.1";
     SIGNED_DATA = "1.2.840.113549.1.7.2";
     ENVELOPED_DATA = "1.2.840.113549.1.7.3";

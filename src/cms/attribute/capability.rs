@@ -7,6 +7,7 @@ use crate::cms::algorithm::{
     AesKeyLength, AgreementKdf, ContentEncryption, DigestAlgorithm, KeyAgreement, KeyTransport, KeyWrap,
     SignatureAlgorithm,
 };
+use crate::cms::certificate::Certificate;
 use crate::cms::element::{Element, OID, SEQUENCE, encode};
 use crate::cms::error::CmsError;
 use crate::cms::oid;
@@ -66,6 +67,14 @@ impl Capabilities {
             return Err(CmsError::Unexpected("capabilities that are no sequence"));
         }
         value.fields().all(CAPABILITIES)?.into_iter().map(Capability::read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// What the owner of a certificate can open and check, where it says so (RFC 4262).
+    #[must_use]
+    pub fn of_certificate(certificate: &Certificate) -> Option<Self> {
+        let extensions = certificate.extensions().ok()?;
+        let extension = extensions.iter().find(|it| it.id == oid::SMIME_CAPABILITIES.as_bytes())?;
+        Self::read(Element::only(extension.value, SEQUENCE).ok()?).ok()
     }
 
     /// Writes `SMIMECapabilities`.
