@@ -345,12 +345,12 @@ impl Inspector {
         let entry = self.journal.entry(event)?;
         let bodies = Arc::clone(&self.bodies);
         if !self.can_be_decoded(id, &row)? {
-            let body = self.body_of_damaged(id, &row)?;
+            let kept = self.bodies_of_damaged(id, &row)?;
             let clear = move |tx: &mut dyn Transaction| {
                 if tx.get(ITEMS, id.as_bytes())?.is_none_or(|current| current != row) {
                     return Err(StoreError::Conflict("the item was changed meanwhile"));
                 }
-                remains::clear(tx, &bodies, id, body.as_ref())?;
+                remains::clear(tx, &bodies, id, &kept)?;
                 reports.into_iter().try_for_each(|report| report.write(tx))?;
                 entry.write(tx)
             };
@@ -394,15 +394,21 @@ impl Inspector {
         Ok(true)
     }
 
-    /// The body of an item of which a row cannot be decoded, as what can be says.
-    fn body_of_damaged(&self, id: QueueId, row: &[u8]) -> Result<Option<BodyRef>, QueueError> {
+    /// The bodies of an item of which a row cannot be decoded, as what can be says: its own, and those sealed for some.
+    fn bodies_of_damaged(&self, id: QueueId, row: &[u8]) -> Result<Vec<BodyRef>, QueueError> {
         if let Ok((item, _)) = decode_row::<ItemRow>(row) {
-            return Ok(Some(item.body));
+            return Ok([vec![item.body], item.sealed].concat());
         }
         let (first, last) = (consignment_key(id, 0), consignment_key(id, u16::MAX));
         let rows = self.rows.range(CONSIGNMENTS, Bound::Included(&first), Bound::Included(&last), RECIPIENTS)?;
-        let opened = rows.iter().find_map(|(_, row)| open_consignment(&self.vault, id, row).ok());
-        Ok(opened.map(|(_, consignment)| consignment.outgoing.content().body.clone()))
+        let opened = rows.iter().filter_map(|(_, row)| open_consignment(&self.vault, id, row).ok());
+        let mut bodies: Vec<BodyRef> = Vec::new();
+        for body in opened.map(|(_, consignment)| consignment.outgoing.content().body.clone()) {
+            if !bodies.contains(&body) {
+                bodies.push(body);
+            }
+        }
+        Ok(bodies)
     }
 
     /// Moves every consignment that has not ended (and the item, while incoming) to a time, or to no time: all of them, or

@@ -71,6 +71,7 @@ impl NewItem {
             delay: Delay::NotYet,
             domains: index::domains_of(vault, &self.item.envelope),
             body: self.body.body_ref().clone(),
+            sealed: Vec::new(),
             epoch: item_locked.epoch,
         };
         Ok(PreparedItem {

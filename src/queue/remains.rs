@@ -15,7 +15,7 @@ const BEHIND_OTHERS: [(Table, usize); 6] =
 /// Rows read at a time.
 const AT_A_TIME: usize = 1_000;
 
-/// Takes out everything of an item, and one owner of its body, if anybody knows which it was. It looks at every row of the
+/// Takes out everything of an item, and one owner of each of its bodies, if anybody knows which they were. It looks at every row of the
 /// queue's indexes, for what would say where to look cannot be read; so it is for who drops one such item by hand.
 ///
 /// # Errors
@@ -24,7 +24,7 @@ pub(crate) fn clear(
     tx: &mut dyn Transaction,
     bodies: &Bodies,
     id: QueueId,
-    body: Option<&BodyRef>,
+    kept: &[BodyRef],
 ) -> Result<(), StoreError> {
     let mut found: Vec<(Table, Vec<u8>)> = Vec::new();
     for table in BY_ID {
@@ -38,11 +38,11 @@ pub(crate) fn clear(
             }
         })?;
     }
-    let body = body.filter(|body| bodies.is_there(tx, body).is_ok());
+    let kept: Vec<&BodyRef> = kept.iter().filter(|body| bodies.is_there(tx, body).is_ok()).collect();
     let counts = index::counted_anew(tx, id)?;
     found.iter().try_for_each(|(table, key)| tx.delete(*table, key))?;
     index::put_counts(tx, &counts)?;
-    body.map_or(Ok(()), |body| bodies.release(tx, body))
+    kept.into_iter().try_for_each(|body| bodies.release(tx, body))
 }
 
 /// Every key of a table between two, a page at a time.

@@ -95,6 +95,7 @@ impl Schedule {
             for (_, row) in page? {
                 let (clear, _): (ItemRow, _) = decode_row(&row)?;
                 in_use.extend([Epoch::from_number(clear.epoch), clear.body.epoch]);
+                in_use.extend(clear.sealed.iter().map(|body| body.epoch));
             }
         }
         for page in pages(&*self.rows, CONSIGNMENTS) {

@@ -17,7 +17,9 @@ use crate::queue::table::{
 use crate::queue::untold::{self, TELLING, Telling, UNTOLD};
 use crate::records::{Entry, Event, EventKind, Journal};
 use crate::sealing::Outgoing;
-use crate::store::{Bodies, Change, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value};
+use crate::store::{
+    Bodies, Change, PreparedBody, RowsHandle, StoreError, Transaction, decode_row, encode_row, lock_value,
+};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
 
@@ -37,6 +39,7 @@ pub struct Exchange {
     lease: IncomingLease,
     outgoings: Vec<Outgoing>,
     written: Vec<PreparedItem>,
+    sealed: Vec<PreparedBody>,
     changes: Vec<Change>,
     entries: Vec<Entry>,
     again: Option<Time>,
@@ -51,6 +54,7 @@ impl Exchange {
             lease,
             outgoings: Vec::new(),
             written: Vec::new(),
+            sealed: Vec::new(),
             changes: Vec::new(),
             entries: Vec::new(),
             again: None,
@@ -90,6 +94,11 @@ impl Exchange {
         self.written.push(item);
     }
 
+    /// A body that something sent here names; it goes out with the item.
+    pub fn keep(&mut self, body: PreparedBody) {
+        self.sealed.push(body);
+    }
+
     /// Another module's rows change with it. The change must look before it writes, like every [`Change`].
     pub fn also(&mut self, change: Change) {
         self.changes.push(change);
@@ -125,7 +134,7 @@ impl Settlement {
     /// # Errors
     /// [`QueueError`]; the item is as before then. So also if an operator has held it or made it due meanwhile.
     pub async fn commit(&self, exchange: Exchange) -> Result<(), QueueError> {
-        let Exchange { lease, outgoings, written, changes, entries, again, done: _ } = exchange;
+        let Exchange { lease, outgoings, written, sealed, changes, entries, again, done: _ } = exchange;
         let id = lease.id;
         let new = lock_consignments(&self.vault, id, outgoings, self.clock.now(), lease.term.expires)?;
         let locked = lock_value(&self.vault, &lease.item).map_err(|fault| QueueError::of(fault, id))?;
@@ -151,6 +160,10 @@ impl Settlement {
                 let first = current.made;
                 row.made = first.saturating_add(u16::try_from(new.len()).unwrap_or(u16::MAX));
                 row.stage = stage_of(&row);
+                for mut body in sealed {
+                    body.record(tx)?;
+                    row.sealed.push(body.body_ref().clone());
+                }
                 changes.into_iter().try_for_each(|change| change(tx))?;
                 if let Some(due) = old_due {
                     tx.delete(INCOMING, &incoming_key(due, id))?;
@@ -441,5 +454,6 @@ pub(crate) fn put_or_finish(
     }
     index::leave(tx, id, row, before)?;
     tx.delete(ITEMS, id.as_bytes())?;
+    row.sealed.iter().try_for_each(|body| bodies.release(tx, body))?;
     bodies.release(tx, &row.body)
 }

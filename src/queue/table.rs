@@ -86,6 +86,9 @@ pub(crate) struct ItemRow {
     /// Keyed hashes of the recipients' domains, each once: its keys in [`BY_DOMAIN`](crate::queue::index::BY_DOMAIN).
     pub domains: Vec<u64>,
     pub body: BodyRef,
+    /// Bodies that were sealed for some of its recipients: they go out with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed: Vec<BodyRef>,
     pub epoch: u32,
 }
 
