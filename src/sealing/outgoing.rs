@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::mail::Envelope;
-use crate::policy::{FixedKind, Means, Treatment};
+use crate::mail::{Domain, Envelope};
+use crate::policy::{Channel, FixedKind, Means, Treatment};
 use crate::sealing::content::Content;
+use crate::sealing::sealer::Sealed;
 
 /// Where a message goes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Outgoing {
     /// Strangers wrote it, whoever its author says he is.
     #[serde(default)]
     is_of_strangers: bool,
+    /// The domain whose tunnel it goes through.
+    #[serde(default)]
+    tunnel: Option<Domain>,
 }
 
 impl Outgoing {
@@ -44,6 +48,24 @@ impl Outgoing {
             verified_tls,
             is_tls_report: false,
             is_of_strangers: false,
+            tunnel: None,
+        })
+    }
+
+    /// What was sealed. `None` unless every treatment says *seal*, by a channel whose recipients hold certificates.
+    #[must_use]
+    pub fn sealed(treatments: &[&Treatment], envelope: Envelope, sealed: &Sealed) -> Option<Self> {
+        let is_sealed = |it: &&Treatment| matches!(it.means, Means::Seal(Channel::Tunnel | Channel::Personal));
+        let by_tunnel = treatments.iter().all(|it| it.means == Means::Seal(Channel::Tunnel));
+        let domain = envelope.recipients.first().map(|recipient| recipient.address.domain().clone());
+        (!treatments.is_empty() && treatments.iter().all(is_sealed)).then(|| Self {
+            next_hop: NextHop::Internet,
+            envelope,
+            content: sealed.content(),
+            verified_tls: false,
+            is_tls_report: false,
+            is_of_strangers: false,
+            tunnel: domain.filter(|_| by_tunnel),
         })
     }
 
@@ -57,7 +79,13 @@ impl Outgoing {
             FixedKind::Receipt | FixedKind::Report | FixedKind::Answer | FixedKind::Opened => NextHop::MailServer,
         };
         let is_tls_report = kind == FixedKind::TlsReport;
-        Self { next_hop, envelope, content, verified_tls: false, is_tls_report, is_of_strangers: false }
+        Self { next_hop, envelope, content, verified_tls: false, is_tls_report, is_of_strangers: false, tunnel: None }
+    }
+
+    /// The domain whose tunnel it goes through, if any.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<&Domain> {
+        self.tunnel.as_ref()
     }
 
     /// Whether it is a report on TLS.
