@@ -61,7 +61,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.verb {
         Verb::Run { roles } => run::run(&path, &roles).await,
         Verb::Check { no_files } => check::check(&path, no_files, json),
-        Verb::Explain(words) => explain::explain(&path, &words, json),
+        Verb::Explain(words) => explain::explain(&path, &words, json).await,
         Verb::Init { dir, name, domain, systemd } => init::init(&dir, &name, &domain, systemd),
         Verb::Demo { once, dir } => demo::demo(once, dir).await,
         Verb::Queue(verb) => queue::queue(&path, &verb, json).await,

@@ -201,7 +201,7 @@ fn check_tunnel(tunnel: &Tunnel, roots: Option<&Pool>, world: &World, reader: &m
     };
     let faults: Vec<PathFault> = leaves.iter().filter_map(|leaf| judged(leaf).err()).collect();
     if let Some(fault) = faults.first().filter(|_| faults.len() == leaves.len()) {
-        let hint = "ask the partner for its certificate in use; until then mail to this domain is served by the other channels";
+        let hint = "ask the partner for its certificate in use; until then mail to this domain waits";
         reader.warning(&key, format!("cannot be sealed to: {}: {written}", told(fault)), hint);
         return;
     }

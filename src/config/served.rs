@@ -62,10 +62,6 @@ fn warn_of_sections(settings: &Settings, reader: &mut Reader) {
             let hint = "name a file or `credential:NAME`";
             mail_depends(&own.place.of("key"), "a key in a device (pkcs11:)", hint, reader);
         }
-        reader.warning(&own.place.key, "not served yet", "S/MIME mail passes as it is");
-    }
-    for tunnel in &settings.tunnel {
-        reader.warning(&tunnel.place.key, "not served yet", "mail to this domain is served by the other channels");
     }
 }
 

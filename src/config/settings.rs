@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::sections::{
     Control, Delivery, Department, Dkim, Expect, Identity, Imapd, Log, Notify, Organisation, OwnCertificate, Policy,
-    Portal, Queue, Rule, Scan, Sender, Smtpd, Store, Tls, Trust, Tunnel, Vault,
+    Portal, Queue, Rule, Scan, Sender, Smime, Smtpd, Store, Tls, Trust, Tunnel, Vault,
 };
 use crate::fault::{At, FilePath, FolderPath, Key, Keys, Place, Reader, Section, Setting, Value, settings};
 use crate::mail::Domain;
@@ -55,6 +55,8 @@ settings! {
         rule: Vec<Rule>,
         /// The rule tests.
         expect: Vec<Expect>,
+        /// How mail is sealed with S/MIME.
+        smime: Smime = {},
         /// Our S/MIME certificates.
         own_certificate: Vec<OwnCertificate>,
         /// Whom we believe about S/MIME certificates.

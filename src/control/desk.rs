@@ -137,6 +137,7 @@ impl Desk {
             | Request::CertificateRemove { .. }
             | Request::CertificateRequest { .. }
             | Request::CertificateAuthority { .. }
+            | Request::CertificateKeys { .. }
             | Request::CertificateIssue { .. } => self.trust.answer(request).await?,
             Request::AuditVerify { head } => self.verify(head.as_deref())?,
             Request::AuditHead => {

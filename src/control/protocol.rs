@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::directory::{KeyAlgorithm, Scope};
-use crate::mail::{Domain, QueueId};
+use crate::mail::{Address, Domain, QueueId};
 use crate::queue::Stage;
 use crate::sender_auth::Algorithm;
 
@@ -199,6 +199,13 @@ pub enum Request {
         scope: Scope,
         /// What key.
         algorithm: KeyAlgorithm,
+    },
+    /// For `explain`: what can be sealed to for these recipients.
+    CertificateKeys {
+        /// Who they are.
+        recipients: Vec<Address>,
+        /// In whose name it would be signed.
+        author: Option<Address>,
     },
     /// `audit verify`.
     AuditVerify {

@@ -10,8 +10,9 @@ use crate::control::protocol::{Refusal, Request, SecretText};
 use crate::directory::{
     Candidate, Decision, Directory, DirectoryError, Offer, OwnKey, Scope, Source, Taken, Waiting, WhyNot, id_of,
 };
-use crate::mail::Domain;
+use crate::mail::{Address, Domain};
 use crate::net::{Clock, Time};
+use crate::policy::Sealables;
 
 /// Entries of a page.
 const PAGE: usize = 500;
@@ -79,8 +80,19 @@ impl TrustDesk {
                 put(&mut value, "pem", json!(*to_pem("CERTIFICATE", issued.as_der())));
                 Ok(value)
             }
+            Request::CertificateKeys { recipients, author } => self.keys(&recipients, author.as_ref()),
             _ => Err(Refusal::bad_input("not a request about certificates")),
         }
+    }
+
+    /// Of each recipient what can be sealed to, if it is signed in this name.
+    fn keys(&self, recipients: &[Address], author: Option<&Address>) -> Result<Value, Refusal> {
+        let (own, now) = (self.directory.own(), self.clock.now().unix_seconds());
+        let mut all = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            all.push(Sealables::of(&kept(self.directory.recipient_keys(recipient))?, &own, author, now));
+        }
+        Ok(json!(all))
     }
 
     /// Domains of the configuration, then those that are kept, a page of them.

@@ -8,9 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::cms::{Certificate, Crl, Imported, Pool};
 use crate::config::{
-    ChannelName, ChoosableBy, Condition as Written, Content, Dkim, DmarcWish, Forwarded, Inbound, KeySource, Ldap,
-    ListPlace, Outbound, OwnCertificate, ProtectionName, Provider, RecipientSource, Reveal, Rule as WrittenRule,
-    Settings, StrangersWord, TunnelTrust, Unknown, UnknownRevocation, Unreachable,
+    ChannelName, ChoosableBy, CipherWord, Condition as Written, Content, Dkim, DmarcWish, Forwarded, Inbound,
+    KeySource, KeyTransportWord, Ldap, ListPlace, Outbound, OwnCertificate, ProtectionName, Provider, RecipientSource,
+    Reveal, Rule as WrittenRule, Settings, StrangersWord, SubjectWord, TunnelTrust, Unknown, UnknownRevocation,
+    Unreachable,
 };
 use crate::delivery::{
     self, Asked, Callout, ConfiguredKey, Directory, DirectorySettings, DomainRoute, Internet, KeySettings, ListFault,
@@ -27,6 +28,7 @@ use crate::policy::{
     Channel, Chooser, Condition, Departments, Grant, Pattern, Protection, Rule, Rules, RulesBuilder, Search,
 };
 use crate::portal::{Owner, PortalSettings, ProviderName};
+use crate::sealing::{CipherWish, SealWish, SealWishes, SubjectWish, TransportWish};
 use crate::sender_auth::SigningKey;
 use crate::smtpd::{DoorSettings, RequiredHeader, Requirement};
 
@@ -204,7 +206,36 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         dmarc_refuses: inbound.is_some_and(|door| door.dmarc == DmarcWish::Reject),
         trusted_sealers: inbound.map(|door| door.trusted_arc_sealers.clone()).unwrap_or_default(),
         trusted_peers: inbound.map(|door| door.trusted_peers.clone()).unwrap_or_default(),
+        seal: seal_wishes(settings),
     })
+}
+
+/// How partners want their mail sealed.
+fn seal_wishes(settings: &Settings) -> SealWishes {
+    let usual = &settings.smime;
+    let wish = |cipher, transport, subject| SealWish {
+        cipher: match cipher {
+            CipherWord::Auto => CipherWish::Auto,
+            CipherWord::Aes256Gcm => CipherWish::Aes256Gcm,
+            CipherWord::Aes256Cbc => CipherWish::Aes256Cbc,
+            CipherWord::Aes128Cbc => CipherWish::Aes128Cbc,
+        },
+        transport: match transport {
+            KeyTransportWord::Oaep => TransportWish::Oaep,
+            KeyTransportWord::Pkcs1 => TransportWish::Pkcs1,
+        },
+        subject: match subject {
+            SubjectWord::Hidden => SubjectWish::Hidden,
+            SubjectWord::Neutral => SubjectWish::Neutral,
+            SubjectWord::Open => SubjectWish::Open,
+        },
+    };
+    let of = settings.tunnel.iter().map(|tunnel| {
+        let (cipher, transport) = (tunnel.cipher.unwrap_or(usual.cipher), tunnel.key_transport);
+        let transport = transport.unwrap_or(usual.key_transport);
+        (tunnel.domain.clone(), wish(cipher, transport, tunnel.subject.unwrap_or(usual.subject)))
+    });
+    SealWishes { usual: wish(usual.cipher, usual.key_transport, usual.subject), of: of.collect() }
 }
 
 /// Kinds of national numbers that a login can show.

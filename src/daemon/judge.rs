@@ -6,22 +6,29 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 
 use crate::config::{Files, Forwarded, Settings};
-use crate::daemon::bind::{numbers, rules};
+use crate::daemon::bind::{flow_settings, numbers, rules};
 use crate::daemon::way::way;
 use crate::fault::{Fault, Severity, told};
+use crate::flow::author as author_in;
 use crate::mail::{Address, ReversePath, without};
 use crate::net::Clock;
-use crate::policy::{Explanation, Facts, Place, Protection, Reach, Reader, Refusal, Rules, judge, serve};
+use crate::policy::{Explanation, Facts, Place, Protection, Reach, Reader, Refusal, Rules, Sealables, judge, serve};
 
 /// Octets of a message that is explained.
 const MESSAGE_OCTETS: u64 = 256 << 20;
 
-/// Explains what would happen to a message, per recipient. A secure thread and remembered return mailboxes are known to
-/// the daemon alone: they are not looked up here.
+/// Explains what would happen to a message, per recipient, with what is known about each one's certificates. A secure thread
+/// and remembered return mailboxes are known to the daemon alone: they are not looked up here.
 ///
 /// # Errors
 /// The rules cannot be used.
-pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message: &[u8]) -> anyhow::Result<Explanation> {
+pub fn explain(
+    settings: &Settings,
+    from: &ReversePath,
+    to: &[Address],
+    message: &[u8],
+    sealables: &[Sealables],
+) -> anyhow::Result<Explanation> {
     let rules = Arc::new(rules(settings)?);
     let facts = facts(settings, &rules, from, to, message);
     let reach = Reach {
@@ -29,6 +36,7 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
         pickup: settings.portal.is_some(),
         numbers: numbers(settings),
         refuse_unreachable: settings.policy.unreachable == crate::config::Unreachable::Refuse,
+        sealables: sealables.to_vec(),
     };
     let verdict = match admit_sender(settings, from).and_then(|()| judge(&rules, &facts)) {
         Ok(verdict) => verdict,
@@ -42,8 +50,19 @@ pub fn explain(settings: &Settings, from: &ReversePath, to: &[Address], message:
     let subject = without(&facts.subject.text, &verdict.removals().subject_tags);
     let treatments = serve(&verdict, &reach);
     let explanation = Explanation::of(&verdict, &treatments, mailbox.as_deref(), &subject);
+    let explanation = explanation.with_certificates(&treatments, sealables);
     Ok(explanation
         .with_ways(&verdict, &treatments, |recipient, is_strict| way(&settings.delivery, recipient, is_strict)))
+}
+
+/// In whose name a message would be signed, by what [`explain`] is told of it.
+///
+/// # Errors
+/// The rules cannot be used.
+pub fn author_of(settings: &Settings, from: &ReversePath, message: &[u8]) -> anyhow::Result<Option<Address>> {
+    let facts = facts(settings, &Arc::new(rules(settings)?), from, &[], message);
+    let author = facts.header.addresses("From").into_iter().next().map(|(_, address)| address);
+    Ok(author_in(&flow_settings(settings)?, from, author.as_ref()))
 }
 
 /// The outbound door asks this before any rule is asked, in the same words (`flow::House`).
@@ -117,7 +136,7 @@ pub fn run_expectations(file: &str, settings: &Settings, files: Files) -> Vec<Fa
 fn expectation(settings: &Settings, expect: &crate::config::Expect) -> anyhow::Result<()> {
     let message = read_message(&expect.message.path)?;
     let from = ReversePath::Mailbox(expect.from.clone());
-    let explanation = explain(settings, &from, std::slice::from_ref(&expect.to), &message)?;
+    let explanation = explain(settings, &from, std::slice::from_ref(&expect.to), &message, &[])?;
     let explained = explanation.recipients.first().context("no recipient")?;
     let wanted: Protection = expect.protection.to_string().parse()?;
     anyhow::ensure!(

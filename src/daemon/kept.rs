@@ -11,12 +11,13 @@ use crate::config::Settings;
 use crate::daemon::bind::{directory_settings, flow_settings, house, key_settings};
 use crate::delivery::{KeyKeeping, Keyring, StsKeeping, TlsTally};
 use crate::directory::{Certificates, Directory, Evidences, MadeKeeping, MadeKeys};
-use crate::flow::{Answers, Current, Returns, Sweeper, Tokens, Told};
+use crate::flow::{Answers, Consigner, Current, Returns, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, Steadiness};
 use crate::notify::{Mailer, Reporter};
 use crate::queue::{Inspector, Marks, NoPauses, Schedule, Settlement, Spool};
 use crate::records::{Journal, relied_on};
+use crate::sealing::Sealer;
 use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
@@ -241,6 +242,16 @@ impl Kept {
             marks: self.marks.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Who knows certificates, and who seals.
+    #[must_use]
+    pub fn consigner(&self) -> Consigner {
+        Consigner {
+            directory: self.directory.clone(),
+            sealer: Sealer::new(Arc::clone(&self.bodies), self.vault.clone()),
+            clock: self.clock.clone(),
         }
     }
 

@@ -12,6 +12,6 @@ mod run;
 pub use bind::{flow_settings, rules};
 pub use build::Daemon;
 pub use found::{Foundation, RunBy, configuration, found};
-pub use judge::{explain, read_message, read_message_from, run_expectations};
+pub use judge::{author_of, explain, read_message, read_message_from, run_expectations};
 pub use kept::Kept;
 pub use run::{RunFault, run};

@@ -12,7 +12,8 @@ use crate::delivery::signing::Signing;
 use crate::delivery::teller::Teller;
 use crate::delivery::transport::{Dispatch, Transport};
 use crate::delivery::trouble;
-use crate::mail::{Address, Envelope};
+use crate::directory::{Certificates, Scope};
+use crate::mail::{Address, Domain, Envelope};
 use crate::net::{Clock, Shutdown, Steadiness, Time};
 use crate::notify::Reporter;
 use crate::policy::FixedKind;
@@ -28,6 +29,8 @@ use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
 use crate::vault::{Vault, random_octets};
 
+/// How long it is not noted again that a tunnel serves.
+const SUCCESSES_APART: Duration = Duration::from_secs(3_600);
 /// How long failures are gathered at most, before their sender is told of them.
 const GATHER: Duration = Duration::from_secs(120);
 /// How long to wait before an outcome that could not be settled is settled again.
@@ -56,6 +59,8 @@ pub struct Worker {
     pub journal: Journal,
     /// Who signs what leaves to the internet.
     pub signers: Signers,
+    /// Whose tunnels are served.
+    pub certificates: Certificates,
     /// When to try again.
     pub backoff: Backoff,
     /// After how long a delay is told.
@@ -146,7 +151,22 @@ impl Worker {
         let now = self.clock.now();
         let is_over = now >= lease.term.expires && self.steadiness.holds();
         let sorted = self.note(&mut lease, &places, outcomes, is_over);
+        if let Some(domain) = outgoing.tunnel().filter(|_| !sorted.delivered.is_empty()) {
+            self.note_success(domain, now).await;
+        }
         self.settle_in_the_end(lease, &sorted, now, shutdown).await;
+    }
+
+    /// Notes that sealed mail was taken. To the hour will do, for whoever asks whether a tunnel serves.
+    async fn note_success(&self, domain: &Domain, now: Time) {
+        let scope = Scope::Domain(domain.clone());
+        let last = self.certificates.last_success(&scope).unwrap_or_default();
+        if last.is_some_and(|last| now < last.after(SUCCESSES_APART)) {
+            return;
+        }
+        if let Err(fault) = self.certificates.note_success(&scope, now).await {
+            tracing::warn!(%fault, "that a tunnel served cannot be noted");
+        }
     }
 
     /// Settles an attempt. While it cannot be settled the lease is kept: given back, the same mail would be sent over and

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use crate::cms::{Certificate, KeyKind, Name, PrivateKey, Seconds};
 use crate::directory::scope::Scope;
-use crate::mail::Address;
+use crate::mail::{Address, Domain};
 
 /// One certificate of ours with its key.
 #[derive(Clone)]
@@ -71,6 +71,13 @@ impl OwnKeys {
     pub fn signs_for(&self, address: &Address, at: Seconds) -> Option<&Arc<OwnKey>> {
         let able = self.0.iter().filter(|own| own.is_for(address) && own.is_valid_at(at) && own.may_sign());
         able.max_by_key(|own| (!own.scope.is_domain(), own.begins()))
+    }
+
+    /// What signs for a whole domain (RFC 3183 §3.1): of its keys the newest that is valid.
+    #[must_use]
+    pub fn signs_for_domain(&self, domain: &Domain, at: Seconds) -> Option<&Arc<OwnKey>> {
+        let able = self.0.iter().filter(|own| own.scope.is_domain() && own.scope.domain() == domain);
+        able.filter(|own| own.is_valid_at(at) && own.may_sign()).max_by_key(|own| own.begins())
     }
 
     /// What opens a message that names its recipient by issuer and serial number: the issuer's name in DER, the serial

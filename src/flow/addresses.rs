@@ -35,6 +35,17 @@ pub enum Bearing {
         /// The message's subject.
         subject: String,
     },
+    /// The envelope sender of a sealed message.
+    SealedBounce {
+        /// The message.
+        about: QueueId,
+        /// Its recipients in this envelope.
+        recipients: Vec<Address>,
+        /// The sender to be told.
+        sender: Option<Address>,
+        /// The message's subject.
+        subject: String,
+    },
     /// The envelope sender of an answer from the portal.
     AnswerBounce {
         /// The message that was answered.
@@ -156,7 +167,8 @@ impl Tokens {
                         let row = self.lock(&thread).map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
                         threads.push((key, row));
                     }
-                    Some(Bearing::Bounce { .. } | Bearing::AnswerBounce { .. }) | None => over.push(key),
+                    Some(Bearing::Bounce { .. } | Bearing::SealedBounce { .. } | Bearing::AnswerBounce { .. })
+                    | None => over.push(key),
                 }
             }
         }

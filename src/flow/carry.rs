@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
+use crate::flow::consign::{Around, Consigner, Group, Known, apart, envelope_of, groups};
 use crate::flow::fault::of_mailbox;
-use crate::flow::returns::{RecipientClass, Returns};
+use crate::flow::passes::PASSES_FIELD;
+use crate::flow::returns::{RecipientClass, ReturnMailbox, Returns};
 use crate::flow::scanning::FOUND;
 use crate::flow::service::Desk;
 use crate::flow::settings::{Current, Settings};
 use crate::flow::ways::{Leaving, leaving};
-use crate::mail::{Address, Returned, ReversePath};
+use crate::mail::{Address, Header, Returned, ReversePath, structured, unstructured};
 use crate::mailboxes::{Deposit, PersonId, PostBox, Stored, StoredId};
 use crate::net::{Clock, Steadiness};
 use crate::notify::{About, Mailer, NoticeFacts, Post, ReceiptLine, ReportKind, Reporter, held, notice, receipt};
-use crate::policy::{FixedKind, Means, Place, Reach, Reason, RecipientVerdict, Treatment, serve};
+use crate::policy::{Channel, FixedKind, Means, Obstacle, Place, Reach, Reason, RecipientVerdict, Treatment, serve};
 use crate::queue::{Backoff, Exchange, Failure, IncomingLease, Kind, QueueError, RecipientState, Settlement};
 use crate::records::{Event, EventKind, Journal};
-use crate::sealing::Content;
+use crate::sealing::{Content, Face, Outgoing, SealFault, SealWish, SubjectWish};
 use crate::telemetry::{Labels, Metrics};
 use crate::texts::say;
 use crate::vault::random_octets;
@@ -41,6 +43,8 @@ pub struct Carrier {
     pub reporter: Reporter,
     /// Who reads what comes to service addresses.
     pub desk: Desk,
+    /// Who knows certificates, and who seals.
+    pub consigner: Consigner,
     /// What happened.
     pub journal: Journal,
     /// When to try again.
@@ -58,6 +62,10 @@ struct Carrying<'c> {
     carrier: &'c Carrier,
     settings: Arc<Settings>,
     portal: Content,
+    /// Its subject, marks off.
+    subject: String,
+    /// Its author says himself where answers go.
+    has_reply_to: bool,
     receipt: Vec<ReceiptLine>,
     /// Who is held, and why.
     held: Vec<(String, String)>,
@@ -78,11 +86,13 @@ impl Carrier {
         let Kind::Mail { content, portal } = lease.item.kind.clone() else {
             return Err(QueueError::RowIsUnreadable(lease.id.to_string()));
         };
+        let known = self.consigner.look_up(&settings, &lease.item)?;
         let reach = Reach {
             verifies_tls: settings.verifies_tls.clone(),
             pickup: settings.has_portal,
             numbers: settings.numbers.clone(),
             refuse_unreachable: settings.refuse_unreachable,
+            sealables: known.sealables(),
         };
         let waiting: Vec<Treatment> = serve(&lease.item.verdict, &reach)
             .into_iter()
@@ -92,6 +102,8 @@ impl Carrier {
             carrier: self,
             settings,
             portal,
+            subject: lease.item.summary.subject.clone(),
+            has_reply_to: lease.item.summary.has_reply_to,
             receipt: Vec::new(),
             held: Vec::new(),
             refused: Vec::new(),
@@ -100,6 +112,10 @@ impl Carrier {
         };
         let mut exchange = Exchange::of(lease);
         carrying.pass(&mut exchange, &waiting, &content);
+        let verdict = exchange.lease().item.verdict.clone();
+        for group in groups(&waiting, &verdict) {
+            carrying.seal(&mut exchange, &known, &group, &content).await?;
+        }
         for treatment in &waiting {
             carrying.serve_one(&mut exchange, treatment).await?;
         }
@@ -126,8 +142,8 @@ impl Carrying<'_> {
         let place = treatment.recipient;
         let Some(recipient) = exchange.lease().item.verdict.recipients().get(place).cloned() else { return Ok(()) };
         match &treatment.means {
-            Means::Pass { .. } => Ok(()),
-            Means::Seal(_) => self.deposit(exchange, place, &recipient, &recipient.address, None).await,
+            Means::Pass { .. } | Means::Seal(Channel::Tunnel | Channel::Personal) => Ok(()),
+            Means::Seal(Channel::Pickup) => self.deposit(exchange, place, &recipient, &recipient.address, None).await,
             Means::Service => self.serve_service(exchange, place, &recipient).await,
             Means::Hold(reason) => self.hold(exchange, place, &recipient, reason),
             Means::Refuse(reason) => {
@@ -265,6 +281,118 @@ impl Carrying<'_> {
         Ok(())
     }
 
+    /// Signs and seals the message for a group, and sends it on its way. Where that fails, all of them wait.
+    async fn seal(
+        &mut self,
+        exchange: &mut Exchange,
+        known: &Known,
+        group: &Group<'_>,
+        content: &Content,
+    ) -> Result<(), QueueError> {
+        let carrier = self.carrier;
+        let lease = exchange.lease();
+        let (message, item) = (lease.id, lease.item.clone());
+        let recipients: Vec<RecipientVerdict> = group
+            .treatments
+            .iter()
+            .filter_map(|treatment| item.verdict.recipients().get(treatment.recipient).cloned())
+            .collect();
+        let Some(first) = recipients.first() else { return Ok(()) };
+        let domain = first.address.domain();
+        let (kind, wish, class) = match group.channel {
+            Channel::Tunnel => ("tunnel", self.settings.seal.of(domain), RecipientClass::Authority),
+            Channel::Personal | Channel::Pickup => ("personal", self.settings.seal.usual, RecipientClass::of(first)),
+        };
+        let sender = self.settings.of_ours(&item.envelope.sender).cloned();
+        let teller = sender.clone().map_or(ReversePath::Null, ReversePath::Mailbox);
+        let mailbox = carrier.returns.mailbox(&self.settings, &item.verdict, &teller, class)?;
+        let around = Around { face: self.face(content, &wish, mailbox.as_ref()), wish };
+        let sealed = match carrier.consigner.seal(known, group, &self.portal, around).await {
+            Ok(sealed) => sealed,
+            Err(SealFault::Store(fault)) => return Err(fault.into()),
+            Err(SealFault::Vault(fault)) => return Err(fault.into()),
+            Err(fault) => {
+                let reason = Reason::CannotBeSealed(Obstacle::Failed(fault.to_string()));
+                for (treatment, recipient) in group.treatments.iter().zip(&recipients) {
+                    self.wait(exchange, treatment.recipient, recipient, &reason)?;
+                }
+                return Ok(());
+            }
+        };
+        let outside =
+            self.settings.outside(carrier.desk.vault.index(), item.origin, &item.envelope.sender, carrier.clock.now());
+        for part in apart(group, &item.envelope, sealed.addressees()) {
+            let places: Vec<usize> = part.iter().map(|treatment| treatment.recipient).collect();
+            let mut envelope = envelope_of(&item.envelope, &part, ReversePath::Null);
+            let bearing = Bearing::SealedBounce {
+                about: message,
+                recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
+                sender: sender.clone(),
+                subject: item.summary.subject.clone(),
+            };
+            // A report about it goes to us, and says no more to its sender than its facts.
+            if sender.is_some() {
+                let (token, row) = carrier.tokens.mint(&bearing)?;
+                let path = ServiceAddress::Bounce(token).to_address(&self.settings.hostname);
+                envelope.sender = path.map_or(ReversePath::Null, ReversePath::Mailbox);
+                exchange.also(Box::new(move |tx| row.write(tx)));
+            } else {
+                envelope.sender.clone_from(&outside.sender);
+            }
+            let Some(outgoing) = Outgoing::sealed(&part, envelope, &sealed) else { continue };
+            exchange.send(outgoing.of_strangers(outside.is_of_strangers), &places);
+        }
+        // Who refers to it later stays in a secure thread.
+        if let Some(id) = &item.summary.message_id {
+            let hash = carrier.post_box.thread_hash(id);
+            let place = group.treatments.first().and_then(|first| u16::try_from(first.recipient).ok());
+            let id = StoredId { message, place: place.unwrap_or(u16::MAX) };
+            exchange.also(Box::new(move |tx| PostBox::join_thread(tx, &hash, id)));
+        }
+        let shown = if group.channel == Channel::Tunnel { format!(" domain={domain}") } else { String::new() };
+        let mut event =
+            Event::new(EventKind::Sealed).about(message).detail(format!("channel={kind}{shown} {}", sealed.told()));
+        event.told.recipients = recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+        exchange.record(carrier.journal.entry(event)?);
+        exchange.keep(sealed.into_body());
+        self.remember(exchange, class);
+        self.count(kind, recipients.len());
+        if let Some(mailbox) = mailbox {
+            self.return_mailbox = Some(mailbox.address.to_string());
+        }
+        for recipient in &recipients {
+            let told = recipient.address.to_string();
+            self.receipt.push(match group.channel {
+                Channel::Tunnel => ReceiptLine::Tunnel { recipient: told, domain: domain.to_string() },
+                Channel::Personal | Channel::Pickup => ReceiptLine::Personal { recipient: told },
+            });
+        }
+        Ok(())
+    }
+
+    /// What the outside of a sealed message says: our trace, a subject that says nothing, and inside where answers go. What
+    /// the author wrote of that gives way to what was chosen here, not to what is usual.
+    fn face(&self, content: &Content, wish: &SealWish, mailbox: Option<&ReturnMailbox>) -> Face {
+        let ours = Header::new(content.head.as_slice());
+        let trace = ours.first("Received").into_iter().chain(ours.all(PASSES_FIELD));
+        let subject = match wish.subject {
+            SubjectWish::Hidden => None,
+            SubjectWish::Neutral => {
+                let words = [("organisation", self.settings.organisation.as_str())];
+                Some(unstructured("Subject", &say(self.settings.language, "notice-subject", &words)))
+            }
+            SubjectWish::Open => Some(unstructured("Subject", &self.subject)),
+        };
+        let mailbox =
+            mailbox.filter(|mailbox| mailbox.is_chosen || (mailbox.department.is_some() && !self.has_reply_to));
+        Face {
+            trace: trace.flat_map(|field| field.raw.to_vec()).collect(),
+            subject,
+            reply_to: mailbox.map(|mailbox| structured("Reply-To", &format!("<{}>", mailbox.address))),
+            reply_to_outside: wish.subject != SubjectWish::Hidden,
+        }
+    }
+
     fn remember(&self, exchange: &mut Exchange, class: RecipientClass) {
         let item = &exchange.lease().item;
         if let (true, Some(department), Some(sender)) =
@@ -297,7 +425,12 @@ impl Carrying<'_> {
     fn refuse(&mut self, exchange: &mut Exchange, place: usize, recipient: &RecipientVerdict, reason: &Reason) {
         exchange.mark(&[place], &RecipientState::Refused);
         self.count("refuse", 1);
-        let status = if *reason == Reason::NoVerifiedTls { "5.7.10" } else { "5.7.1" };
+        // RFC 8689 §5; RFC 3463 §3.8: cryptographic failure.
+        let status = match reason {
+            Reason::NoVerifiedTls => "5.7.10",
+            Reason::CannotBeSealed(_) => "5.7.5",
+            Reason::RuleHolds(_) | Reason::RuleRefuses(_) | Reason::NoChannel | Reason::NoLoginShows(_) => "5.7.1",
+        };
         let diagnostic = Some(format!("550 {status} {}", self.words(reason)));
         self.refused.push(Failure {
             address: recipient.address.clone(),
@@ -326,7 +459,8 @@ impl Carrying<'_> {
         }
         let next = self.carrier.backoff.next(now, lease.term.attempts + 1, chance());
         let next = if is_over { next } else { next.min(lease.term.expires) };
-        if lease.term.attempts == 0 {
+        // Told once, however often it is looked at again.
+        if matches!(lease.item.states.get(place), Some(RecipientState::Waiting)) {
             self.receipt.push(ReceiptLine::Held { recipient: masked(recipient), reason: self.words(reason) });
         }
         let id = lease.id;
@@ -336,7 +470,22 @@ impl Carrying<'_> {
             .recipient(recipient.address.to_string());
         exchange.record(self.carrier.journal.entry(event)?);
         exchange.mark(&[place], &RecipientState::Delayed { reason: reason.to_string() });
-        tracing::info!(item.id = %id, %reason, "a recipient waits");
+        if let Reason::CannotBeSealed(obstacle) = reason {
+            let kind = match obstacle {
+                Obstacle::Theirs(_) => "theirs",
+                Obstacle::Ours(_) => "ours",
+                Obstacle::Failed(_) => "failed",
+            };
+            self.carrier.metrics.unsealed.get_or_create(&Labels::of(kind)).inc();
+            tracing::error!(
+                item.id = %id,
+                domain = %recipient.address.domain(),
+                obstacle = kind,
+                "mail cannot be sealed and waits: `sealgate queue show` and `sealgate tunnel show` tell why"
+            );
+        } else {
+            tracing::info!(item.id = %id, %reason, "a recipient waits");
+        }
         exchange.again(next);
         Ok(())
     }
@@ -409,6 +558,9 @@ impl Carrying<'_> {
             Reason::NoChannel => say(language, "reason-unreachable", &[]),
             Reason::NoLoginShows(kind) => say(language, "reason-number", &[("type", kind.as_str())]),
             Reason::NoVerifiedTls => say(language, "reason-tls", &[]),
+            Reason::CannotBeSealed(Obstacle::Theirs(_)) => say(language, "reason-certificate-theirs", &[]),
+            Reason::CannotBeSealed(Obstacle::Ours(_)) => say(language, "reason-certificate-ours", &[]),
+            Reason::CannotBeSealed(Obstacle::Failed(_)) => say(language, "reason-unsealed", &[]),
         }
     }
 

@@ -71,6 +71,8 @@ impl Judged<'_> {
             message_id: header.message_ids("Message-ID").into_iter().next(),
             references,
             author: header.addresses("From").into_iter().find_map(|(name, _)| name),
+            author_address: header.addresses("From").into_iter().next().map(|(_, address)| address),
+            has_reply_to: header.first("Reply-To").is_some(),
             automatic: is_automatic(header),
         }
     }

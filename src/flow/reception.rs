@@ -275,7 +275,8 @@ impl House {
             return waiting;
         }
         let verifies_tls = settings.verifies_tls.clone();
-        let reach = Reach { verifies_tls, pickup: true, numbers: Vec::new(), refuse_unreachable: false };
+        let reach =
+            Reach { verifies_tls, pickup: true, numbers: Vec::new(), refuse_unreachable: false, sealables: Vec::new() };
         let treatments = serve(verdict, &reach);
         let mut states = waiting.0;
         let mut outgoings = Vec::new();

@@ -16,6 +16,8 @@ pub enum RecipientClass {
     Citizen,
     /// A company: the number it was addressed by says so.
     Business,
+    /// Another organisation: there is a tunnel to its domain.
+    Authority,
 }
 
 /// A return mailbox.
@@ -25,6 +27,8 @@ pub struct ReturnMailbox {
     pub address: Address,
     /// The department's id, if it is one.
     pub department: Option<String>,
+    /// The sender, a rule, or an earlier choice says so; else it is the usual one.
+    pub is_chosen: bool,
 }
 
 /// What senders chose. Cheap to clone.
@@ -48,6 +52,7 @@ impl RecipientClass {
         match self {
             Self::Citizen => "citizen",
             Self::Business => "business",
+            Self::Authority => "authority",
         }
     }
 }
@@ -76,14 +81,16 @@ impl Returns {
             (None, ReversePath::Mailbox(sender)) => self.remembered(sender, class)?,
             (Some(_), _) | (None, ReversePath::Null) => None,
         };
-        let by_id = |id: String| {
+        let by_id = |(id, is_chosen): (Option<String>, bool)| {
+            let id = id?;
             let address = settings.departments.get(&id)?.address.clone();
-            Some(ReturnMailbox { address, department: Some(id) })
+            Some(ReturnMailbox { address, department: Some(id), is_chosen })
         };
         // A department that is gone falls through to the next in order.
-        let found = [chosen, remembered, settings.default_department.clone()].into_iter().flatten().find_map(by_id);
-        Ok(found
-            .or_else(|| sender.mailbox().map(|sender| ReturnMailbox { address: sender.untagged(), department: None })))
+        let in_order = [(chosen, true), (remembered, true), (settings.default_department.clone(), false)];
+        let to_sender =
+            |sender: &Address| ReturnMailbox { address: sender.untagged(), department: None, is_chosen: false };
+        Ok(in_order.into_iter().find_map(by_id).or_else(|| sender.mailbox().map(to_sender)))
     }
 
     /// Remembers a sender's choice, in the transaction that follows it.

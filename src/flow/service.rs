@@ -5,7 +5,7 @@ use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
 use crate::flow::fault::of_mailbox;
 use crate::flow::settings::Current;
 use crate::flow::told::Told;
-use crate::mail::{Bounce, QueueId, ReversePath};
+use crate::mail::{Address, Bounce, QueueId, ReversePath};
 use crate::mailboxes::{PostBox, StoredId};
 use crate::notify::{About, Post, Reporter, notice_answered, safe_answer};
 use crate::policy::FixedKind;
@@ -53,7 +53,10 @@ impl Desk {
             },
             Some(ServiceAddress::Thread(token)) => match self.tokens.bearing(&token)? {
                 Some(
-                    Bearing::Thread { about, .. } | Bearing::Bounce { about, .. } | Bearing::AnswerBounce { about, .. },
+                    Bearing::Thread { about, .. }
+                    | Bearing::Bounce { about, .. }
+                    | Bearing::SealedBounce { about, .. }
+                    | Bearing::AnswerBounce { about, .. },
                 ) => {
                     let event = Event::new(EventKind::Reduced)
                         .about(about)
@@ -88,6 +91,24 @@ impl Desk {
                 entries.into_iter().for_each(|entry| exchange.record(entry));
                 exchange.also(self.tokens.spend(token));
             }
+            (Bearing::SealedBounce { about, recipients, sender, subject }, Some(bounce)) => {
+                // A partner's mail server may send a report for each recipient; nobody makes us write more letters than that.
+                let most = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+                let Some(counted) = self.told.once_more("sealed-bounce", token.as_bytes(), most)? else {
+                    return Ok(());
+                };
+                let named = |address: &&Address| {
+                    let told = bounce.recipients.iter().filter_map(|it| it.address.as_ref());
+                    told.into_iter().any(|it| it.folded() == address.folded())
+                };
+                let failed: Vec<Address> = recipients.iter().filter(named).cloned().collect();
+                let failed = if failed.is_empty() { recipients } else { failed };
+                let (letters, entries) =
+                    self.reporter.sealed_failed(about, &subject, &failed, sender.as_ref(), &bounce).await?;
+                letters.into_iter().for_each(|letter| exchange.write(letter));
+                entries.into_iter().for_each(|entry| exchange.record(entry));
+                exchange.also(counted);
+            }
             (Bearing::AnswerBounce { about, author }, Some(bounce)) => {
                 tracing::error!(message.id = %about, status = bounce.status, "the mail server gave an answer back that it had taken");
                 let event =
@@ -98,7 +119,12 @@ impl Desk {
                 exchange.also(self.tokens.spend(token));
             }
             // Delayed, delivered, out of office: noted, nobody is disturbed.
-            (Bearing::Bounce { about, .. } | Bearing::AnswerBounce { about, .. }, None) => {
+            (
+                Bearing::Bounce { about, .. }
+                | Bearing::SealedBounce { about, .. }
+                | Bearing::AnswerBounce { about, .. },
+                None,
+            ) => {
                 let detail =
                     if is_null { "a report or automatic answer came back" } else { "mail to a bounce address" };
                 exchange.record(self.journal.entry(Event::new(EventKind::Reduced).about(about).detail(detail))?);

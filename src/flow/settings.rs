@@ -10,6 +10,7 @@ use crate::fault::Network;
 use crate::mail::{Address, Domain, ReversePath};
 use crate::net::Time;
 use crate::policy::{Rules, VerifiedTls};
+use crate::sealing::SealWishes;
 use crate::texts::{Language, Zone};
 
 /// The settings of the path, swapped as a whole on reload.
@@ -69,6 +70,8 @@ pub struct Settings {
     pub trusted_sealers: Vec<Domain>,
     /// `smtpd.inbound.trusted_peers`.
     pub trusted_peers: Vec<Network>,
+    /// How partners want their mail sealed.
+    pub seal: SealWishes,
 }
 
 /// A return mailbox.

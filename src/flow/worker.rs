@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::flow::carry::Carrier;
 use crate::net::Shutdown;
 use crate::queue::{Grip, QueueError, Schedule};
+use crate::telemetry::Labels;
 
 /// Messages carried at the same time.
 const AT_ONCE: usize = 16;
@@ -25,6 +26,7 @@ pub struct Worker {
 impl Worker {
     /// Runs until the end begins; what is under way is finished.
     pub async fn run(self, shutdown: Shutdown) {
+        self.carrier.show_alarms();
         let places = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -47,6 +49,13 @@ impl Worker {
 }
 
 impl Carrier {
+    /// What nobody has met yet is shown as nought, so that an alarm on it is one from the beginning.
+    fn show_alarms(&self) {
+        for kind in ["theirs", "ours", "failed"] {
+            self.metrics.unsealed.get_or_create(&Labels::of(kind)).inc_by(0);
+        }
+    }
+
     /// What passes is tried again; what does not, as a damaged row, waits for an operator: `sealgate queue retry`.
     async fn meet(&self, grip: &Grip, fault: &QueueError) {
         let id = grip.id();

@@ -31,6 +31,18 @@ pub enum ReceiptLine {
         /// Until when.
         until: Time,
     },
+    /// Sealed to the recipient's organisation, and on its way.
+    Tunnel {
+        /// The recipient.
+        recipient: String,
+        /// The organisation's domain.
+        domain: String,
+    },
+    /// Sealed to the recipient's own certificate, and on its way.
+    Personal {
+        /// The recipient.
+        recipient: String,
+    },
     /// The text message that the sender asked for is not sent: nothing sends them here.
     NoSms {
         /// The recipient, national numbers masked.
@@ -146,6 +158,10 @@ fn receipt_line(head: &Letterhead, language: Language, line: &ReceiptLine) -> St
             let date = head.zone.day(language, until.unix_ms());
             say(language, "receipt-pickup", &[("recipient", recipient), ("date", &date)])
         }
+        ReceiptLine::Tunnel { recipient, domain } => {
+            say(language, "receipt-tunnel", &[("recipient", recipient), ("domain", domain)])
+        }
+        ReceiptLine::Personal { recipient } => say(language, "receipt-personal", &[("recipient", recipient)]),
         ReceiptLine::NoSms { recipient } => say(language, "receipt-no-sms", &[("recipient", recipient)]),
         ReceiptLine::Held { recipient, reason } => {
             say(language, "receipt-held", &[("recipient", recipient), ("reason", reason)])
@@ -252,6 +268,17 @@ pub fn notice_failed(head: &Letterhead, language: Language, about: &About<'_>, r
         say(language, "notice-failed-advice", &[]),
     ];
     about.fact(head, language, "notice-failed", text)
+}
+
+/// Tells the sender that sealed mail came back from where it was delivered.
+#[must_use]
+pub fn sealed_failed(head: &Letterhead, language: Language, about: &About<'_>, reason: &str) -> Sheet {
+    let text = vec![
+        say(language, "sealed-failed-text", &[("recipient", about.recipient)]),
+        say(language, "notice-failed-reason", &[("reason", reason)]),
+        say(language, "notice-failed-advice", &[]),
+    ];
+    about.fact(head, language, "sealed-failed", text)
 }
 
 /// What a status (RFC 3463 §3, RFC 7505 §6, RFC 8689 §5) means for the person who wrote; `None` where it says too little.

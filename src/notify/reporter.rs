@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::mail::{Action, Address, QueueId, Report, ReportedRecipient, Returned, ReversePath, postmaster_of};
+use crate::mail::{Action, Address, Bounce, QueueId, Report, ReportedRecipient, Returned, ReversePath, postmaster_of};
 use crate::net::Time;
 use crate::notify::by_mail::{Mailer, Post};
 use crate::notify::letters::{
     About, ReportKind, ReportLine, answer_lost, not_passed_on, notice_failed, reason_of, reason_unsaid, report,
+    sealed_failed,
 };
 use crate::policy::FixedKind;
 use crate::queue::{Failure, Item, Kind, Origin, PreparedItem, QueueError};
@@ -213,6 +214,30 @@ impl Reporter {
         let sheet = notice_failed(&house.head, house.head.language, &about, reason);
         let post = Post::receipt(sender.clone(), sheet, message);
         Ok((vec![self.mailer.prepare(post).await?], entries))
+    }
+
+    /// Tells a sender that sealed mail came back from where it was delivered, in our own words.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the lock or the store fails.
+    pub async fn sealed_failed(
+        &self,
+        message: QueueId,
+        subject: &str,
+        recipients: &[Address],
+        sender: Option<&Address>,
+        bounce: &Bounce,
+    ) -> Result<(Vec<PreparedItem>, Vec<Entry>), QueueError> {
+        let mut event = Event::new(EventKind::Failed).about(message).detail("sealed mail came back");
+        event.told.recipients = recipients.iter().map(ToString::to_string).collect();
+        event.told.note = bounce.diagnostic.clone().unwrap_or_else(|| bounce.status.clone());
+        let entries = vec![self.journal.entry(event)?];
+        let Some(sender) = sender else { return Ok((Vec::new(), entries)) };
+        let house = self.mailer.house();
+        let (text, named) = (message.to_string(), recipients.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let about = About { subject, id: &text, recipient: &named.join(", ") };
+        let sheet = sealed_failed(&house.head, house.head.language, &about, &self.reason_of(&bounce.status));
+        Ok((vec![self.mailer.prepare(Post::receipt(sender.clone(), sheet, message)).await?], entries))
     }
 
     async fn of_mail(

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::mail::Address;
 use crate::policy::error::Refusal;
 use crate::policy::protection::Protection;
+use crate::policy::sealable::Sealables;
 use crate::policy::treatment::{Means, Treatment};
 use crate::policy::verdict::{RecipientVerdict, Verdict};
 
@@ -32,7 +33,7 @@ pub struct Explained {
     pub route: Option<String>,
     /// Which way it would go, and what would have to be proven there; for what passes.
     pub way: Option<String>,
-    /// The certificate it would be sealed to.
+    /// The fingerprint of the certificate that it would be sealed to.
     pub certificate: Option<String>,
     /// Where an answer would go.
     pub return_mailbox: Option<String>,
@@ -90,6 +91,20 @@ impl Explanation {
             }
         });
         Self { recipients: explained.collect() }
+    }
+
+    /// Adds what is known of certificates: which would be sealed to, and of all why or why not.
+    #[must_use]
+    pub fn with_certificates(mut self, treatments: &[Treatment], sealables: &[Sealables]) -> Self {
+        for ((explained, treatment), sealables) in self.recipients.iter_mut().zip(treatments).zip(sealables) {
+            if explained.protection == Protection::Secure {
+                explained.reasons.extend(sealables.reasons.iter().cloned());
+            }
+            if let Means::Seal(channel) = treatment.means {
+                explained.certificate = sealables.certificate(channel).map(str::to_owned);
+            }
+        }
+        self
     }
 
     /// Adds what the configuration says of the way of those to whom the message passes: of each, by the treatments that it

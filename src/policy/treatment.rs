@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::directory::NumberType;
 use crate::policy::protection::Channel;
+use crate::policy::sealable::Obstacle;
 
 /// What is done for one recipient. Made by `serve` alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub enum Reason {
     NoLoginShows(NumberType),
     /// No verified TLS to be had.
     NoVerifiedTls,
+    /// It is to be sealed, and cannot be now.
+    CannotBeSealed(Obstacle),
 }
 
 impl fmt::Display for Reason {
@@ -63,6 +66,9 @@ impl fmt::Display for Reason {
                 "4.7.10 no verified TLS to the recipient's mail server is known of: it waits for nobody's decision, is looked at \
                  again as long as queue.maximal_lifetime lasts, and comes back then",
             ),
+            Self::CannotBeSealed(Obstacle::Theirs(why)) => write!(f, "no certificate of theirs can be used: {why}"),
+            Self::CannotBeSealed(Obstacle::Ours(why)) => f.write_str(why),
+            Self::CannotBeSealed(Obstacle::Failed(why)) => write!(f, "it could not be sealed: {why}"),
         }
     }
 }

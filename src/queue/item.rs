@@ -64,6 +64,12 @@ pub struct Summary {
     pub references: Vec<String>,
     /// The author's name in `From`.
     pub author: Option<String>,
+    /// The author's address: the first in `From`.
+    #[serde(default)]
+    pub author_address: Option<Address>,
+    /// It says where answers go (`Reply-To`).
+    #[serde(default)]
+    pub has_reply_to: bool,
     /// A program wrote it (RFC 3834).
     pub automatic: bool,
 }

@@ -23,6 +23,8 @@ pub enum EventKind {
     Dropped,
     /// A message can be read in the portal.
     Deposited,
+    /// A message was signed and sealed for recipients, and is on its way.
+    Sealed,
     /// A notice to a recipient was queued.
     Noticed,
     /// The notice came back.
@@ -89,6 +91,7 @@ impl EventKind {
             Self::Released => "released",
             Self::Dropped => "dropped",
             Self::Deposited => "deposited",
+            Self::Sealed => "sealed",
             Self::Noticed => "noticed",
             Self::NoticeFailed => "notice-failed",
             Self::NoticeAnswered => "notice-answered",

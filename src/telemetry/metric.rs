@@ -22,7 +22,7 @@ pub struct Metrics {
     pub promised: Family<Labels, Counter>,
     /// Messages or recipients refused, by step.
     pub refused: Family<Labels, Counter>,
-    /// Recipients by what was done for them: pass, pickup, hold, refuse.
+    /// Recipients by what was done for them: pass, tunnel, personal, pickup, hold, refuse.
     pub treated: Family<Labels, Counter>,
     /// Delivery attempts by outcome: delivered, deferred, failed.
     pub attempts: Family<Labels, Counter>,
@@ -44,6 +44,8 @@ pub struct Metrics {
     pub unreadable_keys: Gauge,
     /// Domains and mailboxes of ours whose last S/MIME certificate ends within 90d, 30d, 7d, or has ended.
     pub own_certificates_ending: Family<Labels, Gauge>,
+    /// Recipients whose mail could not be sealed when it was tried: theirs, ours (the certificate at fault), failed.
+    pub unsealed: Family<Labels, Counter>,
     /// Failures that nobody could be told of.
     pub untold: Counter,
     /// Rows and bodies set aside because they could not be read.
@@ -88,6 +90,11 @@ impl Metrics {
             "own_certificates_ending",
             "Domains and mailboxes of ours whose last S/MIME certificate ends within this time",
             self.own_certificates_ending.clone(),
+        );
+        registry.register(
+            "recipients_unsealed",
+            "Recipients whose mail could not be sealed when it was tried, and waits",
+            self.unsealed.clone(),
         );
         registry.register("untold_failures", "Failures that nobody could be told of", self.untold.clone());
         registry.register("corrupt", "Rows and bodies set aside because they could not be read", self.corrupt.clone());

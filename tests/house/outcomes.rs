@@ -369,6 +369,7 @@ pub fn worker(kept: &Kept, transport: Arc<dyn Transport>, steadiness: Steadiness
         reporter: kept.reporter.clone(),
         journal: kept.journal.clone(),
         signers: kept.keyring.signers(),
+        certificates: kept.directory.certificates().clone(),
         backoff: Backoff::default(),
         delay_warning: Duration::from_secs(3_600),
         at_once: [(NextHop::Internet, 1), (NextHop::MailServer, 1)],

@@ -60,7 +60,7 @@ fn settings_of(text: &str) -> Settings {
 fn explained(settings: &Settings, to: &[&str], message: &[u8]) -> Vec<serde_json::Value> {
     let from = ReversePath::Mailbox("anna@sundby.example".parse().unwrap());
     let to: Vec<Address> = to.iter().map(|address| address.parse().unwrap()).collect();
-    let explained = serde_json::to_value(explain(settings, &from, &to, message).unwrap()).unwrap();
+    let explained = serde_json::to_value(explain(settings, &from, &to, message, &[]).unwrap()).unwrap();
     explained["recipients"].as_array().unwrap().clone()
 }
 

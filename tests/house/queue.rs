@@ -310,6 +310,7 @@ fn carrier(kept: &Kept, returns: RowsHandle, steadiness: Steadiness) -> sealgate
         returns: Returns::new(returns, kept.vault.clone()),
         reporter: kept.reporter.clone(),
         desk,
+        consigner: kept.consigner(),
         journal: kept.journal.clone(),
         backoff: Backoff::default(),
         clock: kept.clock.clone(),

@@ -37,7 +37,8 @@ pub use portal::Portal;
 pub use queue::Queue;
 pub use scan::{OnFound, Scan};
 pub use smime::{
-    CertificateFor, KeySource, ListPlace, OwnCertificate, StrangersWord, Trust, Tunnel, TunnelTrust, UnknownRevocation,
+    CertificateFor, CipherWord, KeySource, KeyTransportWord, ListPlace, OwnCertificate, Smime, StrangersWord,
+    SubjectWord, Trust, Tunnel, TunnelTrust, UnknownRevocation,
 };
 pub use smtpd::{
     DmarcWish, Forwarded, HeaderField, HeaderFieldFault, Inbound, Ldap, Outbound, RecipientSource, Require, Smtpd,

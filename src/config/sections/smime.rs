@@ -12,7 +12,7 @@ use crate::mail::Domain;
 
 settings! {
     /// A certificate of ours for S/MIME; several generations may stand side by side. The newest that is valid signs, and all of
-    /// them open what was sealed to them: keep the old ones. Mail does not use them yet.
+    /// them open what was sealed to them: keep the old ones.
     pub struct OwnCertificate named "for" {
         /// A domain (the tunnel) or a mailbox (a department, a person).
         r#for: CertificateFor,
@@ -22,7 +22,18 @@ settings! {
         key: KeySource,
     }
 
-    /// Whom we believe about S/MIME certificates. Mail does not use it yet.
+    /// How mail is sealed with S/MIME, where `[[tunnel]]` does not say otherwise for a partner.
+    pub struct Smime {
+        /// The cipher: `auto` is AES-256-GCM where the partner's certificates say that it can be opened, else AES-256-CBC.
+        cipher: CipherWord = "auto",
+        /// How the content key is encrypted for an RSA key. `pkcs1` is for partners that can do nothing else.
+        key_transport: KeyTransportWord = "oaep",
+        /// What stands outside as subject; the true one is sealed (RFC 9788). `hidden` is `[...]`; `neutral` is a sentence that says
+        /// who has sent a secure message; `open` is the subject itself, for partners whose programs look nowhere else.
+        subject: SubjectWord = "hidden",
+    }
+
+    /// Whom we believe about S/MIME certificates.
     pub struct Trust {
         /// Files of certificates, in PEM or DER, each of which is a trust anchor.
         roots: Vec<FilePath>,
@@ -37,8 +48,8 @@ settings! {
         strangers: StrangersWord = "ask",
     }
 
-    /// Another organisation whose mail is sealed domain to domain. Mail does not use it yet. `sealgate tunnel import` and
-    /// `sealgate tunnel add` take up others without an entry here.
+    /// Another organisation whose mail is sealed domain to domain. While none of its certificates can be used, mail to it waits.
+    /// `sealgate tunnel import` and `sealgate tunnel add` take up others without an entry here.
     pub struct Tunnel named "domain" {
         /// Their domain.
         domain: Domain,
@@ -46,6 +57,12 @@ settings! {
         certificate: FilePath,
         /// What it is trusted for.
         trust: TunnelTrust = "roots",
+        /// As `smime.cipher`, for this partner.
+        cipher: Option<CipherWord>,
+        /// As `smime.key_transport`, for this partner.
+        key_transport: Option<KeyTransportWord>,
+        /// As `smime.subject`, for this partner.
+        subject: Option<SubjectWord>,
     }
 }
 
@@ -64,6 +81,36 @@ words! {
         Ask = "ask",
         /// They are used if a path leads to a root, and the address had no other.
         Trusted = "trusted",
+    }
+
+    /// By which cipher mail is sealed.
+    pub enum CipherWord {
+        /// The best that the partner says it can open.
+        Auto = "auto",
+        /// AES-256-GCM (AuthEnvelopedData).
+        Aes256Gcm = "aes256-gcm",
+        /// AES-256-CBC.
+        Aes256Cbc = "aes256-cbc",
+        /// AES-128-CBC.
+        Aes128Cbc = "aes128-cbc",
+    }
+
+    /// How RSA encrypts a content key.
+    pub enum KeyTransportWord {
+        /// RSAES-OAEP with SHA-256.
+        Oaep = "oaep",
+        /// PKCS #1 version 1.5.
+        Pkcs1 = "pkcs1",
+    }
+
+    /// What stands outside as subject.
+    pub enum SubjectWord {
+        /// `[...]`.
+        Hidden = "hidden",
+        /// A sentence that says nothing of the message.
+        Neutral = "neutral",
+        /// The subject.
+        Open = "open",
     }
 
     /// What a tunnel's certificate is trusted for.
