@@ -92,6 +92,8 @@ mod signing;
 #[path = "house/passing.rs"]
 mod passing;
 
+#[path = "house/tunnel_out.rs"]
+mod tunnel_out;
 #[path = "house/trust.rs"]
 mod trust;
 #[path = "house/config.rs"]
