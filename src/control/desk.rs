@@ -1,6 +1,7 @@
 //! What an operator's request does. The daemon's socket and the command line without a daemon both ask here, so that
 //! both give the same answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::control::protocol::{Answer, Refusal, Request};
 use crate::control::trust_desk::TrustDesk;
+use crate::directory::Scope;
 use crate::mail::{Address, Domain, QueueId, Returned};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
@@ -23,6 +25,8 @@ use crate::vault::Vault;
 const LISTED: usize = 10_000;
 /// Events exported at a time.
 const EVENTS: usize = 1_000;
+/// Domains whose mail is tried again when certificates were brought for them.
+const RETRIED_DOMAINS: usize = 20;
 /// Octets of a locked message that go over the socket.
 const EXPORT_OCTETS: u64 = 256 << 20;
 
@@ -126,14 +130,17 @@ impl Desk {
             }
             Request::KeyRotateVault => self.rotate().await?,
             Request::KeyExport => self.export_keys().await?,
+            Request::CertificateTake { .. } | Request::CertificateDecide { .. } => {
+                let value = self.trust.answer(request).await?;
+                self.retry_whom(&value).await?;
+                value
+            }
             Request::TunnelList { .. }
             | Request::TunnelShow { .. }
             | Request::TunnelRemove { .. }
-            | Request::CertificateTake { .. }
             | Request::CertificateOwn { .. }
             | Request::CertificateList { .. }
             | Request::CertificateShow { .. }
-            | Request::CertificateDecide { .. }
             | Request::CertificateRemove { .. }
             | Request::CertificateRequest { .. }
             | Request::CertificateAuthority { .. }
@@ -175,6 +182,21 @@ impl Desk {
         self.schedule.ring();
         let named = ids.get(..ids.len().min(LISTED)).unwrap_or_default();
         Ok(json!({ "retried": named, "count": count }))
+    }
+
+    /// What waits for those about whose certificates something was brought or decided is looked at now, unless they are many:
+    /// then when its time comes.
+    async fn retry_whom(&self, told: &Value) -> Result<(), Refusal> {
+        let rows = told.get("taken").unwrap_or(told).as_array().map(Vec::as_slice).unwrap_or_default();
+        let scopes = rows.iter().filter_map(|row| row.get("for")?.as_str()?.parse::<Scope>().ok());
+        let domains: BTreeSet<Domain> = scopes.map(|scope| scope.domain().clone()).collect();
+        if domains.len() > RETRIED_DOMAINS {
+            return Ok(());
+        }
+        for domain in domains {
+            self.retry_all(Some(domain)).await?;
+        }
+        Ok(())
     }
 
     /// Gives an item up; its sender is always told, unless nobody can read who that is.
