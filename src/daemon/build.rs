@@ -13,6 +13,7 @@ use crate::daemon::bind::{
     recipients, sound_key_settings,
 };
 use crate::daemon::kept::Kept;
+use crate::daemon::name_servers::NameServers;
 use crate::daemon::readiness::Whole;
 use crate::delivery::{Internet, Recipients, Relay, TlsReporter, Worker as DeliveryWorker};
 use crate::directory::Refresher;
@@ -41,8 +42,8 @@ pub struct Daemon {
     portal: Option<Portal>,
     /// Who looks for malware.
     scanner: Option<Scanner>,
-    /// Who says who mail from the internet is from.
-    names: Option<Dns>,
+    /// Who says where mail to the internet goes and who mail from there is from.
+    name_servers: Option<NameServers>,
     relay: Arc<Relay>,
     delivery: DeliveryWorker,
     carrier: Carrier,
@@ -137,8 +138,10 @@ impl Daemon {
             held_from_outside: RateLimit::default(),
         });
         let scanner = scanning.as_ref().map(|scanning| scanning.scanner.clone());
-        let names = settings.smtpd.inbound.as_ref().map(|_| names(settings)).transpose()?;
-        let checks = names.clone().map(|names| Checks::new(Arc::new(names), clock.clone()));
+        let receives = settings.smtpd.inbound.is_some();
+        let asked = (relay.asks_the_dns() || receives).then(|| names(settings)).transpose()?;
+        let name_servers = asked.clone().map(|dns| NameServers::of(dns, relay.asks_the_dns(), receives));
+        let checks = asked.filter(|_| receives).map(|names| Checks::new(Arc::new(names), clock.clone()));
         let recipients = Recipients::new(recipients(settings, settings)?, clock.clone());
         let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning, checks, recipients.clone()));
         let mut doors = Vec::new();
@@ -176,7 +179,7 @@ impl Daemon {
             health,
             portal,
             scanner,
-            names,
+            name_servers,
             relay,
             delivery,
             carrier,
@@ -230,25 +233,8 @@ impl Daemon {
         shutdown
             .spawn(FlowWorker { carrier: self.carrier, schedule: self.kept.schedule.clone() }.run(shutdown.clone()));
         shutdown.spawn(self.delivery.run(shutdown.clone()));
-        let relay = Arc::clone(&self.relay);
-        shutdown.spawn(async move {
-            if !relay.name_servers_serve().await {
-                tracing::error!(
-                    "the name servers do not answer or pass no DNSSEC records on (or do not validate, with `dnssec = \"resolver\"`): \
-                     mail to the open internet waits; name others with `dns` in [delivery]"
-                );
-            }
-        });
-        if let Some(names) = self.names {
-            shutdown.spawn(async move {
-                if !names.validates().await {
-                    tracing::error!(
-                        "the name servers do not answer or pass no DNSSEC records on (or do not validate, with \
-                         `dnssec = \"resolver\"`): who mail from the internet is from cannot be found out; name others with \
-                         `dns` in [delivery]"
-                    );
-                }
-            });
+        if let Some(name_servers) = &self.name_servers {
+            shutdown.spawn(name_servers.clone().watch(shutdown.clone()));
         }
         for domain in self.kept.keyring.signers().now().unsigned() {
             match self.settings.delivery.internet {
@@ -301,7 +287,8 @@ impl Daemon {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(door = "health", %address, "listening");
             }
-            let whole = Arc::new(Whole { kept: self.kept.clone(), scanner: self.scanner });
+            let whole =
+                Arc::new(Whole { kept: self.kept.clone(), scanner: self.scanner, name_servers: self.name_servers });
             let (metrics, end) = (self.metrics.clone(), shutdown.clone());
             let (inspector, clock, marks) =
                 (self.kept.inspector.clone(), self.kept.clock.clone(), self.kept.marks.clone());

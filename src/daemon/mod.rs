@@ -5,6 +5,7 @@ mod bind;
 mod way;
 mod judge;
 mod kept;
+mod name_servers;
 mod readiness;
 mod build;
 mod run;

@@ -4,16 +4,18 @@ use async_trait::async_trait;
 
 use crate::control::Readiness;
 use crate::daemon::kept::Kept;
+use crate::daemon::name_servers::NameServers;
 use crate::scan::Scanner;
 use crate::store::{StoreError, Table};
 
 /// A row that is written to see whether rows can be written.
 const PROBE: Table = Table("daemon.probe");
 
-/// All without which no mail is taken.
+/// All without which no mail is taken, or none of it goes anywhere.
 pub(crate) struct Whole {
     pub(crate) kept: Kept,
     pub(crate) scanner: Option<Scanner>,
+    pub(crate) name_servers: Option<NameServers>,
 }
 
 #[async_trait]
@@ -27,6 +29,7 @@ impl Readiness for Whole {
                 "{fault}: nothing is taken unseen; see that clamd runs and listens where `scan.clamd` says"
             ));
         }
+        reasons.extend(self.name_servers.as_ref().and_then(NameServers::reason_against));
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 }

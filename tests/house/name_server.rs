@@ -80,21 +80,31 @@ impl NameServers {
             "  module-config: \"validator iterator\"\n  trust-anchor-file: \"{place}/anchor.key\"\n  ede: yes\n"
         );
         unbound("validating", &[VALIDATING], &judges);
-        let run = |program: &str, options: &[&str]| {
-            let mut command = Command::new(program);
-            command.args(options).current_dir(at).stdin(Stdio::null()).stdout(Stdio::null());
-            command.spawn().unwrap_or_else(|fault| panic!("PEER MISSING: {program}: {fault}"))
-        };
+        unbound("ceased", &[VALIDATING], "  module-config: \"iterator\"\n");
         let children = vec![
-            run("knotd", &["-c", "knot.conf"]),
-            run("unbound", &["-d", "-c", "unbound.conf"]),
-            run("unbound", &["-d", "-c", "validating.conf"]),
+            run(at, "knotd", &["-c", "knot.conf"]),
+            run(at, "unbound", &["-d", "-c", "unbound.conf"]),
+            run(at, "unbound", &["-d", "-c", "validating.conf"]),
         ];
         let servers = Self { children, folder };
         wait_until("the name servers", || {
             [KNOT, UNBOUND, UNBOUND_HERE, VALIDATING].iter().all(|host| listens(&format!("{host}:53")))
         });
         servers
+    }
+
+    /// Ends the resolver that validates.
+    pub fn stop_resolver(&mut self) {
+        let mut resolver = self.children.pop().unwrap();
+        resolver.kill().unwrap();
+        resolver.wait().unwrap();
+    }
+
+    /// Starts it again, at the same address, with its validator or without.
+    pub fn start_resolver(&mut self, validates: bool) {
+        let config = if validates { "validating.conf" } else { "ceased.conf" };
+        self.children.push(run(self.folder.path(), "unbound", &["-d", "-c", config]));
+        wait_until("the resolver", || listens(&format!("{VALIDATING}:53")));
     }
 
     /// Whom to ask.
@@ -144,6 +154,12 @@ impl Drop for NameServers {
 
 fn listens(address: &str) -> bool {
     std::net::TcpStream::connect(address).is_ok()
+}
+
+fn run(at: &Path, program: &str, options: &[&str]) -> Child {
+    let mut command = Command::new(program);
+    command.args(options).current_dir(at).stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().unwrap_or_else(|fault| panic!("PEER MISSING: {program}: {fault}"))
 }
 
 fn ran(at: &Path, program: &str, options: &[&str]) -> String {

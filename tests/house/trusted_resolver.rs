@@ -7,6 +7,7 @@ use std::process::Command;
 
 use sealgate::net::{Dns, DnsFault, DnsSettings, Told};
 
+use crate::faults::page;
 use crate::name_server::{NameServers, on_a_network_of_its_own};
 use crate::open_internet::{Host, gateway_asking};
 use crate::operator::{id_in, send};
@@ -18,6 +19,8 @@ fn a_resolver_is_believed_if_it_is_here_and_validates() {
         "what_is_told_is_proven_by_the_resolvers_word",
         "one_that_does_not_answer_is_passed_over",
         "one_that_does_not_validate_is_not_listened_to",
+        "one_that_was_away_has_to_show_it_again",
+        "their_loss_and_return_are_told",
     ] {
         on_a_network_of_its_own(&format!("trusted_resolver::{test}"));
     }
@@ -108,6 +111,55 @@ async fn one_that_does_not_answer_is_passed_over() {
             assert_eq!(first.addresses(&name.parse().unwrap()).await, Ok(told(is_proven, false, None)), "{name}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a_resolver_is_believed_… runs it on a network of its own"]
+async fn one_that_was_away_has_to_show_it_again() {
+    let mut servers = NameServers::start("host.example. A 192.0.2.10\n", "host A 192.0.2.10\n", ("", ""), &[]);
+    let dns = asking(&servers.validated_by_resolver());
+    // It has shown it, and what it shows counts for a minute, were it not away meanwhile.
+    assert_eq!(dns.exists("nobody.unsigned").await, Ok(false));
+    servers.stop_resolver();
+    assert!(dns.exists("nobody.unsigned").await.is_err() && !dns.serves().await);
+    servers.start_resolver(false);
+    for name in ["host.example", "nobody.example", "host.unsigned", "nobody.unsigned"] {
+        let fault = dns.exists(name).await.unwrap_err();
+        assert!(fault.to_string().contains("does not validate"), "{name}: {fault}");
+    }
+    assert!(!dns.serves().await);
+    servers.stop_resolver();
+    servers.start_resolver(true);
+    assert_eq!(dns.exists("nobody.unsigned").await, Ok(false));
+    assert!(dns.serves().await);
+}
+
+/// With a memory of our own, as with the resolver's.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a_resolver_is_believed_… runs it on a network of its own"]
+async fn their_loss_and_return_are_told() {
+    let mut servers = NameServers::start("host.example. A 192.0.2.10\n", "host A 192.0.2.10\n", ("", ""), &[]);
+    let resolver = servers.validated_by_resolver().servers[0];
+    let anchor = servers.trust_anchor();
+    let _inside = Host::start("127.0.0.1", None).await;
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let own = format!("dns = [\"{resolver}\"]\ndns_trust_anchor = \"{}\"", anchor.display());
+    let believed = format!("dns = [\"{resolver}\"]\ndnssec = \"resolver\"");
+    let gateways =
+        [own, believed].into_iter().zip(&folders).map(|(dns, folder)| gateway_asking(folder.path(), &dns, ""));
+    let gateways: Vec<Gateway> = gateways.collect();
+    let logs = || folders.each_ref().map(|folder| std::fs::read_to_string(folder.path().join("log")).unwrap());
+    let said = |what: &str| logs().map(|log| log.lines().filter(|line| line.contains(what)).count());
+    let pages = || gateways.iter().map(|gateway| page(gateway.control, "/readyz")).collect::<Vec<_>>();
+    let are_ready = |ready: bool| pages().iter().all(|(status, _)| *status == if ready { 200 } else { 503 });
+
+    assert!(are_ready(true));
+    servers.stop_resolver();
+    wait_until("their loss", || are_ready(false));
+    assert!(pages().iter().all(|(_, why)| why.contains("name servers") && why.contains("mail to the open internet")));
+    servers.start_resolver(true);
+    wait_until("their return", || are_ready(true));
+    assert_eq!((said("the name servers do not answer"), said("the name servers serve again")), ([1, 1], [1, 1]));
 }
 
 /// Such a resolver says of all that it is not signed: nothing is sent on its word, and the operator hears of it.

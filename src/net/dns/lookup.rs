@@ -42,6 +42,14 @@ impl Dns {
         }
     }
 
+    /// Whether one name server at least answers now, and what it answers can be proven; nothing remembered counts.
+    pub async fn serves(&self) -> bool {
+        match &self.0 {
+            Way::Own(validator) => validator.serves().await,
+            Way::Resolver(trusted) => trusted.serves().await,
+        }
+    }
+
     /// The mail exchangers of a domain.
     ///
     /// # Errors

@@ -21,8 +21,10 @@ use crate::net::dns::told::{BOGUS, DnsFault, Found, PATIENCE, Told, domain_of};
 
 /// Octets of an answer that fit in a datagram; a longer one comes by TCP.
 const DATAGRAM_OCTETS: u16 = 4_096;
-/// How long a resolver that has shown that it validates is taken to do so.
+/// How long a resolver that has shown that it validates is taken to do so, if it answers all the while.
 const SHOWN: Duration = Duration::from_secs(60);
+/// How long an answer takes for which nothing had to be sent again: who answers later may have been started meanwhile.
+const PROMPT: Duration = Duration::from_millis(300);
 /// Extended DNS Error (RFC 8914 §2).
 const EXTENDED_ERROR: EdnsCode = EdnsCode::Unknown(15);
 
@@ -57,6 +59,17 @@ impl Trusted {
             }
         }
         true
+    }
+
+    /// Whether one of them answers now, and validates.
+    pub(crate) async fn serves(&self) -> bool {
+        for resolver in &self.0.all {
+            resolver.forget();
+            if resolver.validates().await.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Asks. What is told without the AD bit is not proven; that it could be, whoever answers has shown (RFC 7672 §2.1.2).
@@ -118,7 +131,13 @@ impl Resolver {
     /// What it answers. An answer without the AD bit is none if it cannot be told from one of a resolver that does not
     /// validate: what is signed would go for unsigned.
     async fn answer(&self, query: &Query) -> Result<Message, String> {
-        let answer = self.asked(query).await?;
+        let begun = Instant::now();
+        let answer = self.asked(query).await;
+        // Whoever answers after a failure may be another than who answered before it.
+        if begun.elapsed() >= PROMPT || answer.as_ref().map_or(true, |answer| fault_of(answer).is_some()) {
+            self.forget();
+        }
+        let answer = answer?;
         if !answer.metadata.authentic_data && fault_of(&answer).is_none() {
             self.validates().await?;
         }
@@ -137,6 +156,11 @@ impl Resolver {
         }
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
+    }
+
+    /// What it has shown counts no longer.
+    fn forget(&self) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     async fn asked(&self, query: &Query) -> Result<Message, String> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -12,6 +13,7 @@ use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::dnssec::rdata::DNSSECRData;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use tokio::time::timeout;
 
 use crate::net::dns::chain::{ALIASES, Chain, target_of};
 use crate::net::dns::settings::{DnsSettings, anchors};
@@ -19,42 +21,29 @@ use crate::net::dns::told::{BOGUS, DnsFault, Found, PATIENCE, Told, domain_of};
 
 /// Answers that are remembered until they grow old.
 const REMEMBERED: u64 = 8_192;
+/// How long it takes at most to find out whether anybody answers: every name server is asked twice.
+const ENOUGH: Duration = Duration::from_secs(15);
 
 /// Asks recursive name servers, wherever they are, and believes none of them.
 pub(crate) struct Validator {
     resolver: TokioResolver,
+    /// The same, remembering nothing: for who wants to know whether anybody answers now.
+    forgetful: TokioResolver,
 }
 
 impl Validator {
     pub(crate) fn new(settings: &DnsSettings) -> Result<Self, DnsFault> {
-        let unreadable = |what: &str, fault: String| DnsFault::Settings(format!("{what}: {fault}"));
-        let mut builder = if settings.servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(|fault| unreadable("/etc/resolv.conf", fault.to_string()))?
-        } else {
-            let servers = settings.servers.iter().map(|address| name_server(*address)).collect();
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
-        let options = builder.options_mut();
-        options.validate = true;
-        options.timeout = PATIENCE;
-        options.cache_size = REMEMBERED;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.preserve_intermediates = true;
-        options.case_randomization = true;
-        options.ndots = 0;
-        if let Some(file) = &settings.trust_anchor {
-            let anchors = anchors(file).map_err(|fault| unreadable(&file.display().to_string(), fault))?;
-            builder = builder.with_trust_anchor(Arc::new(anchors));
-        }
-        let resolver = builder.build().map_err(|fault| unreadable("name servers", fault.to_string()))?;
-        Ok(Self { resolver })
+        Ok(Self { resolver: resolver(settings, REMEMBERED)?, forgetful: resolver(settings, 0)? })
     }
 
     /// Whether the name servers pass on what validation needs: the root's own records are proven then.
     pub(crate) async fn validates(&self) -> bool {
-        let told = self.resolver.lookup(Name::root(), RecordType::NS).await;
-        told.is_ok_and(|found| found.answers().iter().any(|record| record.proof == Proof::Secure))
+        proves_the_root(&self.resolver).await
+    }
+
+    /// Whether they do now, whatever they told before.
+    pub(crate) async fn serves(&self) -> bool {
+        timeout(ENOUGH, proves_the_root(&self.forgetful)).await.unwrap_or(false)
     }
 
     /// Asks; what the validator takes for a forgery is asked again behind its alias, if it has one: the library cannot
@@ -109,6 +98,36 @@ impl Validator {
             Err(fault) => Err(unavailable(&fault.to_string())),
         }
     }
+}
+
+fn resolver(settings: &DnsSettings, remembered: u64) -> Result<TokioResolver, DnsFault> {
+    let unreadable = |what: &str, fault: String| DnsFault::Settings(format!("{what}: {fault}"));
+    let mut builder = if settings.servers.is_empty() {
+        TokioResolver::builder_tokio().map_err(|fault| unreadable("/etc/resolv.conf", fault.to_string()))?
+    } else {
+        let servers = settings.servers.iter().map(|address| name_server(*address)).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    let options = builder.options_mut();
+    options.validate = true;
+    options.timeout = PATIENCE;
+    options.cache_size = remembered;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.preserve_intermediates = true;
+    options.case_randomization = true;
+    options.ndots = 0;
+    if let Some(file) = &settings.trust_anchor {
+        let anchors = anchors(file).map_err(|fault| unreadable(&file.display().to_string(), fault))?;
+        builder = builder.with_trust_anchor(Arc::new(anchors));
+    }
+    builder.build().map_err(|fault| unreadable("name servers", fault.to_string()))
+}
+
+/// Whether the root's own records come, and are proven.
+async fn proves_the_root(resolver: &TokioResolver) -> bool {
+    let told = resolver.lookup(Name::root(), RecordType::NS).await;
+    told.is_ok_and(|found| found.answers().iter().any(|record| record.proof == Proof::Secure))
 }
 
 fn nothing(exists: bool, is_proven: bool) -> Found<RData> {
