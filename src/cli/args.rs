@@ -177,12 +177,12 @@ pub enum Queue {
         #[arg(value_parser = queue_id)]
         id: QueueId,
     },
-    /// Give up on a message and tell its sender; of a corrupt one nobody can be told
+    /// Give up on a message and tell its sender; a report has none, and of a corrupt message nobody can read who it is
     Drop {
         /// Its id
         #[arg(value_parser = queue_id)]
         id: QueueId,
-        /// Say it: the sender is told. A corrupt message is dropped without it: nobody can read who sent it
+        /// Say that its sender is to be told. Not needed where nobody is: of a report, or of a corrupt message
         #[arg(long)]
         notify: bool,
     },
@@ -380,7 +380,8 @@ pub enum Key {
     /// IN THE DNS tells what was found at a key's name when it was last looked up: `right`, the record of this key; `wrong`, a
     /// record that does not fit it; `absent`, none; `unknown`, the name servers did not tell; `-`, it was not looked up.
     List {
-        /// Look each record up in the DNS; a new key whose record is there signs from then on
+        /// Look each record up in the DNS; a new key whose record is there signs from then on. Name servers remember for a
+        /// while that a record was not there, often an hour
         #[arg(long)]
         dns: bool,
     },

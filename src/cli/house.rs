@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::print;
 use crate::config::{self, Files, Settings};
 use crate::control::{Answer, Desk, Request, ask, is_running, may_ask};
 use crate::daemon::Kept;
@@ -31,7 +32,10 @@ impl House {
     /// # Errors
     /// Nobody does, or we may not ask.
     pub async fn find(path: &Path) -> Result<Self, Failure> {
-        let settings = settings(path)?;
+        let settings = match settings(path) {
+            Ok(settings) => settings,
+            Err(faults) => return Self::running(path).await.ok_or(faults),
+        };
         let socket = settings.control_socket();
         if !may_ask(&socket).await? && !settings.data_dir.path.exists() {
             let text = format!("nothing is kept at {} and no daemon runs", settings.data_dir.path.display());
@@ -43,6 +47,19 @@ impl House {
             Some(kept) => Self::Kept(Box::new(kept.desk())),
             None => Self::Daemon(socket),
         })
+    }
+
+    /// The daemon that runs, where the file that it read has got faults since.
+    async fn running(path: &Path) -> Option<Self> {
+        let socket = config::control_socket_in(path)?;
+        if !is_running(&socket).await {
+            return None;
+        }
+        print::fault(&format!(
+            "warning: {} has faults, which `sealgate check` tells: the daemon goes on by what it read before, and answers",
+            path.display()
+        ));
+        Some(Self::Daemon(socket))
     }
 
     /// Asks.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::args::Queue;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::house::{House, request};
+use crate::cli::house::House;
 use crate::cli::print::{self, field};
 use crate::control::Request;
 use crate::mail::{Domain, QueueId};
@@ -17,20 +17,21 @@ use crate::queue::Stage;
 const REPLY_OCTETS: usize = 70;
 
 pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure> {
+    let house = House::find(path).await?;
     let asked = match verb {
-        Queue::List { to, stage, limit } => return list(path, to.as_ref(), *stage, *limit, json).await,
+        Queue::List { to, stage, limit } => return list(&house, to.as_ref(), *stage, *limit, json).await,
         Queue::Show { id } => Request::QueueShow { id: *id },
         Queue::Retry { id, to, .. } => Request::QueueRetry { id: *id, to: to.clone() },
         Queue::Hold { id } => Request::QueueHold { id: *id },
         Queue::Release { id } => Request::QueueRelease { id: *id },
         Queue::Drop { id, notify } => {
             if !notify {
-                must_be_corrupt(path, *id).await?;
+                nobody_hears_of_it(&house, *id).await?;
             }
             Request::QueueDrop { id: *id }
         }
     };
-    let answer = request(path, asked).await?;
+    let answer = house.ask(asked).await?;
     if json {
         print::json(&answer.value);
         return Ok(());
@@ -38,55 +39,74 @@ pub async fn queue(path: &Path, verb: &Queue, json: bool) -> Result<(), Failure>
     match verb {
         Queue::Show { .. } => show(&answer.value),
         Queue::List { .. } | Queue::Retry { id: Some(_), .. } => print::line("due now"),
-        Queue::Retry { to, .. } => print::line(&due_now(&field(&answer.value, "count"), to.as_ref())),
+        Queue::Retry { to, .. } => {
+            let number = |name: &str| answer.value.get(name).and_then(Value::as_u64).unwrap_or_default();
+            print::line(&due_now(number("count"), number("held"), to.as_ref()));
+        }
+        Queue::Hold { .. } if answer.value.get("already") == Some(&Value::Bool(true)) => print::line("held already"),
         Queue::Hold { .. } => print::line("held"),
         Queue::Release { .. } => print::line("released"),
-        Queue::Drop { .. } => print::line(match answer.value.get("hears").and_then(Value::as_str) {
-            Some("sender") => "dropped; its sender was told",
-            Some("postmaster") => {
-                "dropped; our postmaster was told, and not its sender: nobody vouches for the address it came from"
-            }
-            Some("damaged") => {
-                "dropped; its sender was NOT told, for the message is damaged and nobody can read who that is"
-            }
-            _ => "dropped; nobody was told, for nobody waits for it",
-        }),
+        Queue::Drop { .. } => {
+            // What tells anybody is mail, and leaves with the rest of it.
+            let leaves = if matches!(house, House::Kept(_)) { "leaves when the daemon runs" } else { "is on its way" };
+            print::line(&match answer.value.get("hears").and_then(Value::as_str) {
+                Some("sender") => format!("dropped; the report to its sender {leaves}"),
+                Some("postmaster") => format!(
+                    "dropped; the report {leaves}, to our postmaster and not to its sender: nobody vouches for the address it \
+                     came from"
+                ),
+                Some("damaged") => {
+                    "dropped; its sender was NOT told, for the message is damaged and nobody can read who that is"
+                        .to_owned()
+                }
+                _ => "dropped; nobody is told, for nobody waits for it".to_owned(),
+            });
+        }
     }
     Ok(())
 }
 
-/// Whose sender can be told is dropped only by who says that he is told.
-async fn must_be_corrupt(path: &Path, id: QueueId) -> Result<(), Failure> {
-    let shown = request(path, Request::QueueShow { id }).await?;
-    if field(&shown.value, "stage") == Stage::Corrupt.as_str() {
-        return Ok(());
-    }
-    let text = format!("its sender is told of it: say so, `sealgate queue drop {id} --notify`");
+/// That somebody is told, who drops has to say.
+async fn nobody_hears_of_it(house: &House, id: QueueId) -> Result<(), Failure> {
+    let shown = house.ask(Request::QueueShow { id }).await?.value;
+    let who = match shown.get("hears").and_then(Value::as_str) {
+        Some("sender") => "its sender a report that it did not arrive",
+        Some("postmaster") => {
+            "our postmaster a report that it did not arrive (nobody vouches for its sender's address)"
+        }
+        Some(_) | None => return Ok(()),
+    };
+    let text = format!(
+        "nothing was dropped: that gives {id} up, and sends {who}; if this is meant, `sealgate queue drop {id} --notify`"
+    );
     Err(Failure::new(Exit::Usage, text))
 }
 
 /// How many messages were made due; where none was, where to look.
-fn due_now(count: &str, to: Option<&Domain>) -> String {
-    match to {
-        Some(domain) if count == "0" => {
+fn due_now(count: u64, held: u64, to: Option<&Domain>) -> String {
+    let where_to = to.map(|domain| format!(" to {domain}")).unwrap_or_default();
+    match (count, held, to) {
+        (0, 0, Some(domain)) => {
             format!(
                 "0 due now: nothing that waits for its time goes to {domain}; `sealgate queue list` shows where mail goes"
             )
         }
-        None if count == "0" => "0 due now: nothing waits for its time".to_owned(),
-        Some(_) | None => format!("{count} due now"),
+        (0, 0, None) => "0 due now: nothing waits for its time".to_owned(),
+        (_, 0, _) => format!("{count} due now"),
+        (_, held, _) => format!(
+            "{count} due now, {held} held{where_to}: a person decides about those, `sealgate queue release ID` lets one go"
+        ),
     }
 }
 
 /// Lists page by page: neither end holds more than one.
 async fn list(
-    path: &Path,
+    house: &House,
     to: Option<&Domain>,
     stage: Option<Stage>,
     limit: Option<usize>,
     json: bool,
 ) -> Result<(), Failure> {
-    let house = House::find(path).await?;
     let (mut left, mut after, mut printed) = (limit.unwrap_or(usize::MAX), None, 0);
     if json {
         print::text("[");
@@ -128,7 +148,7 @@ fn table(items: &[Value], with_head: bool) {
             field(item, "stage"),
             field(item, "created"),
             field(item, "size"),
-            field(item, "sender"),
+            sender_of(item),
             recipients.len().to_string(),
             domains_of(recipients),
             last_reply_of(recipients),
@@ -136,6 +156,15 @@ fn table(items: &[Value], with_head: bool) {
     };
     let head = ["ID", "STAGE", "CREATED", "SIZE", "SENDER", "RECIPIENTS", "TO", "LAST REPLY"];
     print::part_of_table(&head, &items.iter().map(row).collect::<Vec<_>>(), with_head);
+}
+
+/// The envelope's sender; the null path as it is written (RFC 5321 §4.5.5), or a dash where nobody can read it.
+fn sender_of(item: &Value) -> String {
+    match field(item, "sender").as_str() {
+        "" if field(item, "stage") == Stage::Corrupt.as_str() => "-".to_owned(),
+        "" => "<>".to_owned(),
+        sender => sender.to_owned(),
+    }
 }
 
 /// The recipients' domain, or how many there are.
@@ -158,7 +187,8 @@ fn last_reply_of(recipients: &[Value]) -> String {
 
 fn show(item: &Value) {
     for name in ["id", "stage", "direction", "sender", "created", "expires", "size"] {
-        print::line(&format!("{name:<10}{}", field(item, name)));
+        let value = if name == "sender" { sender_of(item) } else { field(item, name) };
+        print::line(&format!("{name:<10}{value}"));
     }
     let recipients = item.get("recipients").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let row = |r: &Value| {
@@ -180,7 +210,7 @@ fn show(item: &Value) {
 mod tests {
     use serde_json::json;
 
-    use crate::cli::queue::{REPLY_OCTETS, domains_of, last_reply_of};
+    use crate::cli::queue::{REPLY_OCTETS, domains_of, due_now, last_reply_of, sender_of};
 
     #[test]
     fn a_row_says_where_a_message_goes_and_what_was_last_said() {
@@ -193,6 +223,25 @@ mod tests {
             (vec![to("a@one.example", Some(&long))], "one.example", &format!("{}…", "å".repeat(REPLY_OCTETS / 2))),
         ] {
             assert_eq!((domains_of(&recipients).as_str(), last_reply_of(&recipients).as_str()), (domains, said));
+        }
+    }
+
+    #[test]
+    fn the_null_path_is_shown_and_what_is_held_is_counted() {
+        for (sender, stage, shown) in
+            [("", "held", "<>"), ("", "corrupt", "-"), ("a@one.example", "held", "a@one.example")]
+        {
+            assert_eq!(sender_of(&json!({ "sender": sender, "stage": stage })), shown);
+        }
+        let to = "one.example".parse().unwrap();
+        for (count, held, to, said) in [
+            (3, 0, Some(&to), "3 due now"),
+            (0, 2, Some(&to), "0 due now, 2 held to one.example: a person"),
+            (0, 0, Some(&to), "0 due now: nothing that waits for its time goes to one.example"),
+            (1, 1, None, "1 due now, 1 held: a person"),
+            (0, 0, None, "0 due now: nothing waits"),
+        ] {
+            assert!(due_now(count, held, to).starts_with(said), "{}", due_now(count, held, to));
         }
     }
 }

@@ -16,7 +16,7 @@ pub async fn run(path: &Path, roles: &[String]) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Unavailable, "running some roles alone is not served yet: leave --roles out"));
     }
     daemon::run(path).await.map_err(|fault| match fault {
-        RunFault::Configuration(faults) => Failure::new(Exit::Config, faults.to_string()),
+        fault @ RunFault::Configuration(_) => Failure::new(Exit::Config, fault.to_string()),
         RunFault::Start(fault) => Failure::new(Exit::Unavailable, format!("{fault:#}")),
     })
 }

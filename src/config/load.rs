@@ -82,6 +82,39 @@ pub fn parse(file: &str, text: &str, files: Files) -> Result<Loaded, Faults> {
     }
 }
 
+/// The control socket that a file names, however faulty the rest of it: for who asks a daemon that read it when it was sound.
+#[must_use]
+pub fn control_socket_in(path: &Path) -> Option<PathBuf> {
+    let text = read(path).ok()?;
+    let whole = toml::from_str(&text).unwrap_or_else(|_| legible(&text));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match whole.get("control").and_then(|control| control.get("socket")) {
+        Some(socket) => Some(folder.join(socket.as_str()?)),
+        None => {
+            let usual = toml::Value::String("/var/lib/sealgate".to_owned());
+            Some(folder.join(whole.get("data_dir").unwrap_or(&usual).as_str()?).join("control.sock"))
+        }
+    }
+}
+
+/// What can be read, line by line, of what stands before the first section and in `[control]`, where the whole is no TOML.
+fn legible(text: &str) -> toml::Table {
+    let (mut first, mut control, mut section) = (toml::Table::new(), toml::Table::new(), String::new());
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            line.split('#').next().unwrap_or_default().trim().clone_into(&mut section);
+        } else if let Ok(settings) = toml::from_str::<toml::Table>(line) {
+            match section.as_str() {
+                "" => first.extend(settings),
+                "[control]" => control.extend(settings),
+                _ => {}
+            }
+        }
+    }
+    first.entry("control").or_insert(toml::Value::Table(control));
+    first
+}
+
 /// Why a file is no text.
 struct Unread {
     line: Option<usize>,

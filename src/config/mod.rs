@@ -12,7 +12,7 @@ mod load;
 mod reference;
 
 pub use files::Files;
-pub use load::{Loaded, USUAL_PLACES, find, load, parse};
+pub use load::{Loaded, USUAL_PLACES, control_socket_in, find, load, parse};
 pub use reference::{reference, reference_page, reference_value};
 pub use sections::{
     AgeRecipient, AgeRecipientFault, BlobStore, CertificateFor, ChannelName, ChoosableBy, CipherWord, Claims,

@@ -15,7 +15,9 @@ use crate::mail::{Address, Domain, QueueId, Returned};
 use crate::mailboxes::{EndMessages, Found, MailboxError, Milestones, PostBox};
 use crate::net::{Clock, Time};
 use crate::notify::{ReportKind, Reporter};
-use crate::queue::{EndPauses, Ended, Failure, Filter, Inspector, QueueError, RecipientState, Schedule, Spool, Untold};
+use crate::queue::{
+    EndPauses, Ended, Failure, Filter, Inspector, QueueError, RecipientState, Schedule, Spool, Untold, Waiting,
+};
 use crate::records::{Event, EventKind, Journal, Recalled};
 use crate::sender_auth::{KeyState, Keys, KeysFault, Rotation};
 use crate::texts::say;
@@ -97,11 +99,14 @@ impl Desk {
                 let page = self.inspector.list(&Filter { to, stage, after, limit })?;
                 json!({ "items": to_value(&page.items), "next": page.next })
             }
-            Request::QueueShow { id } => to_value(&self.inspector.show(id)?),
+            Request::QueueShow { id } => self.show(id)?,
             Request::QueueRetry { id, to } => self.retry(id, to).await?,
             Request::QueueHold { id } => {
-                self.inspector.hold(id).await?;
-                json!({ "held": [id] })
+                let is_held = self.inspector.is_held(id)?;
+                if !is_held {
+                    self.inspector.hold(id).await?;
+                }
+                json!({ "held": [id], "already": is_held })
             }
             Request::QueueRelease { id } => {
                 if !self.inspector.holds(id)? {
@@ -156,6 +161,16 @@ impl Desk {
         Ok(Answer { value, octets: Vec::new() })
     }
 
+    /// An item, and who would hear that it was given up.
+    fn show(&self, id: QueueId) -> Result<Value, Refusal> {
+        let mut shown = to_value(&self.inspector.show(id)?);
+        let hears = self.inspector.item(id).ok().and_then(|item| self.reporter.hears_of_drop(&item));
+        if let Some(object) = shown.as_object_mut() {
+            object.insert("hears".to_owned(), json!(hears));
+        }
+        Ok(shown)
+    }
+
     async fn retry(&self, asked: Option<QueueId>, to: Option<Domain>) -> Result<Value, Refusal> {
         let Some(id) = asked else { return self.retry_all(to).await };
         if self.inspector.is_held(id)? {
@@ -169,19 +184,19 @@ impl Desk {
         self.pauses.end_pauses(Some(&domains));
         self.inspector.retry(id).await?;
         self.schedule.ring();
-        Ok(json!({ "retried": [id], "count": 1 }))
+        Ok(json!({ "retried": [id], "count": 1, "held": 0 }))
     }
 
     async fn retry_all(&self, to: Option<Domain>) -> Result<Value, Refusal> {
         let (inspector, domain) = (self.inspector.clone(), to.clone());
         // With many messages it takes seconds.
         let found = tokio::task::spawn_blocking(move || inspector.waiting(domain.as_ref())).await;
-        let ids = found.map_err(|fault| Refusal::unavailable(fault.to_string()))??;
+        let Waiting { ids, held } = found.map_err(|fault| Refusal::unavailable(fault.to_string()))??;
         self.pauses.end_pauses(to.as_ref().map(std::slice::from_ref));
         let count = self.inspector.retry_all(&ids, to.as_ref()).await?;
         self.schedule.ring();
         let named = ids.get(..ids.len().min(LISTED)).unwrap_or_default();
-        Ok(json!({ "retried": named, "count": count }))
+        Ok(json!({ "retried": named, "count": count, "held": held }))
     }
 
     /// What waits for those about whose certificates something was brought or decided is looked at now, unless they are many:

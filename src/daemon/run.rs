@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum RunFault {
     /// The configuration has faults, all of them listed.
-    #[error("{0}")]
+    #[error("{0}, nothing started")]
     Configuration(Faults),
     /// Something could not be opened or bound.
     #[error("{0:#}")]

@@ -150,9 +150,8 @@ impl fmt::Display for Faults {
         let faults = counted(self.count(Severity::Fault), "fault");
         let warnings = counted(self.count(Severity::Warning), "warning");
         match (faults, warnings) {
-            (Some(faults), Some(warnings)) => write!(f, "{faults}, {warnings}, nothing started"),
-            (Some(faults), None) => write!(f, "{faults}, nothing started"),
-            (None, Some(warnings)) => f.write_str(&warnings),
+            (Some(faults), Some(warnings)) => write!(f, "{faults}, {warnings}"),
+            (Some(only), None) | (None, Some(only)) => f.write_str(&only),
             (None, None) => Ok(()),
         }
     }
@@ -190,7 +189,7 @@ mod tests {
              hint: paths are relative to sealgate.toml; `sealgate certificate import` copies one into place\n\
              sealgate.toml:58: smtpd.outbound.max_mesage_size: unknown setting\n  \
              hint: did you mean `max_message_size`?\n\
-             2 faults, nothing started"
+             2 faults"
         );
     }
 

@@ -66,6 +66,15 @@ pub struct Page {
     pub next: Option<QueueId>,
 }
 
+/// What waits for its time, and how much for a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// What waits for its time, oldest first.
+    pub ids: Vec<QueueId>,
+    /// Items that are held.
+    pub held: u64,
+}
+
 /// How much waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
@@ -190,18 +199,20 @@ impl Inspector {
         Ok(found.and_then(|id| id.try_into().ok()).map(QueueId::from_bytes))
     }
 
-    /// Every item that waits for its time, and for nobody's decision: neither held nor set aside. With a domain, those that
-    /// have a recipient there.
+    /// Every item that waits for its time, and for nobody's decision: neither held nor set aside; and how many are held. With
+    /// a domain, those that have a recipient there.
     ///
     /// # Errors
     /// [`QueueError`] if the medium fails.
-    pub fn waiting(&self, to: Option<&Domain>) -> Result<Vec<QueueId>, QueueError> {
-        let mut waiting = Vec::new();
+    pub fn waiting(&self, to: Option<&Domain>) -> Result<Waiting, QueueError> {
+        let mut waiting = Waiting::default();
         for id in self.candidates(&Filter { to: to.cloned(), ..Filter::default() }) {
             let id = id?;
             let Some(row) = self.rows.get(ITEMS, id.as_bytes())? else { continue };
-            if decode_row::<ItemRow>(&row).is_ok_and(|(item, _)| !index::is_apart(item.stage)) {
-                waiting.push(id);
+            match decode_row::<ItemRow>(&row) {
+                Ok((item, _)) if item.stage == Stage::Held => waiting.held += 1,
+                Ok((item, _)) if !index::is_apart(item.stage) => waiting.ids.push(id),
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(waiting)

@@ -25,7 +25,7 @@ mod inspect;
 pub use answer::{Answer, AnswerIntake, Attachment};
 pub use backoff::Backoff;
 pub use error::QueueError;
-pub use inspect::{Census, Filter, Inspector, Page};
+pub use inspect::{Census, Filter, Inspector, Page, Waiting};
 pub use intake::{NewItem, PreparedItem};
 pub use item::{Consignment, Ended, Failure, Item, Kind, Progress, RecipientState, Summary};
 pub use lease::{ConsignmentLease, Grip, IncomingLease, TellingLease, Term};

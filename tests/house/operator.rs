@@ -144,7 +144,7 @@ async fn an_operator_holds_releases_drops_and_finds_the_story() {
     wait_until("the second hold", || scene.queue().iter().any(|item| item["stage"] == "held"));
     let unsaid = scene.gateway.command(&["queue", "drop", &dropped]).output().unwrap();
     assert_eq!(unsaid.status.code(), Some(64), "drop needs --notify");
-    assert!(String::from_utf8_lossy(&unsaid.stderr).contains("its sender is told"), "{unsaid:?}");
+    assert!(String::from_utf8_lossy(&unsaid.stderr).contains("sends its sender a report"), "{unsaid:?}");
     scene.gateway.ask(&["queue", "drop", &dropped, "--notify"]);
     wait_until("the report to the sender", || scene.inside_has(&["multipart/report", "Action: failed", "5.7.1"]));
     wait_until("an empty queue again", || scene.queue().is_empty());

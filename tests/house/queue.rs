@@ -37,6 +37,49 @@ fn ids(listed: &Value) -> Vec<String> {
 
 /// Every verb of `sealgate queue`, asked of the running daemon and, with it stopped, of what is kept.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_got_faults_stops_no_verb_while_the_daemon_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), free(), free(), "http://127.0.0.1:9");
+    gateway.start();
+    let sound = std::fs::read_to_string(gateway.config()).unwrap();
+    let asked = |gateway: &Gateway| gateway.command(&["queue", "list"]).output().unwrap();
+    for faulty in [sound.replace("[delivery]\n", "[delivery]\nunknown = 1\n"), format!("{sound}\n[delivery")] {
+        assert_ne!(faulty, sound);
+        std::fs::write(gateway.config(), faulty).unwrap();
+        let run = asked(&gateway);
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success() && said.contains("goes on by what it read before"), "{said}");
+    }
+    gateway.kill();
+    let run = asked(&gateway);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.code() == Some(78) && said.contains("2 faults") && !said.contains("started"), "{said}");
+}
+
+/// Nobody waits for a report, so nobody is told of its end, and nobody has to say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_sender_is_dropped_without_a_word_about_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::found(folder.path(), free(), free(), "http://127.0.0.1:9");
+    gateway.start();
+    let id = id_in(&send(gateway.outbound, &["eva@live.example"], "Hej"));
+    gateway.ask(&["queue", "hold", &id]);
+    let plain = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sealgate"));
+        let run = command.args(words).arg("--config").arg(gateway.config()).output().unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap()
+    };
+    assert!(plain(&["queue", "hold", &id]).contains("held already"));
+    assert!(plain(&["queue", "retry", "--to", "live.example"]).contains("0 due now, 1 held to live.example"));
+    assert!(plain(&["queue", "drop", &id, "--notify"]).contains("the report to its sender is on its way"));
+    let report = gateway.ask(&["queue", "list"])[0]["id"].as_str().unwrap().to_owned();
+    assert!(plain(&["queue", "list"]).contains("  <>  "));
+    assert!(plain(&["queue", "drop", &report]).contains("nobody is told"));
+    assert_eq!(gateway.ask(&["queue", "list"]), serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_verb_of_the_queue_works_with_the_daemon_and_without() {
     let inside = Sink::start(true, &[]).await;
     let folder = tempfile::tempdir().unwrap();
@@ -71,6 +114,11 @@ async fn every_verb_of_the_queue_works_with_the_daemon_and_without() {
         assert_eq!(list(&["--to", "live.example", "--stage", "deferred"]), std::slice::from_ref(&both));
         let retried = gateway.ask(&["queue", "retry", "--to", "live.example"]);
         assert_eq!((retried["count"].as_u64(), ids_of(&retried)), (Some(1), vec![both.clone()]), "a held one is not");
+        assert_eq!(retried["held"], 1);
+        assert_eq!(gateway.ask(&["queue", "hold", &a])["already"], true);
+        let held_once =
+            gateway.ask(&["message", "trace", &a])["events"].to_string().matches("held by the operator").count();
+        assert_eq!(held_once, 1, "held twice, it is told once");
         assert_eq!(gateway.ask(&["queue", "retry", "--all"])["count"], 2);
         assert_eq!(gateway.ask(&["queue", "retry", &b])["count"], 1);
         gateway.ask(&["queue", "release", &a]);

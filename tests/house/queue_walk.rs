@@ -159,7 +159,7 @@ impl Walk {
             2 => inspector.retry(id).await,
             3 => {
                 let waiting = inspector.waiting(Some(&"live.example".parse().unwrap())).unwrap();
-                inspector.retry_all(&waiting, Some(&"live.example".parse().unwrap())).await.map(|_| ())
+                inspector.retry_all(&waiting.ids, Some(&"live.example".parse().unwrap())).await.map(|_| ())
             }
             _ => inspector.remove(id, Vec::new(), Event::new(EventKind::Dropped).about(id)).await,
         };
