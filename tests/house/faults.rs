@@ -53,6 +53,13 @@ pub fn page(address: SocketAddr, path: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), text.to_owned())
 }
 
+/// What `/readyz` says, but for the name servers: most tests run where none answers.
+pub fn readiness(control: SocketAddr) -> (u16, String) {
+    let (status, text) = page(control, "/readyz");
+    let reasons: Vec<&str> = text.lines().filter(|line| !line.starts_with("the name servers ")).collect();
+    if status == 503 && reasons.is_empty() { (200, "ready\n".to_owned()) } else { (status, reasons.join("\n") + "\n") }
+}
+
 /// Runs the daemon where it should refuse to; what it says. One that runs all the same is ended by `timeout`.
 fn refused(gateway: &Gateway) -> String {
     let mut command = Command::new("timeout");
@@ -115,7 +122,7 @@ async fn a_full_disk(way: &str) {
     for number in 0..6 {
         assert!(hand_over(number, 1).starts_with("250"));
     }
-    assert_eq!(page(gateway.control, "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(readiness(gateway.control), (200, "ready\n".to_owned()));
 
     std::fs::write(&flag, way).unwrap();
     let refusal = (6..MOST).map(|number| hand_over(number, 30_000)).find(|reply| !reply.starts_with("250")).unwrap();
@@ -124,7 +131,7 @@ async fn a_full_disk(way: &str) {
     let large = hand_over(MOST, 100_000);
     assert!(large.starts_with("452 4.3.1"), "{way}: {large}");
     wait_until("the word that there is no room", || {
-        let (status, reason) = page(gateway.control, "/readyz");
+        let (status, reason) = readiness(gateway.control);
         status == 503 && reason.contains("the disk is full; make room for data_dir")
     });
     assert_eq!(page(gateway.control, "/healthz").0, 200);
@@ -132,7 +139,7 @@ async fn a_full_disk(way: &str) {
     assert!(again.starts_with("452 4.3.1"), "{way}: {again}");
 
     std::fs::remove_file(&flag).unwrap();
-    wait_until("mail being taken again", || page(gateway.control, "/readyz").0 == 200);
+    wait_until("mail being taken again", || readiness(gateway.control).0 == 200);
     for number in MOST + 2..MOST + 8 {
         let reply = hand_over(number, 1);
         assert!(reply.starts_with("250"), "{way}: {reply}");
@@ -268,13 +275,13 @@ async fn a_disk_that_cannot_sync_takes_no_mail_before_a_restart() {
     let reply = send(gateway.outbound, "p2@live.example", &mail(2, 1));
     assert!(reply.starts_with("451 4.3.0"), "{reply}");
     std::fs::remove_file(&flag).unwrap();
-    let (status, reason) = page(gateway.control, "/readyz");
+    let (status, reason) = readiness(gateway.control);
     assert!(status == 503 && reason.contains("check the disk, then restart sealgate"), "{reason}");
     assert_eq!(page(gateway.control, "/healthz").0, 200);
     gateway.kill();
     gateway.start();
     assert!(send(gateway.outbound, "p3@live.example", &mail(3, 1)).starts_with("250"));
-    wait_until("readiness", || page(gateway.control, "/readyz").0 == 200);
+    wait_until("readiness", || readiness(gateway.control).0 == 200);
     wait_until("an empty queue", || queue_is_empty(&gateway));
     let reached = delivered(&outside);
     assert!(reached.contains_key("p1@live.example") && reached.contains_key("p3@live.example"), "{reached:?}");
@@ -395,7 +402,7 @@ async fn a_key_that_goes_while_the_daemon_runs_stops_mail_until_it_is_back() {
     for file in ["0001.age", "index.age"] {
         let path = gateway.data().join("keys").join(file);
         let aside = Aside::lay(&path);
-        let (status, reason) = page(gateway.control, "/readyz");
+        let (status, reason) = readiness(gateway.control);
         assert!(status == 503 && reason.contains(&format!("{} is missing", path.display())), "{reason}");
         assert_eq!(page(gateway.control, "/healthz").0, 200);
         // What is taken now nobody could open after the next start.
@@ -407,7 +414,7 @@ async fn a_key_that_goes_while_the_daemon_runs_stops_mail_until_it_is_back() {
             assert!(outside.messages().is_empty());
         }
         aside.back();
-        assert_eq!(page(gateway.control, "/readyz").0, 200);
+        assert_eq!(readiness(gateway.control).0, 200);
     }
     wait_until("the message that waited", || delivered(&outside).contains_key("p0@live.example"));
     assert_eq!(gateway.ask(&["audit", "verify"])["sound"], true);
@@ -501,6 +508,6 @@ async fn what_nobody_can_parse_is_protected_and_not_dropped() {
         assert!(text.contains("bounce+"), "no notice: {text}");
         assert!(found_in(&message, &[NUMBER, "9876", "klingon"]).is_empty(), "{text}");
     }
-    assert_eq!(page(gateway.control, "/readyz").0, 200);
+    assert_eq!(readiness(gateway.control).0, 200);
     assert!(!log(&gateway).contains("panicked"), "{}", log(&gateway));
 }

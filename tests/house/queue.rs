@@ -24,7 +24,7 @@ use sealgate::store::{Change, Embedded, Row, Rows, RowsHandle, StoreError, Table
 use sealgate::texts::Language;
 use serde_json::Value;
 
-use crate::faults::page;
+use crate::faults::{page, readiness};
 use crate::mail_sink::Sink;
 use crate::operator::{id_in, send};
 use crate::outcomes::worker;
@@ -463,7 +463,7 @@ async fn no_mail_is_taken_past_a_mark_and_then_it_is_again() {
     let place = gateway.config();
     let write = |text: &str| std::fs::write(&place, format!("{config}\n{text}\n")).unwrap();
     let mail = |door| talk(door, &["EHLO client.example", "MAIL FROM:<anna@sundby.example>"]).pop().unwrap();
-    let ready = |gateway: &Gateway| page(gateway.control, "/readyz");
+    let ready = |gateway: &Gateway| readiness(gateway.control);
     let number = |gateway: &Gateway, kind: &str, is: u32| {
         page(gateway.control, "/metrics").1.contains(&format!("sealgate_stopped{{kind=\"{kind}\"}} {is}\n"))
     };
@@ -534,7 +534,7 @@ fn room_comes_and_goes() {
             let said = talk(door, &["EHLO client.example", "MAIL FROM:<anna@sundby.example>"]).pop().unwrap();
             assert!(said.starts_with(if is_taken { "250 " } else { "452 4.3.1 " }), "{room}: {said}");
         }
-        assert_eq!(page(gateway.control, "/readyz").0, if is_taken { 200 } else { 503 }, "{room}");
+        assert_eq!(readiness(gateway.control).0, if is_taken { 200 } else { 503 }, "{room}");
     }
     // The portal looks at the same mark before it keeps a file.
     gateway.kill();

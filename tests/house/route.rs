@@ -12,6 +12,7 @@ use sealgate::mail::Header;
 use serde_json::{Value, json};
 
 use crate::dovecot::Dovecot;
+use crate::faults::readiness;
 use crate::leaks::found_in;
 use crate::mail_sink::Sink;
 use crate::postfix::Postfix;
@@ -498,11 +499,7 @@ fn nothing_readable_lies_on_the_disk(scene: &Scene) {
     assert_eq!(scene.gateway.readable(&words).len(), 1);
     std::fs::remove_file(planted).unwrap();
     assert_eq!(scene.gateway.readable(&words), Vec::<String>::new());
-    let health = std::process::Command::new("curl")
-        .args(["-s", &format!("http://{}/readyz", scene.gateway.control)])
-        .output()
-        .unwrap();
-    assert_eq!(health.stdout, b"ready\n");
+    assert_eq!(readiness(scene.gateway.control), (200, "ready\n".to_owned()));
     assert_eq!(scene.gateway.ask(&["audit", "verify"])["sound"], true);
 }
 struct Dump<'a>(&'a Gateway, &'a Postfix);

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
-use crate::faults::page;
+use crate::faults::readiness;
 use crate::mail_sink::Sink;
 use crate::operator::id_in;
 use crate::route::decoded;
@@ -214,10 +214,10 @@ async fn what_the_scanner_finds_is_held_and_told_and_what_it_cannot_tell_is_not_
     let address = clamd.stop();
     let reply = scene.send("eva@live.example", &format!("{subject}\r\nnothing"));
     assert!(reply.starts_with("451 4.3.0"), "{reply}");
-    let (status, why) = page(scene.gateway.control, "/readyz");
+    let (status, why) = readiness(scene.gateway.control);
     assert!(status == 503 && why.contains("scan.clamd"), "{status} {why}");
     let _clamd = Clamd::start_at(address);
-    assert_eq!(page(scene.gateway.control, "/readyz").0, 200);
+    assert_eq!(readiness(scene.gateway.control).0, 200);
     id_in(&scene.send("eva@live.example", &format!("{subject}\r\nnothing")));
 
     // From outside no more is held than a disk bears; mail of our own is held all the same.
