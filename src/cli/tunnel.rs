@@ -42,7 +42,9 @@ pub async fn tunnel(path: &Path, verb: &Tunnel, json: bool) -> Result<(), Failur
             if json {
                 print::json(&answer);
             } else {
-                print::line(&format!("{} certificates of {domain} removed", field(&answer, "removed")));
+                let removed = answer.get("removed").and_then(Value::as_u64).unwrap_or_default();
+                let noun = if removed == 1 { "certificate" } else { "certificates" };
+                print::line(&format!("{removed} {noun} of {domain} removed"));
             }
             Ok(())
         }

@@ -137,6 +137,8 @@ impl Settings {
     pub fn effective(&self) -> toml::Value {
         let mut filled = self.clone();
         let socket = self.control_socket();
+        // Where nobody wrote it there is nothing to show as written: it is shown as it is found from anywhere.
+        let socket = std::path::absolute(&socket).unwrap_or(socket);
         filled.control.socket = Some(FilePath { written: socket.display().to_string(), path: socket });
         filled.notify.from = self.notice_sender();
         filled.show().unwrap_or_else(|| toml::Value::Table(toml::Table::new()))

@@ -134,6 +134,9 @@ pub enum NextHopFault {
     /// Does not begin with `smtp://`, `smtps://` or `lmtp://`.
     #[error("a next hop begins with smtp://, smtps:// or lmtp://")]
     SchemeUnknown,
+    /// `mx`, but in capitals.
+    #[error("\"mx\" is written in lower case")]
+    MxInCapitals,
     /// Neither a host name nor an IP address.
     #[error("the host is neither a name nor an IP address (IPv6 in brackets)")]
     HostInvalid,
@@ -267,7 +270,11 @@ impl FromStr for Internet {
     type Err = NextHopFault;
 
     fn from_str(text: &str) -> Result<Self, NextHopFault> {
-        if text == "mx" { Ok(Self::Mx) } else { text.parse().map(Self::Smarthost) }
+        match text {
+            "mx" => Ok(Self::Mx),
+            _ if text.eq_ignore_ascii_case("mx") => Err(NextHopFault::MxInCapitals),
+            _ => text.parse().map(Self::Smarthost),
+        }
     }
 }
 
@@ -330,6 +337,7 @@ mod tests {
             assert_eq!(hop.to_string(), written);
         }
         assert_eq!("mx".parse(), Ok(Internet::Mx));
+        assert_eq!("MX".parse::<Internet>(), Err(NextHopFault::MxInCapitals));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::mail::Domain;
-use crate::net::{Clock, Dns, DnsSettings, Shutdown, Time};
+use crate::net::{Clock, Dns, DnsFault, DnsSettings, Shutdown, Time};
 use crate::records::{Event, EventKind, Journal};
 use crate::sender_auth::{
     Algorithm, KeyState, KeyUse, Keys, KeysFault, RecordSeen, Ring, Rotation, Signer, Signers, SigningKey, publishes,
@@ -499,14 +499,19 @@ pub fn fault_of_kept_key(path: &Path, own: &[Identity]) -> Option<String> {
 async fn seen(dns: &Dns, key: &KeyState) -> (RecordSeen, Option<String>) {
     let told = match tokio::time::timeout(PATIENCE, dns.texts(&key.record_name)).await {
         Err(_) => {
-            let why = format!("no answer to {} within {} s", key.record_name, PATIENCE.as_secs());
-            tracing::info!(fault = why, "the record of a DKIM key cannot be looked up");
+            let why = format!("no answer within {} s", PATIENCE.as_secs());
+            tracing::info!(record = key.record_name, fault = why, "the record of a DKIM key cannot be looked up");
             return (RecordSeen::Unknown, Some(why));
         }
         Ok(Ok(told)) => told.records,
         Ok(Err(fault)) => {
             tracing::info!(%fault, "the record of a DKIM key cannot be looked up");
-            return (RecordSeen::Unknown, Some(fault.to_string()));
+            // Whose record it is stands before it.
+            let why = match fault {
+                DnsFault::Unavailable(_, why) => format!("cannot be looked up: {why}"),
+                fault => fault.to_string(),
+            };
+            return (RecordSeen::Unknown, Some(why));
         }
     };
     let another = || {
@@ -517,7 +522,7 @@ async fn seen(dns: &Dns, key: &KeyState) -> (RecordSeen, Option<String>) {
     };
     let public = key.record.as_deref().and_then(|record| record.rsplit_once("p=")).map(|(_, public)| public);
     match (key.algorithm, public) {
-        _ if told.is_empty() => (RecordSeen::Absent, Some(format!("no TXT record at {}", key.record_name))),
+        _ if told.is_empty() => (RecordSeen::Absent, Some("no TXT record stands there".to_owned())),
         (Some(algorithm), Some(public)) if told.iter().any(|record| publishes(record, algorithm, public)) => {
             (RecordSeen::Right, None)
         }

@@ -115,6 +115,6 @@ impl fmt::Display for Diagnosis {
 /// For the log: without the peer's words, which may name people.
 impl fmt::Debug for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}: {}", self.status, self.blame, self.reason)
+        write!(f, "{} {}", self.status, self.reason)
     }
 }

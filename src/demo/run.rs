@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The first step that did not hold.
 pub async fn run(once: bool, place: Place) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
+    let until = if place.is_ours { ", until the demo ends" } else { "" };
+    say(&format!("Everything is kept in {}{until}", place.path.display()));
     let outcome = in_place(once, &place.path, &shutdown).await;
     shutdown.begin();
     shutdown.finished(PATIENCE).await;
@@ -28,7 +30,6 @@ pub async fn run(once: bool, place: Place) -> anyhow::Result<()> {
 }
 
 async fn in_place(once: bool, dir: &Path, shutdown: &Shutdown) -> anyhow::Result<()> {
-    say(&format!("Everything is kept in {}", dir.display()));
     let scene = Scene::raise(dir, shutdown).await?;
     say("Two organisations, their gateways, and the stand-ins around them are up. The loop, step by step:");
     walk(&scene, &|step| say(&format!("  ok  {step}"))).await?;
