@@ -96,6 +96,8 @@ mod passing;
 mod tunnel_out;
 #[path = "house/trust.rs"]
 mod trust;
+#[path = "house/trust_limits.rs"]
+mod trust_limits;
 #[path = "house/config.rs"]
 mod config;
 #[path = "house/policy.rs"]

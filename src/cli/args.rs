@@ -276,13 +276,16 @@ pub enum Tunnel {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
-    /// Take up a partner's certificate, and accept it for this domain
+    /// Take up a partner's certificate; it is used at once, unless another is in use for this domain
     Add {
         /// The domain
         domain: Domain,
         /// Its certificate, with those of its authorities behind it
         #[arg(long, value_name = "FILE")]
         certificate: PathBuf,
+        /// Use it in place of what is in use, which is refused from now on
+        #[arg(long)]
+        replace: bool,
     },
     /// Forget a domain's certificates
     Remove {
@@ -298,10 +301,12 @@ pub enum Certificates {
     List,
     /// One certificate
     Show {
-        /// How its fingerprint begins: eight digits at least
+        /// How its fingerprint begins: eight digits at least; or key-N for a key that waits
         id: String,
     },
     /// Take up certificates: of others, or ours with its key, or the one that was requested
+    ///
+    /// Of others: what comes is used at once, unless another is in use for the same domain or mailbox.
     Import {
         /// PEM, DER, PKCS #7 or PKCS #12; - for standard input
         file: PathBuf,
@@ -311,21 +316,33 @@ pub enum Certificates {
         /// The password of a locked file is in here; - for standard input
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// Of others: use it in place of what is in use, which is refused from now on
+        #[arg(long)]
+        replace: bool,
     },
     /// Let a certificate be used
     Accept {
         /// How its fingerprint begins
         id: String,
+        /// For this domain or address alone [default: all it is kept for]
+        #[arg(long = "for", value_name = "ADDRESS")]
+        scope: Option<Scope>,
     },
     /// Let a certificate never be used
     Refuse {
         /// How its fingerprint begins
         id: String,
+        /// For this domain or address alone [default: all it is kept for]
+        #[arg(long = "for", value_name = "ADDRESS")]
+        scope: Option<Scope>,
     },
-    /// Forget a certificate of others
+    /// Forget a certificate of others, or destroy a key that waits for its certificate; ours with a certificate stay
     Remove {
-        /// How its fingerprint begins
+        /// How its fingerprint begins, or key-N for a key that waits
         id: String,
+        /// For this domain or address alone [default: all it is kept for]
+        #[arg(long = "for", value_name = "ADDRESS")]
+        scope: Option<Scope>,
     },
     /// Make a key and write a request for its certificate (PKCS #10)
     Request {

@@ -5,29 +5,35 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::cli::args::Certificates;
+use crate::cli::brought::Brought;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::house::House;
 use crate::cli::print::{self, field};
 use crate::cms::{self, IMPORT_OCTETS, ImportFault, Imported, Password};
-use crate::control::{REQUEST_OCTETS, Request, SecretText};
-use crate::directory::Scope;
+use crate::control::{Request, SecretText};
+use crate::directory::{Scope, nothing_in};
 use crate::fault::told;
 
 pub async fn certificate(path: &Path, verb: &Certificates, json: bool) -> Result<(), Failure> {
     let house = House::find(path).await?;
     let asked = match verb {
         Certificates::List => return list(&house, json).await,
-        Certificates::Import { file, scope, password_file } => {
-            return import(&house, file, scope.as_ref(), password_file.as_deref(), json).await;
+        Certificates::Import { file, scope, password_file, replace } => {
+            let password = password_file.as_deref().map(read_password).transpose()?;
+            return import(&house, file, scope.as_ref(), password.as_ref(), *replace, json).await;
         }
         Certificates::Show { id } => Request::CertificateShow { id: id.clone() },
-        Certificates::Accept { id } => Request::CertificateDecide { id: id.clone(), accepted: true },
-        Certificates::Refuse { id } => Request::CertificateDecide { id: id.clone(), accepted: false },
-        Certificates::Remove { id } => Request::CertificateRemove { id: id.clone() },
+        Certificates::Accept { id, scope } => {
+            Request::CertificateDecide { id: id.clone(), scope: scope.clone(), accepted: true }
+        }
+        Certificates::Refuse { id, scope } => {
+            Request::CertificateDecide { id: id.clone(), scope: scope.clone(), accepted: false }
+        }
+        Certificates::Remove { id, scope } => Request::CertificateRemove { id: id.clone(), scope: scope.clone() },
         Certificates::Request { scope, algorithm } => {
             Request::CertificateRequest { scope: scope.clone(), algorithm: (*algorithm).into() }
         }
@@ -49,10 +55,30 @@ pub async fn certificate(path: &Path, verb: &Certificates, json: bool) -> Result
             ));
         }
         Certificates::Authority { .. } | Certificates::Issue { .. } => print::line(field(&answer, "pem").trim_end()),
-        Certificates::Remove { .. } => print::line("removed"),
+        Certificates::Accept { .. } | Certificates::Refuse { .. } => {
+            answer.as_array().into_iter().flatten().for_each(decided);
+        }
+        Certificates::Remove { .. } => {
+            for whom in answer.get("removed").and_then(Value::as_array).into_iter().flatten() {
+                print::line(&format!("removed, for {}", whom.as_str().unwrap_or("nobody")));
+            }
+            if answer.get("own").is_some_and(|own| !own.is_null()) {
+                print::line(&format!("it stays as a certificate of ours, for {}", field(&answer, "own")));
+            }
+        }
         _ => answer.as_array().into_iter().flatten().for_each(show),
     }
     Ok(())
+}
+
+/// What a decision comes to, in a line.
+fn decided(item: &Value) {
+    let whom = field(item, "for");
+    match (field(item, "trust").as_str(), item.get("usable").and_then(Value::as_bool)) {
+        ("refused", _) => print::line(&format!("{whom}: refused")),
+        (_, Some(true)) => print::line(&format!("{whom}: accepted, and used from now on")),
+        _ => print::line(&format!("{whom}: accepted, and cannot be used: {}", field(item, "why"))),
+    }
 }
 
 async fn list(house: &House, json: bool) -> Result<(), Failure> {
@@ -104,6 +130,9 @@ pub async fn pages(
 }
 
 pub fn show(item: &Value) {
+    if item.get("fingerprint").is_none() {
+        print::line(&format!("{:<12} {}", "id", field(item, "id")));
+    }
     let lines = [
         ("fingerprint", "fingerprint"),
         ("for", "for"),
@@ -133,138 +162,62 @@ async fn import(
     house: &House,
     file: &Path,
     scope: Option<&Scope>,
-    password_file: Option<&Path>,
+    password: Option<&Password>,
+    replaces: bool,
     json: bool,
 ) -> Result<(), Failure> {
-    let octets = read(file)?;
-    let password = password_file.map(read_password).transpose()?;
-    let mut imported = Imported::read(&octets, password.as_ref()).map_err(|fault| refused(file, &fault))?;
+    let refuse = |why: String| Failure::new(Exit::BadInput, format!("{}: {why}", file.display()));
+    let mut imported = Imported::read(&read(file)?, password).map_err(|fault| refused(file, &fault))?;
+    if imported.certificates.is_empty() {
+        return Err(refuse(nothing_in(&imported).to_owned()));
+    }
+    let keys = std::mem::take(&mut imported.keys);
     let is_authority = |it: &cms::Certificate| it.basic_constraints().ok().flatten().is_some_and(|it| it.ca);
     let (issuers, leaves): (Vec<_>, Vec<_>) = imported.certificates.into_iter().partition(is_authority);
-    let encoded = |certificate: &cms::Certificate| STANDARD.encode(certificate.as_der());
-    if let Some(key) = imported.keys.pop() {
-        let leaf = leaves.iter().find(|leaf| key.belongs_to(leaf)).ok_or_else(|| {
-            Failure::new(Exit::BadInput, format!("{}: the key belongs to no certificate in the file", file.display()))
-        })?;
-        let chain = std::iter::once(leaf).chain(&issuers).map(encoded).collect();
-        let named = scope.cloned().or_else(|| Scope::named_by(leaf).into_iter().next());
-        let key = Some(SecretText(STANDARD.encode(key.as_der())));
-        let answer = house.ask(Request::CertificateOwn { scope: named, key, chain }).await?.value;
-        return done(&answer, json);
+    if keys.iter().any(|key| !leaves.iter().any(|leaf| key.belongs_to(leaf))) {
+        return Err(refuse("the key belongs to no certificate in the file".to_owned()));
     }
+    let encoded = |certificate: &cms::Certificate| STANDARD.encode(certificate.as_der());
     let (mut rows, mut ours) = (Vec::new(), Vec::new());
     for leaf in &leaves {
-        // The certificate that one of our keys waits for is no stranger's.
+        let named = || scope.map_or_else(|| Scope::named_by(leaf), |scope| vec![scope.clone()]);
+        let key = keys.iter().find(|key| key.belongs_to(leaf));
+        let key = key.map(|key| SecretText(STANDARD.encode(key.as_der())));
+        let for_whom = if key.is_some() { named().into_iter().next() } else { None };
+        // Without a key too: the certificate that one of our keys waits for is no stranger's.
         let chain = std::iter::once(leaf).chain(&issuers).map(encoded).collect();
-        let answer = house.ask(Request::CertificateOwn { scope: None, key: None, chain }).await?.value;
-        if !answer.get("own").is_none_or(Value::is_null) {
+        let answer = house.ask(Request::CertificateOwn { scope: for_whom, key, chain }).await?.value;
+        if answer.get("own").is_some_and(|own| !own.is_null()) {
             ours.push(answer);
             continue;
         }
-        let scopes = scope.map_or_else(|| Scope::named_by(leaf), |scope| vec![scope.clone()]);
-        if scopes.is_empty() {
-            return Err(Failure::new(
-                Exit::BadInput,
-                format!(
-                    "{}: the certificate of {} names no domain and no address\n  hint: say whose it is by --for",
-                    file.display(),
-                    leaf.subject()
-                ),
-            ));
+        if named().is_empty() {
+            let subject = leaf.subject();
+            return Err(refuse(format!(
+                "the certificate of {subject} names no domain and no address\n  hint: say whose it is by --for"
+            )));
         }
-        rows.extend(scopes.into_iter().map(|scope| (scope, encoded(leaf))));
+        rows.extend(named().into_iter().map(|scope| (scope, encoded(leaf))));
     }
-    if let Some(own) = ours.first().filter(|_| rows.is_empty()) {
-        return done(own, json);
+    if rows.is_empty() && !ours.is_empty() {
+        ours.iter().for_each(|own| done(own, json));
+        return Ok(());
     }
-    let issuers: Vec<String> = issuers.iter().map(encoded).collect();
-    let taken = take(house, true, file, rows, issuers).await?;
-    report(&taken, &[], json);
-    Ok(())
+    let brought = Brought { file, by_operator: true, replaces, issuers: issuers.iter().map(encoded).collect() };
+    let report = brought.take(house, rows).await?;
+    if !json {
+        ours.iter().for_each(|own| done(own, json));
+    }
+    report.tell(json)
 }
 
-fn done(answer: &Value, json: bool) -> Result<(), Failure> {
+fn done(answer: &Value, json: bool) {
     if json {
         print::json(answer);
-    } else {
-        print::line(&format!("a certificate of ours: {}", field(answer, "own")));
-    }
-    Ok(())
-}
-
-/// Brings certificates, as many at a time as go into one request; what became of each.
-pub async fn take(
-    house: &House,
-    by_operator: bool,
-    file: &Path,
-    rows: Vec<(Scope, String)>,
-    issuers: Vec<String>,
-) -> Result<Vec<Value>, Failure> {
-    let told_by = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut taken = Vec::new();
-    for part in parts(issuers.into_iter().map(|text| (None, text)).collect()) {
-        let issuers = part.into_iter().map(|(_, text)| text).collect();
-        let told_by = told_by.clone();
-        house.ask(Request::CertificateTake { by_operator, told_by, rows: Vec::new(), issuers }).await?;
-    }
-    for part in parts(rows.into_iter().map(|(scope, text)| (Some(scope), text)).collect()) {
-        let rows = part.into_iter().filter_map(|(scope, text)| Some((scope?, text))).collect();
-        let asked = Request::CertificateTake { by_operator, told_by: told_by.clone(), rows, issuers: Vec::new() };
-        let answer = house.ask(asked).await?.value;
-        taken.extend(answer.get("taken").and_then(Value::as_array).cloned().unwrap_or_default());
-    }
-    Ok(taken)
-}
-
-/// Parts that fit into a request. What is for one domain stays together, so that its generations come together.
-fn parts(mut rows: Vec<(Option<Scope>, String)>) -> Vec<Vec<(Option<Scope>, String)>> {
-    const ROOM: usize = REQUEST_OCTETS / 2;
-    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let (mut parts, mut part, mut size) = (Vec::new(), Vec::new(), 0_usize);
-    for (scope, text) in rows {
-        let continues = scope.is_some() && part.last().is_some_and(|(last, _)| *last == scope);
-        if size.saturating_add(text.len()) > ROOM && !continues && !part.is_empty() {
-            parts.push(std::mem::take(&mut part));
-            size = 0;
-        }
-        size = size.saturating_add(text.len()).saturating_add(400);
-        part.push((scope, text));
-    }
-    if !part.is_empty() {
-        parts.push(part);
-    }
-    parts
-}
-
-/// Tells what became of what was brought, and what could not be read.
-pub fn report(taken: &[Value], faults: &[(String, String)], json: bool) {
-    if json {
-        let faults: Vec<Value> = faults.iter().map(|(place, why)| json!({ "place": place, "why": why })).collect();
-        print::json(&json!({ "taken": taken, "faults": faults }));
         return;
     }
-    for (place, why) in faults {
-        print::fault(&format!("{place}: {why}"));
-    }
-    let count = |word: &str| taken.iter().filter(|row| field(row, "outcome") == word).count();
-    for row in taken.iter().filter(|row| matches!(field(row, "outcome").as_str(), "conflict" | "asked" | "too-many")) {
-        let (scope, id) = (field(row, "for"), field(row, "fingerprint").chars().take(16).collect::<String>());
-        let why = match field(row, "outcome").as_str() {
-            "conflict" => {
-                format!("another certificate is in use; `sealgate certificate accept {id}` takes this one too")
-            }
-            "asked" => format!("`sealgate certificate accept {id}` lets it be used"),
-            _ => "there are too many certificates for it; remove some".to_owned(),
-        };
-        print::line(&format!("{scope}: {why}"));
-    }
-    print::line(&format!(
-        "{} new, {} renewed, {} known, {} in conflict",
-        count("new"),
-        count("renewed"),
-        count("known"),
-        count("conflict")
-    ));
+    let known = if field(answer, "outcome") == "known" { " (it was here already)" } else { "" };
+    print::line(&format!("a certificate of ours: {}{known}", field(answer, "own")));
 }
 
 /// A file, or standard input.

@@ -60,7 +60,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     }
     match cli.verb {
         Verb::Run { roles } => run::run(&path, &roles).await,
-        Verb::Check { no_files } => check::check(&path, no_files, json),
+        Verb::Check { no_files } => check::check(&path, no_files, json).await,
         Verb::Explain(words) => explain::explain(&path, &words, json).await,
         Verb::Init { dir, name, domain, systemd } => init::init(&dir, &name, &domain, systemd),
         Verb::Demo { once, dir } => demo::demo(once, dir).await,

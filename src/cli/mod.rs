@@ -12,6 +12,7 @@ mod demo;
 mod queue;
 mod message;
 mod recipient;
+mod brought;
 mod certificate;
 mod tunnel;
 mod key;

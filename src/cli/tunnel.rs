@@ -7,13 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::cli::args::Tunnel;
-use crate::cli::certificate::{pages, read, read_password, refused, report, show, take};
+use crate::cli::brought::Brought;
+use crate::cli::certificate::{pages, read, read_password, refused, show};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::house::House;
 use crate::cli::print::{self, field};
 use crate::cms::{Certificate, Imported};
 use crate::control::Request;
-use crate::directory::{Scope, TableFile};
+use crate::directory::{Scope, TableFile, nothing_in};
 use crate::mail::Domain;
 
 pub async fn tunnel(path: &Path, verb: &Tunnel, json: bool) -> Result<(), Failure> {
@@ -36,7 +37,7 @@ pub async fn tunnel(path: &Path, verb: &Tunnel, json: bool) -> Result<(), Failur
             Ok(())
         }
         Tunnel::Import { file, password_file } => import(&house, file, password_file.as_deref(), json).await,
-        Tunnel::Add { domain, certificate } => add(&house, domain, certificate, json).await,
+        Tunnel::Add { domain, certificate, replace } => add(&house, domain, certificate, *replace, json).await,
         Tunnel::Remove { domain } => {
             let answer = house.ask(Request::TunnelRemove { domain: domain.clone() }).await?.value;
             if json {
@@ -75,17 +76,17 @@ async fn import(house: &House, file: &Path, password: Option<&Path>, json: bool)
     let table = TableFile::read(&octets, password.as_ref()).map_err(|fault| refused(file, &fault))?;
     let encoded = |certificate: &Certificate| STANDARD.encode(certificate.as_der());
     let rows: Vec<_> = table.rows.into_iter().map(|(scope, certificate)| (scope, encoded(&certificate))).collect();
-    let is_nothing = rows.is_empty() && !table.faults.is_empty();
-    let taken = take(house, false, file, rows, table.issuers.iter().map(encoded).collect()).await?;
-    report(&taken, &table.faults, json);
-    if is_nothing {
-        return Err(Failure::new(Exit::BadInput, format!("{}: no row could be taken", file.display())));
-    }
-    Ok(())
+    let issuers = table.issuers.iter().map(encoded).collect();
+    let mut report = Brought { file, by_operator: false, replaces: false, issuers }.take(house, rows).await?;
+    report.faults = table.faults;
+    report.tell(json)
 }
 
-async fn add(house: &House, domain: &Domain, file: &Path, json: bool) -> Result<(), Failure> {
+async fn add(house: &House, domain: &Domain, file: &Path, replaces: bool, json: bool) -> Result<(), Failure> {
     let read = Imported::read(&read(file)?, None).map_err(|fault| refused(file, &fault))?;
+    if read.certificates.is_empty() {
+        return Err(Failure::new(Exit::BadInput, format!("{}: {}", file.display(), nothing_in(&read))));
+    }
     let is_authority = |it: &Certificate| it.basic_constraints().ok().flatten().is_some_and(|it| it.ca);
     let (issuers, leaves): (Vec<_>, Vec<_>) = read.certificates.into_iter().partition(is_authority);
     if leaves.is_empty() {
@@ -94,7 +95,6 @@ async fn add(house: &House, domain: &Domain, file: &Path, json: bool) -> Result<
     }
     let encoded = |certificate: &Certificate| STANDARD.encode(certificate.as_der());
     let rows = leaves.iter().map(|leaf| (Scope::Domain(domain.clone()), encoded(leaf))).collect();
-    let taken = take(house, true, file, rows, issuers.iter().map(encoded).collect()).await?;
-    report(&taken, &[], json);
-    Ok(())
+    let issuers = issuers.iter().map(encoded).collect();
+    Brought { file, by_operator: true, replaces, issuers }.take(house, rows).await?.tell(json)
 }

@@ -143,6 +143,8 @@ pub enum Request {
     CertificateTake {
         /// Somebody brings them for just these; else it is a table.
         by_operator: bool,
+        /// In place of what is in use.
+        replaces: bool,
         /// The file's name.
         told_by: String,
         /// Whom each is for, and the certificate in base64.
@@ -173,13 +175,17 @@ pub enum Request {
     CertificateDecide {
         /// How its fingerprint begins.
         id: String,
+        /// For this alone of all that it is kept for.
+        scope: Option<Scope>,
         /// Whether it may be used.
         accepted: bool,
     },
     /// `certificate remove ID`.
     CertificateRemove {
-        /// How its fingerprint begins.
+        /// How its fingerprint begins; or the name of a key that waits.
         id: String,
+        /// For this alone of all that it is kept for.
+        scope: Option<Scope>,
     },
     /// `certificate request --for`.
     CertificateRequest {

@@ -402,6 +402,7 @@ pub fn directory_settings(settings: &Settings) -> directory::DirectorySettings {
         });
     }
     told.own = settings.own_certificate.iter().filter_map(own_key).collect();
+    told.ours.clone_from(&settings.organisation.domains);
     told
 }
 

@@ -83,7 +83,7 @@ pub struct EntryRow {
     pub key: String,
     /// Who an organisation of OCES is, over renewals: CVR and key.
     pub identity: Option<String>,
-    /// It came while another was in use.
+    /// It came while another was in use, or names somebody else.
     pub is_conflict: bool,
 }
 
@@ -117,7 +117,7 @@ pub enum Taken {
     Renewed,
     /// It was there.
     Known,
-    /// Another is in use: somebody must decide.
+    /// Another is in use, or a table tells it for somebody whom it does not name: somebody must decide.
     Conflict,
     /// It is a stranger's: somebody must decide.
     Asked,
@@ -167,7 +167,7 @@ impl Certificates {
     }
 
     fn entry(&self, key: &[u8], row: &[u8]) -> Result<Entry, StoreError> {
-        let row: EntryRow = serde_json::from_slice(row).map_err(|fault| StoreError::Damaged(fault.to_string()))?;
+        let row = read(row)?;
         let fingerprint = key.last_chunk::<32>().ok_or_else(|| StoreError::Damaged("a certificate's row".into()))?;
         let der = self.rows.get(CERTIFICATES, fingerprint)?;
         let der = der.ok_or_else(|| StoreError::Damaged("a certificate is gone".into()))?;
@@ -225,6 +225,31 @@ impl Certificates {
         told_by: &str,
         now: Time,
     ) -> Result<Vec<Taken>, DirectoryError> {
+        self.bring(offers, source, false, told_by, now).await
+    }
+
+    /// Takes what an operator brings in place of all that is in use for the same domains and mailboxes: that is refused from
+    /// now on.
+    ///
+    /// # Errors
+    /// As [`Certificates::take`].
+    pub async fn take_in_place(
+        &self,
+        offers: Vec<Offer>,
+        told_by: &str,
+        now: Time,
+    ) -> Result<Vec<Taken>, DirectoryError> {
+        self.bring(offers, Source::Operator, true, told_by, now).await
+    }
+
+    async fn bring(
+        &self,
+        offers: Vec<Offer>,
+        source: Source,
+        replaces: bool,
+        told_by: &str,
+        now: Time,
+    ) -> Result<Vec<Taken>, DirectoryError> {
         let outcome: Arc<std::sync::Mutex<Vec<Taken>>> = Arc::default();
         let filled = Arc::clone(&outcome);
         let names: Vec<String> =
@@ -234,14 +259,18 @@ impl Certificates {
             [one] => format!("certificate {}", id_of(&one.certificate)),
             many => format!("{} certificates", many.len()),
         };
-        let event = Event::new(EventKind::TrustChanged).detail(format!("{detail}, brought by {told_by}"));
+        let how = if replaces { ", in place of those in use" } else { "" };
+        let event = Event::new(EventKind::TrustChanged).detail(format!("{detail}, brought by {told_by}{how}"));
         let event = names.into_iter().fold(event, Event::recipient);
         let entry = self.journal.entry(event)?;
         let told_by = told_by.to_owned();
         let change = move |tx: &mut dyn Transaction| {
-            let (taken, writes) = decide(tx, &offers, source, &told_by, now)?;
+            let Decided { taken, writes, replaced } = decide(tx, &offers, source, replaces, &told_by, now)?;
             for (offer, row) in writes {
                 put(tx, &offer.certificate, &row)?;
+            }
+            for (key, row) in replaced {
+                tx.put(table_of(&row.scope), &key, &encoded(&row)?)?;
             }
             *filled.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = taken;
             entry.write(tx)
@@ -251,12 +280,30 @@ impl Certificates {
         Ok(std::mem::take(&mut *outcome))
     }
 
-    /// Says whether a certificate may be used, for all it is kept for.
+    /// Those of [`Certificates::by_id`] that are kept for this domain or mailbox.
+    fn by_id_for(&self, id: &str, scope: Option<&Scope>) -> Result<Vec<Entry>, DirectoryError> {
+        let mut entries = self.by_id(id)?;
+        let Some(scope) = scope else { return Ok(entries) };
+        let whom: Vec<String> = entries.iter().map(|entry| entry.row.scope.to_string()).collect();
+        entries.retain(|entry| entry.row.scope.key() == scope.key());
+        match entries.is_empty() {
+            false => Ok(entries),
+            true => Err(DirectoryError::Asked(format!("{id} is kept for {}, and not for {scope}", whom.join(", ")))),
+        }
+    }
+
+    /// Says whether a certificate may be used, for this domain or mailbox, or for all it is kept for.
     ///
     /// # Errors
-    /// As [`Certificates::by_id`].
-    pub async fn decide(&self, id: &str, decision: Decision, now: Time) -> Result<Vec<Entry>, DirectoryError> {
-        let mut entries = self.by_id(id)?;
+    /// As [`Certificates::by_id`]; so also if it is not kept for that.
+    pub async fn decide(
+        &self,
+        id: &str,
+        scope: Option<&Scope>,
+        decision: Decision,
+        now: Time,
+    ) -> Result<Vec<Entry>, DirectoryError> {
+        let mut entries = self.by_id_for(id, scope)?;
         for entry in &mut entries {
             entry.row.decision = decision;
             entry.row.decided = now.unix_ms();
@@ -265,12 +312,12 @@ impl Certificates {
         self.change(entries, word, |tx, entry| put(tx, &entry.certificate, &entry.row)).await
     }
 
-    /// Forgets a certificate, for all it is kept for.
+    /// Forgets a certificate, for this domain or mailbox, or for all it is kept for.
     ///
     /// # Errors
-    /// As [`Certificates::by_id`].
-    pub async fn remove(&self, id: &str) -> Result<Vec<Entry>, DirectoryError> {
-        self.change(self.by_id(id)?, "removed", drop_entry).await
+    /// As [`Certificates::decide`].
+    pub async fn remove(&self, id: &str, scope: Option<&Scope>) -> Result<Vec<Entry>, DirectoryError> {
+        self.change(self.by_id_for(id, scope)?, "removed", drop_entry).await
     }
 
     /// Forgets all certificates of a domain or mailbox.
@@ -401,10 +448,17 @@ fn range_of(scope: &Scope) -> (Vec<u8>, Vec<u8>) {
 
 fn put(tx: &mut dyn Transaction, certificate: &Certificate, row: &EntryRow) -> Result<(), StoreError> {
     let (fingerprint, scope) = (certificate.fingerprint(), row.scope.key());
-    let value = serde_json::to_vec(row).map_err(|fault| StoreError::Damaged(fault.to_string()))?;
     tx.put(CERTIFICATES, &fingerprint, certificate.as_der())?;
     tx.put(NAMED, &[&fingerprint[..], scope.as_bytes()].concat(), &[])?;
-    tx.put(table_of(&row.scope), &row_key(&scope, &fingerprint), &value)
+    tx.put(table_of(&row.scope), &row_key(&scope, &fingerprint), &encoded(row)?)
+}
+
+fn encoded(row: &EntryRow) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(row).map_err(|fault| StoreError::Damaged(fault.to_string()))
+}
+
+fn read(value: &[u8]) -> Result<EntryRow, StoreError> {
+    serde_json::from_slice(value).map_err(|fault| StoreError::Damaged(fault.to_string()))
 }
 
 fn drop_entry(tx: &mut dyn Transaction, entry: &Entry) -> Result<(), StoreError> {
@@ -418,66 +472,88 @@ fn drop_entry(tx: &mut dyn Transaction, entry: &Entry) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Rows to write.
-type Writes<'o> = Vec<(&'o Offer, EntryRow)>;
+/// What is to be done with offers.
+#[derive(Default)]
+struct Decided<'o> {
+    /// With each of them.
+    taken: Vec<Taken>,
+    /// Rows to write.
+    writes: Vec<(&'o Offer, EntryRow)>,
+    /// Keys and rows of what was in use, and is no more.
+    replaced: Vec<(Vec<u8>, EntryRow)>,
+}
 
-/// What is to be done with each offer, and the rows to write; nothing is written here.
+/// What is to be done with each offer; nothing is written here.
 fn decide<'o>(
     tx: &dyn Transaction,
     offers: &'o [Offer],
     source: Source,
+    replaces: bool,
     told_by: &str,
     now: Time,
-) -> Result<(Vec<Taken>, Writes<'o>), StoreError> {
-    let mut taken = Vec::with_capacity(offers.len());
-    let mut writes: Writes<'o> = Vec::new();
+) -> Result<Decided<'o>, StoreError> {
+    let mut decided = Decided::default();
     for offer in offers {
         let (from, to) = range_of(&offer.scope);
         let there = tx.range(table_of(&offer.scope), Bound::Included(&from), Bound::Excluded(&to), PER_SCOPE)?;
         let mut row = row_of(offer, source, told_by, now);
         let fingerprint = offer.certificate.fingerprint();
-        let read = |value: &[u8]| {
-            serde_json::from_slice::<EntryRow>(value).map_err(|fault| StoreError::Damaged(fault.to_string()))
-        };
-        if let Some((_, known)) = there.iter().find(|(key, _)| key.ends_with(&fingerprint)) {
+        let mut in_use = Vec::new();
+        for (key, value) in &there {
+            let other = read(value)?;
+            let is_in_use = other.decision == Decision::Accepted && other.not_after > now.unix_seconds();
+            if is_in_use && !key.ends_with(&fingerprint) {
+                in_use.push((key, other));
+            }
+        }
+        let is_renewal = in_use.iter().any(|(_, other)| is_same(other, &row));
+        let is_other = !in_use.is_empty() && !is_renewal && !replaces;
+        let known = there.iter().find(|(key, _)| key.ends_with(&fingerprint));
+        let of_this_scope = decided.writes.iter().filter(|(_, row)| row.scope == offer.scope).count();
+        if known.is_none() && there.len().saturating_add(of_this_scope) >= PER_SCOPE {
+            decided.taken.push(Taken::TooMany);
+            continue;
+        }
+        if replaces {
+            let comes_too = |key: &[u8]| {
+                offers.iter().any(|it| it.scope == offer.scope && key.ends_with(&it.certificate.fingerprint()))
+            };
+            for (key, mut other) in in_use.into_iter().filter(|(key, _)| !comes_too(key)) {
+                other.decision = Decision::Refused;
+                other.decided = now.unix_ms();
+                decided.replaced.push((key.clone(), other));
+            }
+        }
+        if let Some((_, known)) = known {
             let mut known = read(known)?;
-            // Who brings it for this very scope accepts it.
-            if source == Source::Operator && known.decision != Decision::Accepted {
+            // Who brings it for this very scope accepts it, unless another is in use.
+            let is_accepted = known.decision == Decision::Accepted;
+            if source == Source::Operator && !is_accepted && !is_other {
                 known.decision = Decision::Accepted;
                 known.decided = now.unix_ms();
-                writes.push((offer, known));
+                decided.writes.push((offer, known));
             }
-            taken.push(Taken::Known);
+            let is_conflict = source == Source::Operator && !is_accepted && is_other;
+            decided.taken.push(if is_conflict { Taken::Conflict } else { Taken::Known });
             continue;
         }
-        let of_this_scope = writes.iter().filter(|(_, row)| row.scope == offer.scope).count();
-        if there.len().saturating_add(of_this_scope) >= PER_SCOPE {
-            taken.push(Taken::TooMany);
-            continue;
-        }
-        let mut in_use = Vec::new();
-        for (_, value) in &there {
-            let other = read(value)?;
-            if other.decision == Decision::Accepted && other.not_after > now.unix_seconds() {
-                in_use.push(other);
-            }
-        }
-        let is_renewal = in_use.iter().any(|other| is_same(other, &row));
         let outcome = match source {
-            Source::Operator | Source::Issued | Source::Configuration => Taken::New,
             _ if is_renewal => Taken::Renewed,
-            _ if !in_use.is_empty() => Taken::Conflict,
+            Source::Issued | Source::Configuration => Taken::New,
+            _ if is_other => Taken::Conflict,
+            // A column that slipped would seal a domain's mail to another's key.
+            Source::Table if !offer.scope.others_named_by(&offer.certificate).is_empty() => Taken::Conflict,
             Source::Mail if !offer.is_trusted => Taken::Asked,
-            Source::Mail | Source::Table => Taken::New,
+            Source::Operator | Source::Mail | Source::Table => Taken::New,
         };
         row.is_conflict = outcome == Taken::Conflict;
         if matches!(outcome, Taken::Conflict | Taken::Asked) {
             row.decision = Decision::Asked;
         }
-        taken.push(outcome);
-        writes.push((offer, row));
+        decided.taken.push(outcome);
+        decided.writes.push((offer, row));
     }
-    Ok((taken, writes))
+    Ok(decided)
 }
 
 fn row_of(offer: &Offer, source: Source, told_by: &str, now: Time) -> EntryRow {

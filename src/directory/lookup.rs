@@ -50,6 +50,8 @@ pub struct DirectorySettings {
     pub issuers: Vec<Certificate>,
     /// Our keys.
     pub own: OwnKeys,
+    /// The domains that are ours.
+    pub ours: Vec<Domain>,
 }
 
 /// Who is out there, and who we are to them. Cheap to clone; clones share it.
@@ -112,6 +114,7 @@ impl Directory {
         let mut state = self.state();
         state.settings = Arc::new(settings);
         state.judged.clear();
+        self.0.made.ring();
     }
 
     /// Forgets what was judged: something new is known.
@@ -135,6 +138,12 @@ impl Directory {
     #[must_use]
     pub fn settings(&self) -> Arc<DirectorySettings> {
         Arc::clone(&self.state().settings)
+    }
+
+    /// Whether a domain or mailbox is ours.
+    #[must_use]
+    pub fn is_ours(&self, scope: &Scope) -> bool {
+        self.settings().ours.contains(scope.domain())
     }
 
     /// Places that judging would have needed since this was last asked.

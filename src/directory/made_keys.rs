@@ -73,12 +73,23 @@ struct Made {
 /// A key that waits for its certificate, or that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
+    /// What it is called until it has a certificate: `key-` and its number.
+    pub id: String,
     /// Whom it is for.
     pub scope: Option<Scope>,
     /// Since when.
     pub since: Time,
     /// Why it cannot be read, if so.
     pub why: Option<String>,
+}
+
+/// A certificate of ours that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought {
+    /// Whom it is for.
+    pub scope: Scope,
+    /// It was not there before.
+    pub is_new: bool,
 }
 
 /// Where they are kept.
@@ -103,6 +114,8 @@ pub struct MadeKeys {
     made: Arc<Mutex<Vec<Made>>>,
     /// Who adds to them.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Rings when ours are others than before.
+    bell: Arc<tokio::sync::Notify>,
 }
 
 impl MadeKeys {
@@ -122,11 +135,21 @@ impl MadeKeys {
                 made.push(Made { number, row, key });
             }
         }
-        Ok(Self { keeping, made: Arc::new(Mutex::new(made)), turn: Arc::default() })
+        Ok(Self { keeping, made: Arc::new(Mutex::new(made)), turn: Arc::default(), bell: Arc::default() })
     }
 
     fn made(&self) -> MutexGuard<'_, Vec<Made>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that ours may be others than before.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits until ours are others than before.
+    pub(crate) async fn changed(&self) {
+        self.bell.notified().await;
     }
 
     /// Those that have a certificate.
@@ -148,6 +171,7 @@ impl MadeKeys {
     pub fn waiting(&self) -> Vec<Waiting> {
         let waits = |made: &&Made| made.row.chain.is_empty() || made.key.is_err();
         let told = |made: &Made| Waiting {
+            id: id_of_waiting(made.number),
             scope: made.row.scope.clone(),
             since: Time::from_unix_ms(made.row.created),
             why: made.key.as_ref().err().cloned(),
@@ -223,36 +247,93 @@ impl MadeKeys {
     /// Keeps a key that is brought with its certificate, leaf first.
     ///
     /// # Errors
-    /// [`DirectoryError`]; so also if it is none of them.
-    pub async fn bring(&self, scope: Scope, key: ImportedKey, chain: Vec<Certificate>) -> Result<(), DirectoryError> {
+    /// [`DirectoryError`]; so also if it is none of them, or kept for somebody else.
+    pub async fn bring(
+        &self,
+        scope: Scope,
+        key: ImportedKey,
+        chain: Vec<Certificate>,
+    ) -> Result<Brought, DirectoryError> {
         if !chain.first().is_some_and(|leaf| key.belongs_to(leaf)) {
             return Err(DirectoryError::Asked("the key belongs to none of the certificates".into()));
         }
         let leaf = chain.first().map(|leaf| STANDARD.encode(leaf.as_der()));
-        if self.made().iter().any(|made| made.row.chain.first() == leaf.as_ref()) {
-            return Ok(());
+        let known = self.made().iter().find(|made| made.row.chain.first() == leaf.as_ref()).cloned();
+        match known.and_then(|known| known.row.scope) {
+            Some(other) if other.key() != scope.key() => Err(DirectoryError::Asked(format!(
+                "this certificate is kept for {other} already, and is taken for {scope} no second time: nothing was changed"
+            ))),
+            Some(scope) => Ok(Brought { scope, is_new: false }),
+            None => {
+                self.keep(Some(scope.clone()), key, chain, String::new()).await?;
+                Ok(Brought { scope, is_new: true })
+            }
         }
-        self.keep(Some(scope), key, chain, String::new()).await
     }
 
-    /// Gives a key that waits its certificate, if this is it: whom it is for.
+    /// Gives a key that waits its certificate, if this is it. A key that has one already keeps that beside the new one: what
+    /// was sealed to it names its serial number.
     ///
     /// # Errors
     /// [`DirectoryError`] if the store fails.
-    pub async fn attach(&self, chain: &[Certificate]) -> Result<Option<Scope>, DirectoryError> {
-        let _turn = self.turn.lock().await;
+    pub async fn attach(&self, chain: &[Certificate]) -> Result<Option<Brought>, DirectoryError> {
+        let turn = self.turn.lock().await;
         let Some(leaf) = chain.first() else { return Ok(None) };
-        let is_its = |made: &&Made| made.key.as_ref().is_ok_and(|key| key.belongs_to(leaf));
-        let found = self.made().iter().find(is_its).cloned();
-        let Some(Made { number, mut row, .. }) = found else { return Ok(None) };
+        let is_its = |made: &Made| made.row.scope.is_some() && made.key.as_ref().is_ok_and(|key| key.belongs_to(leaf));
+        let all: Vec<Made> = self.made().iter().filter(|made| is_its(made)).cloned().collect();
+        let text = STANDARD.encode(leaf.as_der());
+        let has_it = |made: &&Made| made.row.chain.first() == Some(&text);
+        let first = all.iter().find(has_it).or_else(|| all.iter().find(|made| made.row.chain.is_empty()));
+        let Some(Made { number, row, key }) = first.or(all.first()).cloned() else { return Ok(None) };
+        let (Some(scope), Ok(key)) = (row.scope.clone(), key) else { return Ok(None) };
+        if row.chain.first() == Some(&text) {
+            return Ok(Some(Brought { scope, is_new: false }));
+        }
+        if !row.chain.is_empty() {
+            drop(turn);
+            let key = ImportedKey::read(key.as_der()).map_err(|_| DirectoryError::NotMade)?;
+            self.keep(Some(scope.clone()), key, chain.to_vec(), String::new()).await?;
+            return Ok(Some(Brought { scope, is_new: true }));
+        }
+        let mut row = row;
         row.chain = chain.iter().map(|certificate| STANDARD.encode(certificate.as_der())).collect();
-        let scope = row.scope.clone();
         let event = Event::new(EventKind::TrustChanged).detail("a key of ours has its certificate".to_owned());
         self.write(number, row.clone(), event).await?;
         if let Some(made) = self.made().iter_mut().find(|made| made.number == number) {
             made.row = row;
         }
-        Ok(scope)
+        self.ring();
+        Ok(Some(Brought { scope, is_new: true }))
+    }
+
+    /// Destroys a key that waits for a certificate: one that still comes cannot be taken up. Of whom it was.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; so also if none is called so.
+    pub async fn withdraw(&self, id: &str) -> Result<Option<Scope>, DirectoryError> {
+        let _turn = self.turn.lock().await;
+        let found = self.made().iter().find(|made| id_of_waiting(made.number) == id).cloned();
+        let Made { number, row, .. } = found
+            .ok_or_else(|| DirectoryError::Asked(format!("no key that waits for a certificate is called {id}")))?;
+        if !row.chain.is_empty() {
+            let why = "it has its certificate, and stays: what was sealed to it is opened by nothing else";
+            return Err(DirectoryError::Asked(format!("{id}: {why}")));
+        }
+        let event = Event::new(EventKind::KeyDestroyed).detail("an S/MIME key that waited for its certificate");
+        let event = match &row.scope {
+            Some(scope) if !scope.is_domain() => event.recipient(scope.to_string()),
+            Some(_) | None => event,
+        };
+        let entry = self.keeping.journal.entry(event)?;
+        let change = move |tx: &mut dyn Transaction| {
+            tx.delete(MADE, &number.to_be_bytes())?;
+            entry.write(tx)
+        };
+        self.keeping.rows.commit(Box::new(change)).await?;
+        self.made().retain(|made| made.number != number);
+        // A file that no row names is left over from a crash.
+        self.keeping.vault.erase_key(&path_of(&self.keeping.folder, number))?;
+        Ok(row.scope)
     }
 
     async fn keep(
@@ -286,6 +367,7 @@ impl MadeKeys {
         let row = MadeRow { scope, created: self.keeping.clock.now().unix_ms(), chain, name };
         self.write(number, row.clone(), event).await?;
         self.made().push(Made { number, row, key: Ok(Arc::new(key)) });
+        self.ring();
         Ok(())
     }
 
@@ -298,6 +380,10 @@ impl MadeKeys {
         };
         Ok(self.keeping.rows.commit(Box::new(change)).await?)
     }
+}
+
+fn id_of_waiting(number: u32) -> String {
+    format!("key-{number}")
 }
 
 fn path_of(folder: &Path, number: u32) -> PathBuf {

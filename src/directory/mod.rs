@@ -24,11 +24,11 @@ pub use certificates::{Certificates, Decision, Entry, EntryRow, Offer, Source, T
 pub use error::DirectoryError;
 pub use evidence::{EVIDENCE_OCTETS, Evidences, Told};
 pub use lookup::{ConfiguredTunnel, Directory, DirectorySettings};
-pub use made_keys::{KeyAlgorithm, MadeKeeping, MadeKeys, Waiting};
+pub use made_keys::{Brought, KeyAlgorithm, MadeKeeping, MadeKeys, Waiting};
 pub use national_id::{Certainty, NationalId, NationalIdFault, NumberType};
 pub use own_keys::{OwnKey, OwnKeys};
 pub use recipient_keys::{Candidate, RecipientKeys, WhyNot};
 pub use refresh::Refresher;
 pub use scope::{NoScope, Scope};
-pub use table_file::TableFile;
+pub use table_file::{TableFile, nothing_in};
 pub use trust::{Strangers, TrustSettings, Trusted, WhenUnknown};

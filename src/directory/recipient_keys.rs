@@ -7,12 +7,15 @@ use crate::directory::certificates::{Source, id_of};
 use crate::directory::scope::Scope;
 use crate::directory::trust::Trusted;
 
+/// Names of a certificate that are told.
+const NAMES: usize = 3;
+
 /// Why a certificate is not sealed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhyNot {
     /// Nobody has accepted it yet.
     NotAccepted,
-    /// It came while another was in use, and nobody has decided.
+    /// It came while another was in use, or names somebody else, and nobody has decided.
     Conflict,
     /// Somebody refused it.
     Refused,
@@ -51,6 +54,20 @@ impl Candidate {
     #[must_use]
     pub fn id(&self) -> String {
         id_of(&self.certificate)
+    }
+
+    /// Why it cannot be sealed to now, if so.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        let why = self.verdict.as_ref().err()?;
+        let others = self.scope.others_named_by(&self.certificate);
+        Some(match why {
+            WhyNot::Conflict if !others.is_empty() => {
+                let named = others.into_iter().take(NAMES).collect::<Vec<_>>().join(", ");
+                format!("it names {named}, and not {}: nobody has decided", self.scope)
+            }
+            WhyNot::Conflict | WhyNot::NotAccepted | WhyNot::Refused | WhyNot::Distrusted(_) => why.to_string(),
+        })
     }
 
     fn begins(&self) -> Seconds {
@@ -115,9 +132,6 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id: String = self.id().chars().take(16).collect();
         write!(f, "certificate {id} for {} ({}): ", self.scope, self.source.as_str())?;
-        match &self.verdict {
-            Ok(_) => f.write_str("can be sealed to"),
-            Err(why) => write!(f, "{why}"),
-        }
+        f.write_str(&self.why().unwrap_or_else(|| "can be sealed to".to_owned()))
     }
 }

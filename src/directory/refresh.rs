@@ -49,17 +49,29 @@ pub struct Refresher {
 impl Refresher {
     /// Asks what is due, minute by minute, until the end begins.
     pub async fn run(self, shutdown: Shutdown) {
+        tokio::select! {
+            () = self.watch() => {}
+            () = self.rounds() => {}
+            () = shutdown.begun() => {}
+        }
+    }
+
+    async fn rounds(&self) {
         loop {
-            self.watch();
-            tokio::select! {
-                done = self.round() => if let Err(fault) = done {
-                    tracing::warn!(%fault, "what is known about revocation cannot be looked after");
-                },
-                () = shutdown.begun() => return,
+            if let Err(fault) = self.round().await {
+                tracing::warn!(%fault, "what is known about revocation cannot be looked after");
             }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// Counts whose end is near, minute by minute and whenever ours change: a round may take longer, where nobody answers.
+    async fn watch(&self) {
+        loop {
+            self.count();
             tokio::select! {
                 () = tokio::time::sleep(ROUND) => {}
-                () = shutdown.begun() => return,
+                () = self.directory.made().changed() => {}
             }
         }
     }
@@ -103,7 +115,7 @@ impl Refresher {
     }
 
     /// Of how many domains and mailboxes of ours the last certificate ends soon.
-    fn watch(&self) {
+    fn count(&self) {
         let now = self.clock.now().unix_seconds();
         let own = self.directory.own();
         let mut scopes: Vec<&Scope> = own.iter().map(|key| &key.scope).collect();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cms::Certificate;
+use crate::cms::{Certificate, GeneralName};
 use crate::mail::{Address, Domain};
 
 /// The local part of whoever opens mail for a whole domain (RFC 3183 §4.1).
@@ -33,6 +33,27 @@ impl Scope {
     #[must_use]
     pub fn named_by(certificate: &Certificate) -> Vec<Self> {
         certificate.addresses().into_iter().map(Self::of_address).collect()
+    }
+
+    /// Whom a certificate names instead, where it names somebody, and not this. One for a whole domain names the domain's
+    /// authority or a host of it; one that names mailboxes alone is those people's. Many name nobody, and serve.
+    #[must_use]
+    pub fn others_named_by(&self, certificate: &Certificate) -> Vec<String> {
+        let named = Self::named_by(certificate);
+        let alternatives = certificate.alternative_names().unwrap_or_default();
+        let hosts: Vec<String> = alternatives
+            .iter()
+            .filter_map(|name| if let GeneralName::Dns(host) = name { Some(host.to_lowercase()) } else { None })
+            .collect();
+        let is_host = hosts.iter().any(|host| {
+            let above = host.strip_suffix(self.domain().as_str());
+            above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+        });
+        let fits = match self {
+            Self::Domain(_) => named.contains(self) || is_host,
+            Self::Mailbox(_) => named.iter().any(|it| it.key() == self.key()) || (named.is_empty() && is_host),
+        };
+        if fits { Vec::new() } else { named.iter().map(Self::to_string).chain(hosts).collect() }
     }
 
     /// The mailbox, or the domain if the address is that of its authority (RFC 3183 §4.1).

@@ -45,7 +45,13 @@ impl TableFile {
             Some(text) if text.trim_start().starts_with(['{', '[']) => table.take_json(text)?,
             Some(text) if is_ldif(text) => table.take_ldif(text),
             Some(text) if !text.trim_start().starts_with("-----BEGIN") && is_csv(text) => table.take_csv(text)?,
-            _ => table.take_certificates("the file", None, Imported::read(octets, password)?.certificates),
+            _ => {
+                let read = Imported::read(octets, password)?;
+                if read.certificates.is_empty() {
+                    table.fault("the file", nothing_in(&read));
+                }
+                table.take_certificates("the file", None, read.certificates);
+            }
         }
         Ok(table)
     }
@@ -194,6 +200,18 @@ impl TableFile {
                 _ => {}
             }
         }
+    }
+}
+
+/// What a file has in place of a certificate.
+#[must_use]
+pub fn nothing_in(read: &Imported) -> &'static str {
+    if !read.keys.is_empty() {
+        "a private key, and no certificate: bring both in one file"
+    } else if !read.lists.is_empty() {
+        "a revocation list, and no certificate: name it in trust.crls"
+    } else {
+        "no certificate; a request goes to an authority, and what comes back is taken up"
     }
 }
 

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use crate::running::{Gateway, free};
 
 /// A gateway on paper, and an authority beside it.
-struct Scene {
-    gateway: Gateway,
+pub struct Scene {
+    pub gateway: Gateway,
     folder: tempfile::TempDir,
 }
 
-const MAIL: &str = "keyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=emailProtection";
+pub const MAIL: &str = "keyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=emailProtection";
 
 impl Scene {
-    fn raise() -> Self {
+    pub fn raise() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let gateway = Gateway::found(folder.path(), free(), free(), "http://127.0.0.1:9");
         let scene = Self { gateway, folder };
@@ -32,23 +32,23 @@ impl Scene {
         scene
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn configure(&self, text: &str) {
+    pub fn configure(&self, text: &str) {
         let before = fs::read_to_string(self.gateway.config()).unwrap();
         fs::write(self.gateway.config(), format!("{before}\n{text}")).unwrap();
     }
 
-    fn openssl(&self, arguments: &str) {
+    pub fn openssl(&self, arguments: &str) {
         let arguments = arguments.split_whitespace().map(|word| word.replace('~', " "));
         let ran = Command::new("openssl").args(arguments).current_dir(self.folder.path()).output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
 
     /// A certificate by the root, for as many days, with its key.
-    fn issue(&self, name: &str, subject: &str, days: u32, extensions: &str) {
+    pub fn issue(&self, name: &str, subject: &str, days: u32, extensions: &str) {
         fs::write(self.path("ext"), format!("{MAIL}\n{extensions}")).unwrap();
         self.openssl(&format!("req -new -newkey rsa:2048 -noenc -keyout {name}.key -out {name}.csr -subj {subject}"));
         self.openssl(&format!(
@@ -57,17 +57,17 @@ impl Scene {
         fs::set_permissions(self.path(&format!("{name}.key")), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn base64(&self, name: &str) -> String {
+    pub fn base64(&self, name: &str) -> String {
         self.openssl(&format!("x509 -in {name}.pem -outform DER -out {name}.der"));
         STANDARD.encode(fs::read(self.path(&format!("{name}.der"))).unwrap())
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub fn file(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).unwrap();
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    fn at(&self, name: &str) -> String {
+    pub fn at(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
@@ -75,22 +75,22 @@ impl Scene {
         self.gateway.ask(&["tunnel", "list"]).as_array().unwrap().clone()
     }
 
-    fn tunnel(&self, domain: &str) -> Value {
+    pub fn tunnel(&self, domain: &str) -> Value {
         self.tunnels().into_iter().find(|it| it["domain"] == domain).unwrap_or(Value::Null)
     }
 
-    fn outcomes(&self, words: &[&str]) -> Vec<String> {
+    pub fn outcomes(&self, words: &[&str]) -> Vec<String> {
         let answer = self.gateway.ask(words);
         let taken = answer["taken"].as_array().unwrap();
         taken.iter().map(|row| row["outcome"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn refused(&self, words: &[&str]) -> (Option<i32>, String) {
+    pub fn refused(&self, words: &[&str]) -> (Option<i32>, String) {
         let output = self.gateway.command(words).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    fn check(&self) -> Vec<(String, String)> {
+    pub fn check(&self) -> Vec<(String, String)> {
         let output = self.gateway.command(&["check"]).output().unwrap();
         let value: Value = serde_json::from_slice(&output.stdout).unwrap();
         let faults = value["faults"].as_array().unwrap();
@@ -151,7 +151,14 @@ fn tables_are_read_in_every_form_and_what_is_wrong_stops_nothing_else() {
         "Navn;Domæne;Certifikat\r\nA;a.example;{a}\r\nB;b.example;\"{pem}\"\r\n;;\r\nX;x.example;junk\r\nY;not a domain;{a}\r\n"
     );
     let csv = scene.file("table.csv", &csv);
-    let answer = scene.gateway.ask(&["tunnel", "import", &csv]);
+    // That not all could be read shows in the exit code too.
+    let output = scene.gateway.command(&["tunnel", "import", &csv]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(65) && said.contains("2 rows could not be read; the others were taken"),
+        "{said}"
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["taken"].as_array().unwrap().len(), 2, "{answer}");
     let faults: Vec<&str> =
         answer["faults"].as_array().unwrap().iter().map(|it| it["place"].as_str().unwrap()).collect();
