@@ -17,10 +17,18 @@ mod pkits;
 mod certificate_files;
 #[path = "house/pki.rs"]
 mod pki;
+#[path = "house/smime_office.rs"]
+mod smime_office;
 #[path = "house/cms_enveloped.rs"]
 mod cms_enveloped;
 #[path = "house/cms_signed.rs"]
 mod cms_signed;
+#[path = "house/smime_programs.rs"]
+mod smime_programs;
+#[path = "house/smime_peers.rs"]
+mod smime_peers;
+#[path = "house/smime_samples.rs"]
+mod smime_samples;
 #[path = "house/tidy.rs"]
 mod tidy;
 #[path = "house/delivery.rs"]

@@ -10,12 +10,12 @@ use sealgate::cms::algorithm::{
     AesKeyLength, AgreementKdf, ContentEncryption, DigestAlgorithm, KeyAgreement, KeyTransport, KeyWrap,
 };
 use sealgate::cms::{
-    Certificate, CmsError, ContentKind, ContentWriter, Opened, Part, PrivateKey, Progress, RecipientId, SealTo,
-    SealWay, Sealer, SoftwareKey, Splitter, Strictness, Unsealer,
+    Certificate, CmsError, ContentKind, ContentWriter, Part, PrivateKey, Progress, RecipientId, SealTo, SealWay,
+    Sealer, SoftwareKey, Splitter, Strictness, Unsealer,
 };
-use tempfile::TempDir;
 
-const DATA: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+use crate::smime_office::{DATA, Office, P256, P384, Person, RSA_2048, RSA_3072, RSA_4096, open, seal};
+
 const SIGNED: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const CIPHERS: [(&str, ContentEncryption); 6] = [
     ("-aes-128-cbc", ContentEncryption::AesCbc(AesKeyLength::Bits128)),
@@ -27,62 +27,8 @@ const CIPHERS: [(&str, ContentEncryption); 6] = [
 ];
 const GCM: ContentEncryption = ContentEncryption::AesGcm(AesKeyLength::Bits256);
 const CBC: ContentEncryption = ContentEncryption::AesCbc(AesKeyLength::Bits128);
-const RSA_2048: &str = "RSA -pkeyopt rsa_keygen_bits:2048";
-const RSA_3072: &str = "RSA -pkeyopt rsa_keygen_bits:3072";
-const RSA_4096: &str = "RSA -pkeyopt rsa_keygen_bits:4096";
-const P256: &str = "EC -pkeyopt ec_paramgen_curve:P-256";
-const P384: &str = "EC -pkeyopt ec_paramgen_curve:P-384";
-
-/// A folder in which `openssl` makes keys, certificates and messages.
-struct Office(TempDir);
-
-/// Somebody who can open what is sealed for them.
-struct Person {
-    name: &'static str,
-    certificate: Certificate,
-    key: SoftwareKey,
-}
 
 impl Office {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn must(&self, arguments: &str) {
-        let ran = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .expect("openssl is installed by tests/run");
-        assert!(ran.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&ran.stderr));
-    }
-
-    fn person(&self, name: &'static str, key: &str) -> Person {
-        self.must(&format!("genpkey -algorithm {key} -out {name}.key"));
-        self.must(&format!("pkey -in {name}.key -outform DER -out {name}.key.der"));
-        let key = SoftwareKey::read(&fs::read(self.path(&format!("{name}.key.der"))).unwrap()).unwrap();
-        // Keys that cannot sign have certificates of an authority.
-        self.must(&format!("pkey -in {name}.key -pubout -out {name}.pub"));
-        if !self.path("ca.pem").exists() {
-            self.must(
-                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ca -keyout ca.key -out ca.pem",
-            );
-        }
-        fs::write(self.path("extensions"), "subjectKeyIdentifier=hash").unwrap();
-        self.must(&format!(
-            "x509 -new -force_pubkey {name}.pub -subj /CN={name} -CA ca.pem -CAkey ca.key -days 30 -extfile extensions \
-             -out {name}.pem"
-        ));
-        self.must(&format!("x509 -in {name}.pem -outform DER -out {name}.der"));
-        let certificate = Certificate::read(&fs::read(self.path(&format!("{name}.der"))).unwrap()).unwrap();
-        assert!(key.belongs_to(&certificate));
-        Person { name, certificate, key }
-    }
-
     /// What `openssl cms -encrypt` makes of this.
     fn sealed(&self, plain: &[u8], arguments: &str) -> Vec<u8> {
         fs::write(self.path("plain"), plain).unwrap();
@@ -99,40 +45,6 @@ impl Office {
         ));
         fs::read(self.path("plain")).unwrap()
     }
-}
-
-/// Opens a message that comes in pieces, for whoever is named in it.
-fn open(
-    sealed: &[u8],
-    person: &Person,
-    piece: usize,
-    strictness: Strictness,
-) -> Result<(Vec<u8>, Opened), (bool, CmsError)> {
-    let (mut unsealer, mut plain, mut is_unlocked) = (Unsealer::default(), Vec::new(), false);
-    for mut input in sealed.chunks(piece) {
-        while unsealer.read(&mut input, &mut plain).map_err(|fault| (is_unlocked, fault))? == Progress::Recipients {
-            let keys = unsealer.envelope().unwrap().keys();
-            let place = keys.iter().position(|key| key.id().names(&person.certificate));
-            let place = place.ok_or((false, CmsError::Unexpected("nobody is named")))?;
-            unsealer.unlock(place, &person.key, strictness).map_err(|fault| (false, fault))?;
-            is_unlocked = true;
-        }
-    }
-    let opened = unsealer.finish(&mut plain).map_err(|fault| (is_unlocked, fault))?;
-    Ok((plain, opened))
-}
-
-fn seal(plain: &[u8], content: ContentEncryption, recipients: &[SealTo], is_definite: bool) -> Vec<u8> {
-    let length = is_definite.then(|| u64::try_from(plain.len()).unwrap());
-    let mut out = Vec::new();
-    let mut sealer = Sealer::new(content, DATA, recipients, length, &mut out).unwrap();
-    plain.chunks(10_000).for_each(|piece| sealer.update(piece, &mut out).unwrap());
-    sealer.finish(&mut out).unwrap();
-    out
-}
-
-fn to(person: &Person, way: SealWay) -> SealTo {
-    SealTo { certificate: person.certificate.clone(), id: RecipientId::by_issuer(&person.certificate), way }
 }
 
 /// Java's default, and other pairs: the hash of the mask is not that of the label.
@@ -185,7 +97,8 @@ fn rsa_is_opened_by_openssl_and_by_us() {
                 let (found, opened) = open(&sealed, &person, 8192, Strictness::Strict).unwrap();
                 assert!(found == plain, "{key} {options} {cipher}");
                 assert_eq!((opened.cipher, opened.content_type), (content, DATA));
-                let sealed = seal(&plain, content, &[to(&person, SealWay::Transport(transport.clone()))], is_definite);
+                let sealed =
+                    seal(&plain, content, &[person.recipient(SealWay::Transport(transport.clone()))], is_definite);
                 assert!(office.opened(&sealed, &person) == plain, "{key} {options} {cipher}");
             }
         }
@@ -218,7 +131,7 @@ fn curves_are_opened_by_openssl_and_by_us() {
                     let (found, opened) = open(&sealed, &person, 777, Strictness::Strict).unwrap();
                     assert_eq!((found == plain, opened.cipher), (true, content), "{options}");
                     let scheme = KeyAgreement { kdf: AgreementKdf::X963(hash), wrap: KeyWrap(length) };
-                    let sealed = seal(&plain, content, &[to(&person, SealWay::Agreement(scheme))], true);
+                    let sealed = seal(&plain, content, &[person.recipient(SealWay::Agreement(scheme))], true);
                     assert!(office.opened(&sealed, &person) == plain, "{options}");
                 }
             }
@@ -259,7 +172,7 @@ fn x25519_and_what_else_is_newer_is_opened_by_us() {
         for hash in [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512] {
             for kdf in [AgreementKdf::Hkdf(hash), AgreementKdf::X963(hash)] {
                 let way = SealWay::Agreement(KeyAgreement { kdf, wrap: KeyWrap(AesKeyLength::Bits256) });
-                let sealed = seal(b"text", content, &[to(&person, way)], true);
+                let sealed = seal(b"text", content, &[person.recipient(way)], true);
                 assert_eq!(open(&sealed, &person, 9, Strictness::Strict).unwrap().0, b"text");
             }
         }
@@ -410,7 +323,7 @@ fn a_key_that_does_not_unwrap_fails_as_late_as_a_forged_tag() {
     let office = Office::new();
     let (person, other) = (office.person("a", RSA_2048), office.person("b", RSA_2048));
     for transport in [KeyTransport::Pkcs1v15, oaep(DigestAlgorithm::Sha256)] {
-        let sealed = seal(b"text", GCM, &[to(&person, SealWay::Transport(transport))], true);
+        let sealed = seal(b"text", GCM, &[person.recipient(SealWay::Transport(transport))], true);
         let mut unsealer = Unsealer::default();
         let (mut input, mut plain) = (&sealed[..], Vec::new());
         assert_eq!(unsealer.read(&mut input, &mut plain), Ok(Progress::Recipients));

@@ -1,104 +1,36 @@
-//! Signatures of `openssl cms` and `gpgsm` verified by us, ours verified by them, and attacks on both.
+//! Signatures of `openssl cms` verified by us, ours verified by it, and attacks on both.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use der::oid::ObjectIdentifier;
-use sealgate::cms::algorithm::{DigestAlgorithm, SignatureAlgorithm};
+use sealgate::cms::algorithm::{AesKeyLength, ContentEncryption, DigestAlgorithm, SignatureAlgorithm};
 use sealgate::cms::entity::{
     Base64Writer, BodyDecoder, Entity, EntityFault, EntityKind, MultipartSignedWriter, SignedMultipart, SmimeType,
     entity_header,
 };
 use sealgate::cms::{
     AttributeFault, Capabilities, Certificate, ContentDigests, ContentKind, IssuerAndSerial, KeyPreference,
-    OpaqueWriter, Part, PrivateKey, Seconds, SignatureFault, SignatureType, SignedData, SignedFault, SignedReader,
-    Signer, SignerFault, SignerId, SignerReport, Signing, SoftwareKey, Splitter, Statement, Strictness, Weakness,
-    certificates_only,
+    OpaqueWriter, Part, PrivateKey, SealTo, SignatureFault, SignatureType, SignedFault, SignedReader, SignerFault, SignerId,
+    SignerReport, Signing, Splitter, Statement, Strictness, Weakness, certificates_only,
 };
 use sealgate::mail::Header;
-use tempfile::TempDir;
 
-const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\nHej, det h\xc3\xa4r \xc3\xa4r en text.\r\n";
-const TIME: Seconds = 1_795_000_000;
+use crate::smime_office::{Office, P256, P384, Person, RSA_2048, TEXT, TIME, open, opaque, read, reports, seal, sign};
+
 const SHA_256: DigestAlgorithm = DigestAlgorithm::Sha256;
 
-/// A folder with an authority and people whom it certifies.
-struct Office {
-    folder: TempDir,
-}
-
-struct Person {
-    key: SoftwareKey,
-    certificate: Certificate,
-}
-
 impl Office {
-    fn new() -> Self {
-        let office = Self { folder: tempfile::tempdir().unwrap() };
-        office.must(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout root.key -out root.pem -subj /CN=Root \
-             -days 3650 -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
-        );
-        office.write("text", TEXT);
-        office
+    fn rsa(&self, name: &'static str) -> Person {
+        self.person(name, RSA_2048)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    fn p256(&self, name: &'static str) -> Person {
+        self.person(name, P256)
     }
 
-    fn write(&self, name: &str, octets: &[u8]) {
-        fs::write(self.path(name), octets).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    fn openssl(&self, arguments: &str) -> (bool, String) {
-        let ran = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.folder.path())
-            .output()
-            .expect("openssl is installed by tests/run");
-        (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
-    }
-
-    fn must(&self, arguments: &str) -> String {
-        let (ran, said) = self.openssl(arguments);
-        assert!(ran, "openssl {arguments}: {said}");
-        said
-    }
-
-    fn person(&self, name: &str, kind: &str) -> Person {
-        self.write(
-            "person.ext",
-            b"keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\nsubjectKeyIdentifier=hash\n",
-        );
-        self.must(&format!("req -new -newkey {kind} -noenc -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-        self.must(&format!(
-            "x509 -req -in {name}.csr -CA root.pem -CAkey root.key -CAcreateserial -days 365 -extfile person.ext -out {name}.pem"
-        ));
-        self.must(&format!("x509 -in {name}.pem -outform DER -out {name}.der"));
-        self.must(&format!("pkcs8 -topk8 -nocrypt -in {name}.key -outform DER -out {name}.p8"));
-        Person {
-            key: SoftwareKey::read(&self.read(&format!("{name}.p8"))).unwrap(),
-            certificate: Certificate::read(&self.read(&format!("{name}.der"))).unwrap(),
-        }
-    }
-
-    fn rsa(&self, name: &str) -> Person {
-        self.person(name, "rsa:2048")
-    }
-
-    fn p256(&self, name: &str) -> Person {
-        self.person(name, "ec -pkeyopt ec_paramgen_curve:P-256")
-    }
-
-    fn p384(&self, name: &str) -> Person {
-        self.person(name, "ec -pkeyopt ec_paramgen_curve:P-384")
+    fn p384(&self, name: &'static str) -> Person {
+        self.person(name, P384)
     }
 
     /// What `openssl cms -sign` makes of the text.
@@ -119,46 +51,9 @@ impl Office {
     }
 }
 
-impl Person {
-    fn signer(&self, algorithm: SignatureAlgorithm) -> Signer<'_> {
-        let statement = Statement { time: Some(TIME), ..Statement::default() };
-        Signer { key: &self.key, certificate: &self.certificate, algorithm, statement }
-    }
-}
-
-/// Reads in pieces of odd length: the content and what is around it.
-fn read(message: &[u8]) -> (Vec<u8>, SignedData) {
-    let (mut content, mut reader) = (Vec::new(), SignedReader::default());
-    for piece in message.chunks(37) {
-        reader.push(piece, &mut |octets| content.extend_from_slice(octets)).unwrap();
-    }
-    (content, reader.finish().unwrap())
-}
-
-/// The reports on a message that has its content, or on one whose content is the text.
-fn reports(message: &[u8], others: &[Certificate]) -> Result<Vec<SignerReport>, SignedFault> {
-    let (_, data) = read(message);
-    if data.has_content() {
-        data.verify(others, Strictness::Strict)
-    } else {
-        data.verify_detached(&ContentDigests::of(TEXT, &data.digests()), others, Strictness::Strict)
-    }
-}
-
 fn verdict(message: &[u8]) -> Result<Option<Weakness>, SignerFault> {
     let [report] = &reports(message, &[]).unwrap()[..] else { panic!("more signers than one") };
     report.verdict.clone()
-}
-
-fn sign(signers: Vec<Signer<'_>>) -> sealgate::cms::Signature {
-    let mut signing = Signing::new(signers, &[]).unwrap();
-    TEXT.chunks(11).for_each(|piece| signing.push(piece));
-    signing.sign().unwrap()
-}
-
-fn opaque(signers: Vec<Signer<'_>>) -> Vec<u8> {
-    let signature = sign(signers);
-    [&signature.before()[..], TEXT, signature.behind()].concat()
 }
 
 #[test]
@@ -224,12 +119,12 @@ fn what_we_sign_openssl_verifies() {
     all.push((&p256, SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256)));
     all.push((&p384, SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha384)));
     for (person, algorithm) in all {
-        let detached = sign(vec![person.signer(algorithm)]).detached();
+        let detached = sign(TEXT, vec![person.signer(algorithm)]).detached();
         let (holds, content, said) = office.openssl_verifies(&detached, "-content text");
         assert!(holds && content == TEXT, "{algorithm:?}: {said}");
         assert_eq!(verdict(&detached), Ok(None));
 
-        let whole = opaque(vec![person.signer(algorithm)]);
+        let whole = opaque(TEXT, vec![person.signer(algorithm)]);
         let (holds, content, said) = office.openssl_verifies(&whole, "");
         assert!(holds && content == TEXT, "{algorithm:?}: {said}");
         assert_eq!(verdict(&whole), Ok(None));
@@ -256,7 +151,7 @@ fn what_a_signer_says_of_himself_is_read_again() {
         key_preference: Some(KeyPreference::Issued(IssuerAndSerial::of(&person.certificate))),
         types: vec![SignatureType::Domain],
     };
-    let message = opaque(vec![signer]);
+    let message = opaque(TEXT, vec![signer]);
     assert!(office.openssl_verifies(&message, "").0);
     let report = reports(&message, &[]).unwrap().remove(0);
     assert!(report.holds());
@@ -279,7 +174,7 @@ fn each_of_several_signers_has_a_verdict_of_his_own() {
 
     let pss = SignatureAlgorithm::pss(DigestAlgorithm::Sha512);
     let signers = vec![rsa.signer(pss), p256.signer(SignatureAlgorithm::Ecdsa(SHA_256))];
-    let message = opaque(signers);
+    let message = opaque(TEXT, signers);
     assert!(office.openssl_verifies(&message, "").0);
     assert!(reports(&message, &[]).unwrap().iter().all(SignerReport::holds));
     // The signature that stands last is changed in its last octet.
@@ -301,8 +196,8 @@ fn each_of_several_signers_has_a_verdict_of_his_own() {
 #[test]
 fn ed25519_signs_attributes_as_openssl_checks_them() {
     let office = Office::new();
-    let person = office.person("ed", "ed25519");
-    let message = sign(vec![person.signer(SignatureAlgorithm::Ed25519)]).detached();
+    let person = office.person("ed", "ED25519");
+    let message = sign(TEXT, vec![person.signer(SignatureAlgorithm::Ed25519)]).detached();
     assert_eq!(verdict(&message), Ok(None));
     // This release of openssl has no Ed25519 in CMS; it checks the bare signature over the attributes.
     office.write("message", &message);
@@ -478,7 +373,7 @@ fn attributes_that_are_missing_or_stand_twice_are_refused() {
 #[test]
 fn algorithms_other_than_those_that_were_signed_are_refused() {
     let office = Office::new();
-    let (person, ed) = (office.p256("p256"), office.person("ed", "ed25519"));
+    let (person, ed) = (office.p256("p256"), office.person("ed", "ED25519"));
     let protection = |digest: &str| {
         let signature = der(0xa1, &[&oid(ID_ECDSA)]);
         attribute("1.2.840.113549.1.9.52", &der(0x30, &[&der(0x30, &[&oid(digest)]), &signature]))
@@ -583,13 +478,13 @@ fn damaged_messages_never_panic_and_never_hold() {
 
 /// What is found of one layer of a message: sealed, or signed.
 #[derive(Debug)]
-enum Layer {
+pub enum Layer {
     Sealed,
     Signed(Result<Vec<SignerReport>, SignedFault>),
 }
 
 impl Layer {
-    fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         match self {
             Self::Sealed => true,
             Self::Signed(found) => found.as_ref().is_ok_and(|reports| reports.iter().all(SignerReport::holds)),
@@ -598,7 +493,7 @@ impl Layer {
 }
 
 /// The layers of S/MIME from outside, and what lies within.
-fn layers(message: &[u8], strictness: Strictness) -> Result<(Vec<Layer>, Vec<u8>), EntityFault> {
+pub fn layers(message: &[u8], strictness: Strictness) -> Result<(Vec<Layer>, Vec<u8>), EntityFault> {
     let (mut layers, mut message) = (Vec::new(), message.to_vec());
     loop {
         let split = |end: &[u8]| message.windows(end.len()).position(|octets| octets == end).map(|at| at + end.len());
@@ -646,7 +541,7 @@ fn signed_mail_goes_both_ways_with_openssl() {
     }
     let signer = || vec![person.signer(SignatureAlgorithm::RsaPkcs1(Some(SHA_256)))];
     let multipart = MultipartSignedWriter::new("=_signed_by_hand");
-    let signature = sign(signer()).detached();
+    let signature = sign(TEXT, signer()).detached();
     let header = [b"MIME-Version: 1.0\r\n", &multipart.header("sha-256")[..], b"\r\n"].concat();
     let ours = [&header[..], &multipart.begin(), TEXT, &multipart.end(&signature)].concat();
     let (found, content) = layers(&ours, Strictness::Strict).unwrap();
@@ -657,7 +552,7 @@ fn signed_mail_goes_both_ways_with_openssl() {
 
     let mut ours = [b"MIME-Version: 1.0\r\n", &entity_header(SmimeType::Signed)[..], b"\r\n"].concat();
     let mut writer = Base64Writer::default();
-    opaque(signer()).chunks(100).for_each(|piece| writer.push(piece, &mut ours));
+    opaque(TEXT, signer()).chunks(100).for_each(|piece| writer.push(piece, &mut ours));
     writer.finish(&mut ours);
     let (found, content) = layers(&ours, Strictness::Strict).unwrap();
     assert!(found.len() == 1 && found[0].holds() && content == TEXT, "{found:?}");
@@ -671,7 +566,7 @@ fn a_signed_message_can_be_signed_again() {
     let office = Office::new();
     let (inner, outer) = (office.p256("inner"), office.p384("outer"));
     let multipart = MultipartSignedWriter::new("=_inner");
-    let signature = sign(vec![inner.signer(SignatureAlgorithm::Ecdsa(SHA_256))]).detached();
+    let signature = sign(TEXT, vec![inner.signer(SignatureAlgorithm::Ecdsa(SHA_256))]).detached();
     let signed =
         [&multipart.header("sha-256")[..], b"\r\n", &multipart.begin(), TEXT, &multipart.end(&signature)].concat();
     let mut signing =
@@ -688,13 +583,55 @@ fn a_signed_message_can_be_signed_again() {
     assert!(found.len() == 2 && found.iter().all(Layer::holds) && content == TEXT);
 }
 
+/// An entity whose signature stands beside it.
+fn clear_signed(person: &Person, content: &[u8], boundary: &str) -> Vec<u8> {
+    let multipart = MultipartSignedWriter::new(boundary);
+    let signature = sign(content, vec![person.signer(SignatureAlgorithm::RsaPkcs1(Some(SHA_256)))]).detached();
+    let header = [b"MIME-Version: 1.0\r\n", &multipart.header("sha-256")[..], b"\r\n"].concat();
+    [&header[..], &multipart.begin(), content, &multipart.end(&signature)].concat()
+}
+
+#[test]
+fn a_message_wrapped_three_times_goes_both_ways_with_openssl() {
+    let office = Office::new();
+    let person = office.rsa("rsa");
+    for (option, cipher, kind) in [
+        ("-aes-128-cbc", ContentEncryption::AesCbc(AesKeyLength::Bits128), SmimeType::Enveloped),
+        ("-aes-256-gcm", ContentEncryption::AesGcm(AesKeyLength::Bits256), SmimeType::AuthEnveloped),
+    ] {
+        for form in ["", "-nodetach"] {
+            let signer = "-signer rsa.pem -inkey rsa.key";
+            office.must(&format!("cms -sign {form} -in text {signer} -out inner"));
+            office.must(&format!("cms -encrypt -in inner {option} -out sealed rsa.pem"));
+            office.must(&format!("cms -sign {form} -in sealed {signer} -out outer"));
+            let (found, sealed) = layers(&office.read("outer"), Strictness::Strict).unwrap();
+            assert!(matches!(&found[..], [outer, Layer::Sealed] if outer.holds()), "{option} {form}: {found:?}");
+            let (inner, opened) = open(&sealed, &person, 50, Strictness::Strict).unwrap();
+            let (found, content) = layers(&inner, Strictness::Strict).unwrap();
+            assert!(found.len() == 1 && found[0].holds() && content == TEXT && opened.cipher == cipher);
+        }
+        let inner = clear_signed(&person, TEXT, "=_inner");
+        let to = SealTo::usual(&person.certificate, cipher).unwrap();
+        let mut sealed = [&entity_header(kind)[..], b"\r\n"].concat();
+        let mut writer = Base64Writer::default();
+        writer.push(&seal(&inner, cipher, &[to], true), &mut sealed);
+        writer.finish(&mut sealed);
+        office.write("outer", &clear_signed(&person, &sealed, "=_outer"));
+        let trusted = "-CAfile root.pem -no-CApath -no-CAstore";
+        office.must(&format!("cms -verify -in outer -out sealed {trusted}"));
+        office.must("cms -decrypt -in sealed -out inner -recip rsa.pem -inkey rsa.key");
+        office.must(&format!("cms -verify -in inner -out content {trusted}"));
+        assert_eq!(office.read("content"), TEXT, "{option}");
+    }
+}
+
 #[test]
 fn a_content_within_the_signature_of_a_multipart_is_refused() {
     let office = Office::new();
     let person = office.p256("p256");
     let multipart = MultipartSignedWriter::new("=_b");
     // The signature is opaque and holds; the first part says something else.
-    let opaque = opaque(vec![person.signer(SignatureAlgorithm::Ecdsa(SHA_256))]);
+    let opaque = opaque(TEXT, vec![person.signer(SignatureAlgorithm::Ecdsa(SHA_256))]);
     let other = b"Content-Type: text/plain\r\n\r\nPay the attacker.\r\n";
     for shown in [&other[..], TEXT] {
         let message =
@@ -709,7 +646,7 @@ fn a_part_beside_a_signed_one_is_not_signed() {
     let office = Office::new();
     let person = office.p256("p256");
     let multipart = MultipartSignedWriter::new("=_b");
-    let signature = sign(vec![person.signer(SignatureAlgorithm::Ecdsa(SHA_256))]).detached();
+    let signature = sign(TEXT, vec![person.signer(SignatureAlgorithm::Ecdsa(SHA_256))]).detached();
     let signed = [&multipart.begin()[..], TEXT, &multipart.end(&signature)].concat();
     let message = |body: &[u8]| [&multipart.header("sha-256")[..], b"\r\n", body].concat();
     // Before and behind the parts: not signed, and not given.
@@ -773,56 +710,4 @@ fn signed_mail_of_thunderbirds_tests_is_what_its_name_says() {
         count += 1;
     }
     assert!(count > 60, "{count}");
-}
-
-#[test]
-fn signatures_go_both_ways_with_gpgsm() {
-    let office = Office::new();
-    let (rsa, p256) = (office.rsa("rsa"), office.p256("p256"));
-    let home = office.path("home");
-    fs::create_dir(&home).unwrap();
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-    let print = office.must("x509 -in root.pem -noout -fingerprint -sha1");
-    fs::write(home.join("trustlist.txt"), format!("{} S relax\n", print.trim().rsplit_once('=').unwrap().1)).unwrap();
-    office.write("phrase", b"pw\n");
-    let gpgsm = |arguments: &str| {
-        let ran = Command::new("gpgsm")
-            .args(["--batch", "--disable-crl-checks", "--pinentry-mode", "loopback", "--passphrase-fd", "0"])
-            .args(arguments.split_whitespace())
-            .env("GNUPGHOME", &home)
-            .stdin(fs::File::open(office.path("phrase")).unwrap())
-            .current_dir(office.folder.path())
-            .output()
-            .expect("gpgsm is installed by tests/run");
-        (ran.status.success(), String::from_utf8_lossy(&ran.stderr).into_owned())
-    };
-    let must = |arguments: &str| {
-        let (ran, said) = gpgsm(arguments);
-        assert!(ran, "gpgsm {arguments}: {said}");
-    };
-    office.must(
-        "pkcs12 -export -in rsa.pem -inkey rsa.key -out rsa.p12 -passout pass:pw -certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES -macalg sha1",
-    );
-    must("--import root.pem");
-    must("--import rsa.p12");
-    must("--local-user rsa --output opaque --sign text");
-    must("--local-user rsa --output detached --detach-sign text");
-    for name in ["opaque", "detached"] {
-        let found = reports(&office.read(name), &[]).unwrap();
-        assert!(found[0].holds(), "{name}: {found:?}");
-    }
-    for (person, algorithm) in [
-        (&rsa, SignatureAlgorithm::RsaPkcs1(Some(SHA_256))),
-        (&rsa, SignatureAlgorithm::RsaPkcs1(Some(DigestAlgorithm::Sha512))),
-        (&rsa, SignatureAlgorithm::pss(SHA_256)),
-        (&p256, SignatureAlgorithm::Ecdsa(SHA_256)),
-    ] {
-        office.write("ours", &sign(vec![person.signer(algorithm)]).detached());
-        let (holds, said) = gpgsm("--verify ours text");
-        assert!(holds, "{algorithm:?}: {said}");
-        office.write("ours", &opaque(vec![person.signer(algorithm)]));
-        let (holds, said) = gpgsm("--verify ours");
-        assert!(holds, "{algorithm:?}: {said}");
-    }
-    let _ = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", &home).status();
 }
