@@ -11,12 +11,12 @@ use sealgate::cms::entity::{
 };
 use sealgate::cms::{
     AttributeFault, Capabilities, Certificate, ContentDigests, ContentKind, IssuerAndSerial, KeyPreference,
-    OpaqueWriter, Part, PrivateKey, SealTo, SignatureFault, SignatureType, SignedFault, SignedReader, SignerFault, SignerId,
-    SignerReport, Signing, Splitter, Statement, Strictness, Weakness, certificates_only,
+    OpaqueWriter, Part, PrivateKey, SealTo, SignatureFault, SignatureType, SignedFault, SignedReader, SignerFault,
+    SignerId, SignerReport, Signing, Splitter, Statement, Strictness, Weakness, certificates_only,
 };
 use sealgate::mail::Header;
 
-use crate::smime_office::{Office, P256, P384, Person, RSA_2048, TEXT, TIME, open, opaque, read, reports, seal, sign};
+use crate::smime_office::{Office, P256, P384, Person, RSA_2048, TEXT, TIME, opaque, open, read, reports, seal, sign};
 
 const SHA_256: DigestAlgorithm = DigestAlgorithm::Sha256;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sealgate::cms::{
-    Certificate, CmsError, ContentDigests, Decompressor, Progress, SignatureFault, SignerFault, Strictness, Unsealer, Weakness,
-    pem_blocks,
+    Certificate, CmsError, ContentDigests, Decompressor, Progress, SignatureFault, SignerFault, Strictness, Unsealer,
+    Weakness, pem_blocks,
 };
 
 use crate::cms_signed::{Layer, layers};
