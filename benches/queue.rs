@@ -23,7 +23,7 @@ use sealgate::daemon::{Kept, found};
 use sealgate::mail::{Address, Envelope, QueueId, ReversePath};
 use sealgate::net::{Clock, Time};
 use sealgate::policy::{FixedKind, Verdict};
-use sealgate::queue::{Item, Kind, NewItem, Origin, PreparedItem, RecipientState, Summary};
+use sealgate::queue::{Item, Kind, NewItem, Origin, PreparedItem, RecipientState, Smime, Summary};
 use sealgate::sealing::{Content, Outgoing};
 use sealgate::vault::random_octets;
 
@@ -51,6 +51,7 @@ async fn entry(kept: &Kept, number: u64, created: Time) -> PreparedItem {
         kind: Kind::Written { kind: FixedKind::Notice, about: id, recipient: None, teller: ReversePath::Null },
         origin: Origin::Outbound,
         sender_is_proven: false,
+        smime: Smime::None,
         envelope: envelope.clone(),
         verdict: Verdict::fixed(FixedKind::Notice, &[to]),
         states: vec![RecipientState::Consigned(0)],

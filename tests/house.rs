@@ -106,6 +106,8 @@ mod tunnel_out;
 mod trust;
 #[path = "house/trust_limits.rs"]
 mod trust_limits;
+#[path = "house/tunnel_in.rs"]
+mod tunnel_in;
 #[path = "house/config.rs"]
 mod config;
 #[path = "house/policy.rs"]

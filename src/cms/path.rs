@@ -46,6 +46,12 @@ impl Pool {
         subject.key().and_then(|key| self.by_subject.get(&key)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_subject.is_empty()
+    }
+
     /// Whether it is here, octet by octet.
     #[must_use]
     pub fn contains(&self, certificate: &Certificate) -> bool {

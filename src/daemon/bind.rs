@@ -203,6 +203,7 @@ pub fn flow_settings(settings: &Settings) -> anyhow::Result<flow::Settings> {
         verifies_tls: settings.delivery.verifies_tls(),
         each_domain: settings.delivery.internet == Internet::Mx,
         forwards: outbound.is_some_and(|door| door.forwarded == Forwarded::Srs),
+        subject_marks: inbound.map(|door| door.subject_marks.clone()).unwrap_or_default(),
         dmarc_refuses: inbound.is_some_and(|door| door.dmarc == DmarcWish::Reject),
         trusted_sealers: inbound.map(|door| door.trusted_arc_sealers.clone()).unwrap_or_default(),
         trusted_peers: inbound.map(|door| door.trusted_peers.clone()).unwrap_or_default(),

@@ -130,7 +130,6 @@ impl Daemon {
             steadiness: kept.steadiness.clone(),
             metrics: metrics.clone(),
         };
-        let carrier = carrier(&kept, backoff, &metrics);
         let tls = settings.tls.as_ref().map(read_tls).transpose()?;
         let scanning = settings.scan.as_ref().map(|scan| Scanning {
             scanner: Scanner::new(scan.for_scanner(), metrics.clone()),
@@ -138,6 +137,7 @@ impl Daemon {
             held_from_outside: RateLimit::default(),
         });
         let scanner = scanning.as_ref().map(|scanning| scanning.scanner.clone());
+        let carrier = carrier(&kept, scanning.clone(), backoff, &metrics);
         let receives = settings.smtpd.inbound.is_some();
         let asked = (relay.asks_the_dns() || receives).then(|| names(settings)).transpose()?;
         let name_servers = asked.clone().map(|dns| NameServers::of(dns, relay.asks_the_dns(), receives));
@@ -395,7 +395,7 @@ fn reception(
     }
 }
 
-fn carrier(kept: &Kept, backoff: Backoff, metrics: &Metrics) -> Carrier {
+fn carrier(kept: &Kept, scanning: Option<Scanning>, backoff: Backoff, metrics: &Metrics) -> Carrier {
     let desk = ServiceDesk {
         settings: kept.settings.clone(),
         vault: kept.vault.clone(),
@@ -416,6 +416,7 @@ fn carrier(kept: &Kept, backoff: Backoff, metrics: &Metrics) -> Carrier {
         reporter: kept.reporter.clone(),
         desk,
         consigner: kept.consigner(),
+        inward: kept.inward(scanning, backoff),
         journal: kept.journal.clone(),
         backoff,
         clock: kept.clock.clone(),

@@ -11,13 +11,13 @@ use crate::config::Settings;
 use crate::daemon::bind::{directory_settings, flow_settings, house, key_settings};
 use crate::delivery::{KeyKeeping, Keyring, StsKeeping, TlsTally};
 use crate::directory::{Certificates, Directory, Evidences, MadeKeeping, MadeKeys};
-use crate::flow::{Answers, Consigner, Current, Returns, Sweeper, Tokens, Told};
+use crate::flow::{Answers, Consigner, Current, Inward, Returns, Scanning, Sweeper, Tokens, Told};
 use crate::mailboxes::PostBox;
 use crate::net::{Clock, Steadiness};
 use crate::notify::{Mailer, Reporter};
-use crate::queue::{Inspector, Marks, NoPauses, Schedule, Settlement, Spool};
+use crate::queue::{Backoff, Inspector, Marks, NoPauses, Schedule, Settlement, Spool};
 use crate::records::{Journal, relied_on};
-use crate::sealing::Sealer;
+use crate::sealing::{Opener, Sealer};
 use crate::store::{Bodies, Embedded, Files, RowsHandle, StoreError};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
@@ -211,8 +211,28 @@ impl Kept {
             policies: self.policies(),
             tally: TlsTally::new(self.policies()),
             told: self.told(),
+            returns: self.returns.clone(),
             clock: self.clock.clone(),
             steadiness: self.steadiness.clone(),
+        }
+    }
+
+    /// Who opens what came in, and shows it to this scanner.
+    #[must_use]
+    pub fn inward(&self, scanning: Option<Scanning>, backoff: Backoff) -> Inward {
+        Inward {
+            opener: Opener::new(Arc::clone(self.spool.bodies()), self.vault.clone(), self.directory.clone()),
+            directory: self.directory.clone(),
+            scanning,
+            spool: self.spool.clone(),
+            vault: self.vault.clone(),
+            post_box: self.post_box.clone(),
+            returns: self.returns.clone(),
+            tokens: self.tokens.clone(),
+            journal: self.journal.clone(),
+            backoff,
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::cms::{Certificate, PATH_CERTIFICATES, Pool, Purpose};
+use crate::cms::{Certificate, PATH_CERTIFICATES, PathFault, Pool, Purpose};
 use crate::directory::certificates::{Certificates, Decision, Entry, EntryRow, Source};
 use crate::directory::evidence::{Evidences, Told};
 use crate::directory::made_keys::MadeKeys;
@@ -23,6 +23,8 @@ use crate::store::StoreError;
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many of them.
 const JUDGEMENTS: usize = 20_000;
+/// Certificates that came with a signature and are looked at for its path.
+const CARRIED: usize = 50;
 /// Places that are noted to be asked.
 const WANTED: usize = 1_000;
 
@@ -71,6 +73,13 @@ struct State {
     settings: Arc<DirectorySettings>,
     judged: HashMap<([u8; 32], bool), Remembered>,
     wanted: Vec<Told>,
+}
+
+/// A partner of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partner {
+    /// The configuration trusts this very certificate for being named.
+    pub is_pinned: bool,
 }
 
 struct Remembered {
@@ -242,6 +251,64 @@ impl Directory {
         };
         let judged = if is_pinned { question.judge_pinned(certificate) } else { question.judge(certificate) };
         Ok(self.remember(key, judged, now))
+    }
+
+    /// Whether a signer's certificate is to be believed now; `carried` are those that came with the signature. Where more
+    /// could have been learnt about revocation is noted, to be asked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    pub fn judge_signer(
+        &self,
+        certificate: &Certificate,
+        carried: &[Certificate],
+        is_pinned: bool,
+    ) -> Result<Result<Trusted, PathFault>, StoreError> {
+        let settings = self.settings();
+        let mut issuers = self.issuers(certificate, &settings)?;
+        carried.iter().take(CARRIED).for_each(|other| issuers.add(other.clone()));
+        let question = Question {
+            settings: &settings.trust,
+            evidences: &self.0.evidences,
+            issuers: &issuers,
+            purpose: Purpose::Sign,
+            at: self.0.clock.now().unix_seconds(),
+        };
+        let judged = if is_pinned { question.judge_pinned(certificate) } else { question.judge(certificate) };
+        self.want(judged.wanted);
+        Ok(judged.outcome)
+    }
+
+    /// Who signed for a domain is a partner of it by this certificate: the very one, its key, or the same organisation of
+    /// OCES as in one that is in use for the domain; and whether it is trusted for being named.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    pub fn partner(&self, domain: &Domain, certificate: &Certificate) -> Result<Option<Partner>, StoreError> {
+        let key = certificate.public_key().map(|key| key.info().to_vec()).ok();
+        let identity = certificate.subject().oces().filter(|identity| identity.key.is_some());
+        let candidates = self.candidates(&Scope::Domain(domain.clone()))?;
+        let in_use = candidates
+            .iter()
+            .filter(|it| !matches!(it.verdict, Err(WhyNot::NotAccepted | WhyNot::Conflict | WhyNot::Refused)));
+        let mut found = None;
+        for candidate in in_use {
+            let is_it = candidate.certificate.fingerprint() == certificate.fingerprint();
+            let has_its_key =
+                key.is_some() && candidate.certificate.public_key().map(|key| key.info().to_vec()).ok() == key;
+            let is_same = identity.is_some() && candidate.certificate.subject().oces() == identity;
+            if is_it || has_its_key || is_same {
+                let is_pinned = is_it && candidate.is_pinned;
+                found = Some(Partner { is_pinned: is_pinned || found.is_some_and(|it: Partner| it.is_pinned) });
+            }
+        }
+        Ok(found)
+    }
+
+    fn want(&self, places: Vec<Told>) {
+        let mut state = self.state();
+        let room = WANTED.saturating_sub(state.wanted.len());
+        state.wanted.extend(places.into_iter().take(room));
     }
 
     fn remember(&self, key: ([u8; 32], bool), judged: Judged, now: Time) -> Result<Trusted, WhyNot> {

@@ -23,7 +23,7 @@ mod refresh;
 pub use certificates::{Certificates, Decision, Entry, EntryRow, Offer, Source, Taken, id_of};
 pub use error::DirectoryError;
 pub use evidence::{EVIDENCE_OCTETS, Evidences, Told};
-pub use lookup::{ConfiguredTunnel, Directory, DirectorySettings};
+pub use lookup::{ConfiguredTunnel, Directory, DirectorySettings, Partner};
 pub use made_keys::{Brought, KeyAlgorithm, MadeKeeping, MadeKeys, Waiting};
 pub use national_id::{Certainty, NationalId, NationalIdFault, NumberType};
 pub use own_keys::{OwnKey, OwnKeys};

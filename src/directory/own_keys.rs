@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use crate::cms::{Certificate, KeyKind, Name, PrivateKey, Seconds};
+use crate::cms::{Certificate, KeyKind, PrivateKey, RecipientId, Seconds};
 use crate::directory::scope::Scope;
 use crate::mail::{Address, Domain};
 
@@ -33,7 +33,9 @@ impl OwnKey {
         self.chain.first()
     }
 
-    fn is_for(&self, address: &Address) -> bool {
+    /// Whether it serves this address: its own, or one of its domain.
+    #[must_use]
+    pub fn is_for(&self, address: &Address) -> bool {
         match &self.scope {
             Scope::Domain(domain) => domain == address.domain(),
             Scope::Mailbox(mailbox) => mailbox.folded() == address.folded(),
@@ -80,31 +82,20 @@ impl OwnKeys {
         able.filter(|own| own.is_valid_at(at) && own.may_sign()).max_by_key(|own| own.begins())
     }
 
-    /// What opens a message that names its recipient by issuer and serial number: the issuer's name in DER, the serial
-    /// number's content octets. Also if it has expired.
-    #[must_use]
-    pub fn by_issuer_and_serial(&self, issuer: &[u8], serial: &[u8]) -> Option<&Arc<OwnKey>> {
-        self.0.iter().find(|own| {
-            own.certificate().is_some_and(|certificate| {
-                certificate.serial() == serial
-                    && (certificate.issuer().as_der() == issuer || certificate.issuer().matches(Name::new(issuer)))
-            })
-        })
+    /// What opens a content key that was sealed for this id: every key whose certificate it may name, expired ones too. One
+    /// certificate may stand for several domains, and two generations may have one key, and so one identifier.
+    pub fn opens<'k>(&'k self, id: &'k RecipientId) -> impl Iterator<Item = &'k Arc<OwnKey>> {
+        self.0.iter().filter(|own| own.certificate().is_some_and(|certificate| is_named(id, certificate)))
     }
+}
 
-    /// What opens a message that names its recipient by key identifier. Two generations may have one key, and so one
-    /// identifier: each of them opens it.
-    #[must_use]
-    pub fn by_key_id(&self, key_id: &[u8]) -> Option<&Arc<OwnKey>> {
-        self.0.iter().find(|own| {
-            own.certificate().is_some_and(|certificate| match certificate.subject_key_id() {
-                Ok(Some(named)) => named == key_id,
-                // RFC 5280 §4.2.1.2, way (1): what others compute where nothing is named.
-                _ => certificate
-                    .public_key()
-                    .is_ok_and(|key| digest(&SHA1_FOR_LEGACY_USE_ONLY, key.octets()).as_ref() == key_id),
-            })
-        })
+fn is_named(id: &RecipientId, certificate: &Certificate) -> bool {
+    match (id, certificate.subject_key_id()) {
+        // RFC 5280 §4.2.1.2, way (1): what others compute where nothing is named.
+        (RecipientId::KeyId(id), Ok(None) | Err(_)) => certificate
+            .public_key()
+            .is_ok_and(|key| digest(&SHA1_FOR_LEGACY_USE_ONLY, key.octets()).as_ref() == id.as_slice()),
+        _ => id.names(certificate),
     }
 }
 

@@ -46,6 +46,11 @@ pub enum Bearing {
         /// The message's subject.
         subject: String,
     },
+    /// The envelope sender of what was opened, on its way inside.
+    OpenedBounce {
+        /// The message.
+        about: QueueId,
+    },
     /// The envelope sender of an answer from the portal.
     AnswerBounce {
         /// The message that was answered.
@@ -167,7 +172,12 @@ impl Tokens {
                         let row = self.lock(&thread).map_err(|fault| StoreError::Unavailable(fault.to_string()))?;
                         threads.push((key, row));
                     }
-                    Some(Bearing::Bounce { .. } | Bearing::SealedBounce { .. } | Bearing::AnswerBounce { .. })
+                    Some(
+                        Bearing::Bounce { .. }
+                        | Bearing::SealedBounce { .. }
+                        | Bearing::OpenedBounce { .. }
+                        | Bearing::AnswerBounce { .. },
+                    )
                     | None => over.push(key),
                 }
             }

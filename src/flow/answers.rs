@@ -12,7 +12,7 @@ use crate::net::Clock;
 use crate::policy::{FixedKind, Verdict};
 use crate::queue::{
     Answer, AnswerIntake, Attachment, Draft, Item, Kind, Marks, NewItem, Origin, QueueError, ReceptionError,
-    RecipientState, Schedule, Spool, Summary,
+    RecipientState, Schedule, Smime, Spool, Summary,
 };
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
@@ -132,6 +132,7 @@ impl Answers {
             },
             envelope: envelope.clone(),
             sender_is_proven: false,
+            smime: Smime::None,
         };
         let outgoings = vec![Outgoing::written(FixedKind::Answer, envelope, content)];
         let expires = now.after(settings.lifetime);

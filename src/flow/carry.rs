@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::flow::addresses::{Bearing, ServiceAddress, Tokens};
 use crate::flow::consign::{Around, Consigner, Group, Known, apart, envelope_of, groups};
 use crate::flow::fault::of_mailbox;
+use crate::flow::inward::{Inward, Left};
 use crate::flow::passes::PASSES_FIELD;
 use crate::flow::returns::{RecipientClass, ReturnMailbox, Returns};
 use crate::flow::scanning::FOUND;
@@ -45,6 +46,8 @@ pub struct Carrier {
     pub desk: Desk,
     /// Who knows certificates, and who seals.
     pub consigner: Consigner,
+    /// Who opens what came in.
+    pub inward: Inward,
     /// What happened.
     pub journal: Journal,
     /// When to try again.
@@ -98,19 +101,21 @@ impl Carrier {
             .into_iter()
             .filter(|treatment| lease.item.states.get(treatment.recipient).is_some_and(RecipientState::is_waiting))
             .collect();
+        let mut exchange = Exchange::of(lease);
+        let left = Left { treatments: waiting, content };
+        let Left { treatments: waiting, content } = self.inward.open(&mut exchange, &settings, left).await?;
         let mut carrying = Carrying {
             carrier: self,
             settings,
             portal,
-            subject: lease.item.summary.subject.clone(),
-            has_reply_to: lease.item.summary.has_reply_to,
+            subject: exchange.lease().item.summary.subject.clone(),
+            has_reply_to: exchange.lease().item.summary.has_reply_to,
             receipt: Vec::new(),
             held: Vec::new(),
             refused: Vec::new(),
             stored: Vec::new(),
             return_mailbox: None,
         };
-        let mut exchange = Exchange::of(lease);
         carrying.pass(&mut exchange, &waiting, &content);
         let verdict = exchange.lease().item.verdict.clone();
         for group in groups(&waiting, &verdict) {
@@ -344,6 +349,11 @@ impl Carrying<'_> {
         }
         // Who refers to it later stays in a secure thread.
         if let Some(id) = &item.summary.message_id {
+            // … and an answer finds the department that was chosen for it.
+            let department = mailbox.as_ref().and_then(|mailbox| mailbox.department.as_deref());
+            if let (Some(sender), Some(department)) = (&sender, department) {
+                exchange.also(carrier.returns.note_thread(id, sender, department, carrier.clock.now()));
+            }
             let hash = carrier.post_box.thread_hash(id);
             let place = group.treatments.first().and_then(|first| u16::try_from(first.recipient).ok());
             let id = StoredId { message, place: place.unwrap_or(u16::MAX) };
@@ -429,7 +439,13 @@ impl Carrying<'_> {
         let status = match reason {
             Reason::NoVerifiedTls => "5.7.10",
             Reason::CannotBeSealed(_) => "5.7.5",
-            Reason::RuleHolds(_) | Reason::RuleRefuses(_) | Reason::NoChannel | Reason::NoLoginShows(_) => "5.7.1",
+            Reason::RuleHolds(_)
+            | Reason::RuleRefuses(_)
+            | Reason::NoChannel
+            | Reason::NoLoginShows(_)
+            | Reason::NoKey(_)
+            | Reason::CannotBeOpened
+            | Reason::SealedToOthers => "5.7.1",
         };
         let diagnostic = Some(format!("550 {status} {}", self.words(reason)));
         self.refused.push(Failure {
@@ -561,6 +577,9 @@ impl Carrying<'_> {
             Reason::CannotBeSealed(Obstacle::Theirs(_)) => say(language, "reason-certificate-theirs", &[]),
             Reason::CannotBeSealed(Obstacle::Ours(_)) => say(language, "reason-certificate-ours", &[]),
             Reason::CannotBeSealed(Obstacle::Failed(_)) => say(language, "reason-unsealed", &[]),
+            Reason::NoKey(keys) => say(language, "reason-no-key", &[("keys", keys)]),
+            Reason::CannotBeOpened => say(language, "reason-cannot-be-opened", &[]),
+            Reason::SealedToOthers => say(language, "reason-sealed-to-others", &[]),
         }
     }
 

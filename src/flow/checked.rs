@@ -3,9 +3,10 @@
 use crate::flow::house::House;
 use crate::flow::seal::Seal;
 use crate::flow::settings::Settings;
-use crate::mail::{Envelope, Header};
-use crate::queue::{Peer, ReceptionError};
-use crate::sender_auth::{BodyHashes, Chain, Hand, Ruling, authentication_results, told};
+use crate::mail::{Domain, Envelope, Header};
+use crate::policy::Facts;
+use crate::queue::{Origin, Peer, ReceptionError};
+use crate::sender_auth::{BodyHashes, Chain, Hand, Ruling, authentication_results, told, with_results};
 
 /// What was found out about who a message is from.
 #[derive(Default)]
@@ -18,6 +19,20 @@ pub(crate) struct Checked {
     pub(crate) author_is_unproven: bool,
     /// What a seal would say.
     pub(crate) seal: Option<Seal>,
+}
+
+impl Checked {
+    /// The same, and that sealed parts stand in it beside others: these are not opened.
+    pub(crate) fn with_closed_parts(self, host: &Domain, origin: Origin, facts: &Facts) -> Self {
+        let is_sealed =
+            |media: &String| matches!(media.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime");
+        if origin != Origin::Inbound || !facts.media_types.iter().any(is_sealed) {
+            return self;
+        }
+        let value = self.field.split_once(':').map(|(_, value)| value).unwrap_or_default();
+        let told = ["smime=neutral (a part beside others is not opened)".to_owned()];
+        Self { field: format!("Authentication-Results: {}\r\n", with_results(value.as_bytes(), host, &told)), ..self }
+    }
 }
 
 impl House {

@@ -38,8 +38,13 @@ impl Judged<'_> {
         let traced = format!("{}{counted}{}", checked.field, self.received());
         let results_of = (self.origin == Origin::Inbound).then_some(hostname);
         let header = &self.facts.header;
-        let removals = self.verdict.removals();
-        let mut on = stamp(&traced, header, self.header_length, removals, &self.taken_off(), results_of);
+        let marks = match self.origin {
+            Origin::Inbound => self.settings.subject_marks.as_slice(),
+            Origin::Outbound => &[],
+        };
+        let mut removals = self.verdict.removals().clone();
+        removals.subject_tags.extend_from_slice(marks);
+        let mut on = stamp(&traced, header, self.header_length, &removals, &self.taken_off(), results_of);
         if let Some(seal) = &checked.seal {
             seal.put_on(&mut on, header, self.envelope, &house.signers.now(), self.now);
         }

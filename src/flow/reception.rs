@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::cms::entity::{Entity, EntityKind};
 use crate::flow::admission::with_postmaster;
 use crate::flow::checked::Checked;
 use crate::flow::house::{House, door};
@@ -16,7 +17,7 @@ use crate::flow::ways::{Leaving, leaving};
 use crate::mail::{Address, Envelope, QueueId, ReversePath};
 use crate::policy::{Facts, Reach, Reader, Verdict, judge, serve};
 use crate::queue::{
-    Draft, Item, Kind, NewItem, Origin, Peer, QueueError, Receiving, Reception, ReceptionError, RecipientState,
+    Draft, Item, Kind, NewItem, Origin, Peer, QueueError, Receiving, Reception, ReceptionError, RecipientState, Smime,
 };
 use crate::records::{Entry, Event, EventKind};
 use crate::sealing::{Content, Outgoing};
@@ -171,6 +172,9 @@ impl Receiving for Arriving {
             unknown_matches: settings.unknown_matches,
             year: settings.year(house.clock.now()),
         };
+        let smime = smime_of(origin, &facts);
+        let checked =
+            if smime == Smime::None { checked.with_closed_parts(&settings.hostname, origin, &facts) } else { checked };
         let verdict = apart(large_header.is_some(), || house.judge(&settings, origin, &facts, &homeward))?;
         let (body, warm) = draft.finish_warm().await?;
         let verdict = match &house.scanning {
@@ -206,15 +210,29 @@ impl Receiving for Arriving {
             has_utf8_header: read.has_utf8_header,
         };
         let (content, portal) = (content(on), content(portal));
-        let (states, outgoings) = house.served_at_once(&settings, &verdict, origin, &envelope, &content);
+        let (states, outgoings) = match smime {
+            // To be opened: that is the carrier's.
+            Smime::Unopened => (vec![RecipientState::Waiting; envelope.recipients.len()], Vec::new()),
+            Smime::None | Smime::Closed | Smime::Found => {
+                house.served_at_once(&settings, &verdict, origin, &envelope, &content)
+            }
+        };
         let mut entries = vec![house.promised(id, origin, &envelope, &verdict)?];
         for rule in verdict.lifted() {
             let event = Event::new(EventKind::RuleLifted).about(id).detail(rule.clone());
             entries.push(house.journal.entry(event).map_err(|fault| ReceptionError::Unavailable(fault.to_string()))?);
         }
         let kind = Kind::Mail { content, portal };
-        let item =
-            Item { kind, origin, envelope, verdict, states, summary, sender_is_proven: checked.sender_is_proven };
+        let item = Item {
+            kind,
+            origin,
+            envelope,
+            verdict,
+            states,
+            summary,
+            sender_is_proven: checked.sender_is_proven,
+            smime,
+        };
         let new = NewItem { id, item, body, created: now, expires: now.after(settings.lifetime), outgoings, entries };
         let ways = new.outgoings.len();
         let prepared = new.prepare(&house.vault)?;
@@ -231,6 +249,15 @@ impl Receiving for Arriving {
         house.schedule.ring();
         Ok(id)
     }
+}
+
+/// Whether a message is to be opened: what comes in, and is S/MIME at its root. A sealed part beside others is not (EFAIL).
+fn smime_of(origin: Origin, facts: &Facts) -> Smime {
+    let is_smime = match Entity::of(&facts.header) {
+        Ok(None) | Ok(Some(Entity { kind: EntityKind::LoneSignature, .. })) => false,
+        Ok(Some(Entity { kind: EntityKind::Cms(_) | EntityKind::MultipartSigned { .. }, .. })) | Err(_) => true,
+    };
+    if origin == Origin::Inbound && is_smime { Smime::Unopened } else { Smime::None }
 }
 
 /// Does what takes long without keeping others waiting: another thread takes over what this one had to do.

@@ -1,13 +1,34 @@
 //! Where answers go: what a sender once chose is remembered for that kind of recipient.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use crate::flow::settings::Settings;
 use crate::mail::{Address, ReversePath};
+use crate::net::Time;
 use crate::policy::{RecipientVerdict, Verdict};
-use crate::store::{Change, RowsHandle, StoreError, Table};
+use crate::store::{Change, RowsHandle, StoreError, Table, Transaction, pages};
 use crate::vault::Vault;
 
 /// Keyed hash of sender and kind of recipient → department's id.
 const RETURNS: Table = Table("flow.returns");
+
+/// Keyed hash of a `Message-ID` of ours → which department gets answers to it, and in whose place.
+const ANSWERED_BY: Table = Table("flow.answered_by");
+/// How long answers find their department.
+const ANSWERED: Duration = Duration::from_secs(2 * 366 * 24 * 3600);
+
+/// Where answers to one message go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct AnsweredBy {
+    /// The department's id.
+    department: String,
+    /// Keyed hash of the sender, in whose place it is.
+    sender: [u8; 32],
+    /// When it was sent, in milliseconds since 1970.
+    sent: i64,
+}
 
 /// What kind of recipient it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +120,57 @@ impl Returns {
         let key = self.key(sender, class);
         let department = department.to_owned();
         Box::new(move |tx| tx.put(RETURNS, &key, department.as_bytes()))
+    }
+
+    /// Notes which department gets answers to a message of this `Message-ID`, in place of its sender; in the transaction
+    /// that sends it.
+    #[must_use]
+    pub fn note_thread(&self, message_id: &str, sender: &Address, department: &str, now: Time) -> Change {
+        let key = self.thread_key(message_id);
+        let row =
+            AnsweredBy { department: department.to_owned(), sender: self.sender_hash(sender), sent: now.unix_ms() };
+        Box::new(move |tx| tx.put(ANSWERED_BY, &key, &serde_json::to_vec(&row).unwrap_or_default()))
+    }
+
+    /// The department that gets an answer to one of these messages in place of this address, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    pub fn of_thread(&self, message_ids: &[String], addressed: &Address) -> Result<Option<String>, StoreError> {
+        for id in message_ids {
+            let row = self.rows.get(ANSWERED_BY, &self.thread_key(id))?;
+            let row = row.and_then(|row| serde_json::from_slice::<AnsweredBy>(&row).ok());
+            if let Some(row) = row.filter(|row| row.sender == self.sender_hash(addressed)) {
+                return Ok(Some(row.department));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets threads that nobody answers any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the medium fails.
+    pub async fn forget(&self, now: Time) -> Result<(), StoreError> {
+        let oldest = now.before(ANSWERED).unix_ms();
+        let is_over = |row: &[u8]| serde_json::from_slice::<AnsweredBy>(row).is_ok_and(|row| row.sent < oldest);
+        for page in pages(&*self.rows, ANSWERED_BY) {
+            let over: Vec<_> = page?.into_iter().filter(|(_, row)| is_over(row)).map(|(key, _)| key).collect();
+            if !over.is_empty() {
+                let change =
+                    move |tx: &mut dyn Transaction| over.iter().try_for_each(|key| tx.delete(ANSWERED_BY, key));
+                self.rows.commit(Box::new(change)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn thread_key(&self, message_id: &str) -> [u8; 32] {
+        self.vault.index().hash("answered-by", message_id.as_bytes())
+    }
+
+    fn sender_hash(&self, sender: &Address) -> [u8; 32] {
+        self.vault.index().hash("answered-by-sender", sender.untagged().folded().as_bytes())
     }
 
     fn remembered(&self, sender: &Address, class: RecipientClass) -> Result<Option<String>, StoreError> {

@@ -46,7 +46,7 @@ impl Scanning {
         spool: &Spool,
         vault: &Vault,
     ) -> Result<Option<String>, ReceptionError> {
-        let rule = match self.finding(body, spool, vault).await? {
+        let rule = match self.finding(b"", (body, 0), spool, vault).await? {
             Finding::Clean => return Ok(None),
             Finding::Found(name) => format!("{FOUND}{name}"),
             Finding::TooLarge => format!("{FOUND}larger than the scanner takes"),
@@ -59,25 +59,60 @@ impl Scanning {
         Ok(Some(rule))
     }
 
+    /// Shows to the scanner what was opened, as it is handed on: the name of the rule that holds it, if anything was found.
+    ///
+    /// # Errors
+    /// The scanner cannot tell: it is to be asked again.
+    pub(crate) async fn look_inside(
+        &self,
+        head: &[u8],
+        body: (&PreparedBody, u64),
+        spool: &Spool,
+        vault: &Vault,
+    ) -> Result<Option<String>, ReceptionError> {
+        let found = match self.finding(head, body, spool, vault).await? {
+            Finding::Clean => return Ok(None),
+            Finding::Found(name) => name,
+            Finding::TooLarge => "larger than the scanner takes".to_owned(),
+        };
+        tracing::warn!(found, "the scanner objects to what was opened");
+        Ok(Some(format!("{FOUND}{found}")))
+    }
+
     /// Counts a message that is to be held, and tells whether it may be.
     fn may_hold(&self, origin: Origin) -> bool {
         origin == Origin::Outbound || self.held_from_outside.take(ANYBODY, HELD_FROM_OUTSIDE)
     }
 
-    async fn finding(&self, body: &PreparedBody, spool: &Spool, vault: &Vault) -> Result<Finding, ReceptionError> {
+    async fn finding(
+        &self,
+        head: &[u8],
+        (body, skip): (&PreparedBody, u64),
+        spool: &Spool,
+        vault: &Vault,
+    ) -> Result<Finding, ReceptionError> {
         let untold = |fault: crate::scan::ScanFault| ReceptionError::Unavailable(fault.to_string());
         let mut scan = self.scanner.begin(body.body_ref().plain_length).await.map_err(untold)?;
         scan.write(MAIL_BEGINS).await.map_err(untold)?;
+        scan.write(head).await.map_err(untold)?;
+        let mut skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let mut locked = spool.bodies().read_prepared(body).await.map_err(QueueError::from)?;
         let mut unlocking = vault.unlocking(body.body_ref().epoch).map_err(QueueError::from)?;
         let mut plain = Zeroizing::new(Vec::new());
         while let Some(chunk) = locked.next().await.map_err(QueueError::from)? {
             unlocking.write(&chunk, &mut plain).map_err(QueueError::from)?;
-            scan.write(&plain).await.map_err(untold)?;
+            scan.write(behind(&plain, &mut skip)).await.map_err(untold)?;
             plain.clear();
         }
         unlocking.finish(&mut plain).map_err(QueueError::from)?;
-        scan.write(&plain).await.map_err(untold)?;
+        scan.write(behind(&plain, &mut skip)).await.map_err(untold)?;
         scan.finish().await.map_err(untold)
     }
+}
+
+/// What stands behind the octets that are still to be passed over.
+fn behind<'p>(plain: &'p [u8], skip: &mut usize) -> &'p [u8] {
+    let passed = (*skip).min(plain.len());
+    *skip -= passed;
+    plain.get(passed..).unwrap_or_default()
 }

@@ -56,6 +56,7 @@ impl Desk {
                     Bearing::Thread { about, .. }
                     | Bearing::Bounce { about, .. }
                     | Bearing::SealedBounce { about, .. }
+                    | Bearing::OpenedBounce { about }
                     | Bearing::AnswerBounce { about, .. },
                 ) => {
                     let event = Event::new(EventKind::Reduced)
@@ -118,10 +119,18 @@ impl Desk {
                 exchange.write(self.reporter.answer_lost(about, &author).await?);
                 exchange.also(self.tokens.spend(token));
             }
+            (Bearing::OpenedBounce { about }, Some(bounce)) => {
+                tracing::error!(message.id = %about, status = bounce.status, "the mail server gave back opened mail that it had taken");
+                let event =
+                    Event::new(EventKind::Failed).about(about).detail("opened mail came back from the mail server");
+                let note = bounce.diagnostic.unwrap_or(bounce.status);
+                exchange.record(self.journal.entry(event.note(note))?);
+            }
             // Delayed, delivered, out of office: noted, nobody is disturbed.
             (
                 Bearing::Bounce { about, .. }
                 | Bearing::SealedBounce { about, .. }
+                | Bearing::OpenedBounce { about }
                 | Bearing::AnswerBounce { about, .. },
                 None,
             ) => {

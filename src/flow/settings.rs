@@ -66,6 +66,8 @@ pub struct Settings {
     pub forwards: bool,
     /// `smtpd.inbound.dmarc = "reject"`.
     pub dmarc_refuses: bool,
+    /// `smtpd.inbound.subject_marks`.
+    pub subject_marks: Vec<String>,
     /// `smtpd.inbound.trusted_arc_sealers`.
     pub trusted_sealers: Vec<Domain>,
     /// `smtpd.inbound.trusted_peers`.

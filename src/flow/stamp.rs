@@ -3,10 +3,11 @@
 use crate::flow::passes::PASSES_FIELD;
 use crate::mail::{Domain, Header, HeaderEdit};
 use crate::policy::Removals;
+use crate::sealing::OUTER_FIELD;
 use crate::sender_auth::claims;
 
 /// Header fields that only sealgate writes: copies from outside are forged.
-pub const OURS: [&str; 3] = ["X-Sealgate-Origin", "X-Sealgate-Message", PASSES_FIELD];
+pub const OURS: [&str; 4] = ["X-Sealgate-Origin", "X-Sealgate-Message", OUTER_FIELD, PASSES_FIELD];
 
 /// The new head of a message that goes on, and how many octets of the old one it replaces.
 pub struct Stamped {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::delivery::{StsKeeping, TlsTally};
 use crate::flow::addresses::Tokens;
 use crate::flow::fault::{of_mailbox, to_mailbox};
+use crate::flow::returns::Returns;
 use crate::flow::settings::Current;
 use crate::flow::told::Told;
 use crate::mail::QueueId;
@@ -52,6 +53,8 @@ pub struct Sweeper {
     pub tally: TlsTally,
     /// What was told today.
     pub told: Told,
+    /// Where answers go.
+    pub returns: Returns,
     /// What time it is.
     pub clock: Clock,
     /// Whether it can be relied on: what is erased cannot be brought back.
@@ -207,6 +210,9 @@ impl Sweeper {
         }
         if let Err(fault) = self.told.forget().await {
             tracing::error!(%fault, "what was told could not be forgotten");
+        }
+        if let Err(fault) = self.returns.forget(now).await {
+            tracing::error!(%fault, "old threads could not be forgotten");
         }
         if let Err(fault) = self.tally.forget().await {
             tracing::error!(%fault, "what was counted of TLS could not be forgotten");

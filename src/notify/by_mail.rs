@@ -7,7 +7,7 @@ use crate::mail::{Address, Domain, Envelope, Letter, QueueId, Report, ReversePat
 use crate::net::{Clock, Time};
 use crate::notify::letter::{Letterhead, Sheet};
 use crate::policy::{FixedKind, Verdict};
-use crate::queue::{Item, Kind, NewItem, Origin, PreparedItem, QueueError, RecipientState, Spool, Summary};
+use crate::queue::{Item, Kind, NewItem, Origin, PreparedItem, QueueError, RecipientState, Smime, Spool, Summary};
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{Content, Outgoing};
 use crate::texts::Language;
@@ -243,6 +243,7 @@ impl Mailer {
             },
             envelope: envelope.clone(),
             sender_is_proven: false,
+            smime: Smime::None,
         };
         let outgoings = vec![Outgoing::written(post.kind, envelope, content)];
         NewItem { id, item, body, created: now, expires: now.after(lifetime), outgoings, entries: vec![entry] }

@@ -51,6 +51,12 @@ pub enum Reason {
     NoVerifiedTls,
     /// It is to be sealed, and cannot be now.
     CannotBeSealed(Obstacle),
+    /// It came in sealed, and none of our keys opens it: for which keys it was sealed.
+    NoKey(String),
+    /// It came in sealed, and cannot be opened. There is one such answer.
+    CannotBeOpened,
+    /// It came in sealed to others of ours than this recipient.
+    SealedToOthers,
 }
 
 impl fmt::Display for Reason {
@@ -62,6 +68,9 @@ impl fmt::Display for Reason {
             Self::NoChannel => f.write_str("no channel serves this recipient"),
             Self::NoLoginShows(kind) => write!(f, "no login of [[identity.provider]] shows a {kind}"),
             // The status is the one that delivery gives where a way proves nothing.
+            Self::NoKey(keys) => write!(f, "it is sealed, and no key here opens it; it is sealed for {keys}"),
+            Self::CannotBeOpened => f.write_str("it is sealed to us and cannot be opened"),
+            Self::SealedToOthers => f.write_str("it is sealed to another recipient's key, and is not opened for this one"),
             Self::NoVerifiedTls => f.write_str(
                 "4.7.10 no verified TLS to the recipient's mail server is known of: it waits for nobody's decision, is looked at \
                  again as long as queue.maximal_lifetime lasts, and comes back then",

@@ -25,6 +25,24 @@ pub struct Item {
     /// It came from outside, and its sender is who it says: a report can be sent there.
     #[serde(default)]
     pub sender_is_proven: bool,
+    /// How far its S/MIME is opened.
+    #[serde(default)]
+    pub smime: Smime,
+}
+
+/// How far the S/MIME of a message that came in is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Smime {
+    /// Its root is no S/MIME.
+    #[default]
+    None,
+    /// It is to be opened before it is served.
+    Unopened,
+    /// It could not be opened and was held: let go as it is, it goes on closed.
+    Closed,
+    /// Something was found in it and it was held: let go, it goes on all the same.
+    Found,
 }
 
 /// What kind of message an item is.

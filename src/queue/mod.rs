@@ -27,7 +27,7 @@ pub use backoff::Backoff;
 pub use error::QueueError;
 pub use inspect::{Census, Filter, Inspector, Page, Waiting};
 pub use intake::{NewItem, PreparedItem};
-pub use item::{Consignment, Ended, Failure, Item, Kind, Progress, RecipientState, Summary};
+pub use item::{Consignment, Ended, Failure, Item, Kind, Progress, RecipientState, Smime, Summary};
 pub use lease::{ConsignmentLease, Grip, IncomingLease, TellingLease, Term};
 pub use listed::{Listed, ListedRecipient};
 pub use marks::{Mark, Marks};

@@ -21,6 +21,8 @@ pub enum EventKind {
     Released,
     /// Somebody dropped a recipient; the sender was told.
     Dropped,
+    /// A message that came in by S/MIME was opened, and its signatures were looked at.
+    Unsealed,
     /// A message can be read in the portal.
     Deposited,
     /// A message was signed and sealed for recipients, and is on its way.
@@ -90,6 +92,7 @@ impl EventKind {
             Self::Held => "held",
             Self::Released => "released",
             Self::Dropped => "dropped",
+            Self::Unsealed => "unsealed",
             Self::Deposited => "deposited",
             Self::Sealed => "sealed",
             Self::Noticed => "noticed",

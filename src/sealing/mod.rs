@@ -1,4 +1,4 @@
-//! Seals what we send: makes, of a treatment and a message, what may leave.
+//! Seals what we send: makes, of a treatment and a message, what may leave. Opens what we receive.
 //!
 //! # Security
 //!
@@ -14,10 +14,16 @@ mod wish;
 mod wrap;
 mod sealer;
 mod outgoing;
+mod verdict;
+mod open;
 
 pub use content::Content;
 pub use fault::SealFault;
+pub use open::{Opener, Opening, OpeningFault, Protected, Unwrapped};
 pub use outgoing::{NextHop, Outgoing};
 pub use protect::Face;
 pub use sealer::{SealOrder, Sealed, Sealer};
+pub use verdict::{Belonging, Provenance, SealReport, SignatureReport, SignatureWord, cipher_name};
 pub use wish::{CipherWish, SealWish, SealWishes, SubjectWish, TransportWish};
+
+pub(crate) use open::OUTER_FIELD;

@@ -36,8 +36,10 @@ pub use dmarc::{DmarcResult, Flaw, Policy, Verdict};
 pub use iprev::IprevResult;
 pub use key_state::{KeyState, KeyUse, Keys, KeysFault, RecordSeen, Rotation};
 pub use lookup::{Names, Unanswered};
-pub use results::{authentication_results, claims, told};
+pub use results::{authentication_results, claims, told, with_results};
 pub use signer::Signer;
 pub use signers::{Ring, Signers};
 pub use signing_key::{Algorithm, AlgorithmUnknown, KeyUnusable, SignFault, SigningKey, publishes};
 pub use spf::SpfResult;
+
+pub(crate) use results::property;

@@ -45,6 +45,15 @@ pub fn authentication_results(host: &Domain, results: &[String]) -> String {
     format!("Authentication-Results: {}\r\n", told(host, results))
 }
 
+/// The same value with these results before those that it tells.
+#[must_use]
+pub fn with_results(value: &[u8], host: &Domain, results: &[String]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let before = text.split_once(';').map(|(_, rest)| rest.trim()).filter(|rest| !rest.is_empty() && *rest != "none");
+    let all: Vec<String> = results.iter().cloned().chain(before.map(str::to_owned)).collect();
+    told(host, &all)
+}
+
 /// Whether the value of such a field claims to be told by us, in whatever way that is written: comments, folding, quotes,
 /// letter case, versions, encoded words. What cannot be read might be read so by others, and counts as claimed.
 #[must_use]
@@ -138,6 +147,15 @@ mod tests {
         let host: Domain = "gw.sundby.example".parse().unwrap();
         let field = authentication_results(&host, &["spf=pass".into(), property("dkim=fail header.d", "a\r\n\r\nb")]);
         assert_eq!(Header::new(field).fields().count(), 1);
+    }
+
+    #[test]
+    fn results_stand_before_those_that_were_told() {
+        let host: Domain = "gw.sundby.example".parse().unwrap();
+        let smime = ["smime=pass".to_owned()];
+        assert_eq!(with_results(b" gw.sundby.example; none\r\n", &host, &smime), "gw.sundby.example;\r\n\tsmime=pass");
+        let told = with_results(b" gw.sundby.example;\r\n\tspf=pass;\r\n\tdkim=none\r\n", &host, &smime);
+        assert_eq!(told, "gw.sundby.example;\r\n\tsmime=pass;\r\n\tspf=pass;\r\n\tdkim=none");
     }
 
     #[test]

@@ -123,6 +123,9 @@ reason-unreachable = ingen sikker vej til modtageren
 reason-number = intet login her viser et nummer af typen { $type }
 reason-hold = reglen »{ $rule }« kræver, at en person godkender
 reason-found = virusscanneren har en anmærkning til det ({ $found })
+reason-no-key = den er krypteret til en nøgle, der ikke findes her ({ $keys })
+reason-cannot-be-opened = den er krypteret til os og kan ikke åbnes
+reason-sealed-to-others = den er krypteret til en anden modtagers nøgle
 reason-rule = reglen »{ $rule }«
 
 signature = { $organisation } · sendt automatisk af den sikre e-mail

@@ -123,6 +123,9 @@ reason-unreachable = no secure way to the recipient
 reason-number = no login here shows a number of the type { $type }
 reason-hold = the rule "{ $rule }" asks for a person's approval
 reason-found = the malware scanner objects to it ({ $found })
+reason-no-key = it is sealed for a key that is not here ({ $keys })
+reason-cannot-be-opened = it is sealed to us and cannot be opened
+reason-sealed-to-others = it is sealed to another recipient's key
 reason-rule = the rule "{ $rule }"
 
 signature = { $organisation } · sent automatically by the secure mail

@@ -123,6 +123,9 @@ reason-unreachable = ingen säker väg till mottagaren
 reason-number = ingen inloggning här visar ett nummer av typen { $type }
 reason-hold = regeln ”{ $rule }” kräver att en person godkänner
 reason-found = virusskyddet har anmärkt på det ({ $found })
+reason-no-key = det är krypterat till en nyckel som inte finns här ({ $keys })
+reason-cannot-be-opened = det är krypterat till oss och kan inte öppnas
+reason-sealed-to-others = det är krypterat till en annan mottagares nyckel
 reason-rule = regeln ”{ $rule }”
 
 signature = { $organisation } · skickat automatiskt av den säkra e-posten

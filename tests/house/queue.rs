@@ -17,7 +17,9 @@ use sealgate::mail::{Address, Envelope, QueueId, ReversePath};
 use sealgate::net::{Clock, Shutdown, Steadiness};
 use sealgate::notify::{Post, Sheet};
 use sealgate::policy::{FixedKind, Verdict};
-use sealgate::queue::{AnswerIntake, Backoff, Filter, Item, Kind, NewItem, Origin, RecipientState, Stage, Summary};
+use sealgate::queue::{
+    AnswerIntake, Backoff, Filter, Item, Kind, NewItem, Origin, RecipientState, Smime, Stage, Summary,
+};
 use sealgate::records::EventKind;
 use sealgate::sealing::Content;
 use sealgate::store::{Change, Embedded, Row, Rows, RowsHandle, StoreError, Table};
@@ -330,6 +332,7 @@ async fn put_incoming(kept: &Kept, protection: &str) -> QueueId {
         states: vec![RecipientState::Waiting],
         summary: Summary::default(),
         sender_is_proven: false,
+        smime: Smime::None,
     };
     let expires = now.after(Duration::from_secs(3_600));
     let new = NewItem { id, item, body, created: now, expires, outgoings: Vec::new(), entries: Vec::new() };
@@ -359,6 +362,7 @@ fn carrier(kept: &Kept, returns: RowsHandle, steadiness: Steadiness) -> sealgate
         reporter: kept.reporter.clone(),
         desk,
         consigner: kept.consigner(),
+        inward: kept.inward(None, Backoff::default()),
         journal: kept.journal.clone(),
         backoff: Backoff::default(),
         clock: kept.clock.clone(),

@@ -14,7 +14,7 @@ use sealgate::notify::ReportKind;
 use sealgate::policy::{FixedKind, Verdict};
 use sealgate::queue::{
     ConsignmentLease, Ended, Exchange, Failure, Filter, IncomingLease, Item, Kind, NewItem, Origin, QueueError,
-    RecipientState, Stage, Summary, Telling,
+    RecipientState, Smime, Stage, Summary, Telling,
 };
 use sealgate::records::{Event, EventKind};
 use sealgate::sealing::{Content, NextHop, Outgoing};
@@ -80,6 +80,7 @@ impl Walk {
             summary: Summary::default(),
             envelope: Envelope::plain(ReversePath::Null, recipients),
             sender_is_proven: false,
+            smime: Smime::None,
         };
         let now = Clock::System.now();
         let expires = now.after(Duration::from_secs(86_400));

@@ -12,7 +12,8 @@ use crate::mail::Domain;
 
 settings! {
     /// A certificate of ours for S/MIME; several generations may stand side by side. The newest that is valid signs, and all of
-    /// them open what was sealed to them: keep the old ones.
+    /// them open what was sealed to them: keep the old ones. What comes in sealed to
+    /// one of them is opened.
     pub struct OwnCertificate named "for" {
         /// A domain (the tunnel) or a mailbox (a department, a person).
         r#for: CertificateFor,
@@ -33,7 +34,7 @@ settings! {
         subject: SubjectWord = "hidden",
     }
 
-    /// Whom we believe about S/MIME certificates.
+    /// Whom we believe about S/MIME certificates, of partners and of those who sign what comes in.
     pub struct Trust {
         /// Files of certificates, in PEM or DER, each of which is a trust anchor.
         roots: Vec<FilePath>,

@@ -66,6 +66,8 @@ settings! {
         dmarc: DmarcWish = "reject",
         /// Domains of mailing lists and forwarders whose ARC seal (RFC 8617) is believed: what they pass on is not refused for DMARC.
         trusted_arc_sealers: Vec<Domain>,
+        /// Marks that people read in a subject as a sign of safety, such as `[sikker]`: they are taken off the subject of whatever comes in, sealed or not, for anybody can write them.
+        subject_marks: Vec<String>,
         /// Who knows which recipients are there. `callout` asks `delivery.mail_server`, which must refuse at RCPT whom it does not know; `list:FILE` is a file with an address or `@domain` a line, read again on reload; `ldap` asks a directory.
         recipients: RecipientSource = "callout",
         /// The directory that `recipients = "ldap"` asks.
