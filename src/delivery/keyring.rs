@@ -515,7 +515,8 @@ async fn seen(dns: &Dns, key: &KeyState) -> (RecordSeen, Option<String>) {
         }
     };
     let another = || {
-        let there = told.join(" | ");
+        // Whoever serves that name writes to the operator's terminal.
+        let there = told.join(" | ").replace(char::is_control, "?");
         let end = there.floor_char_boundary(TOLD);
         let cut = if end < there.len() { "…" } else { "" };
         format!("what stands there is not this key's record: {}{cut}", there.get(..end).unwrap_or_default())
