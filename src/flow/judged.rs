@@ -30,14 +30,15 @@ pub(crate) struct Judged<'m> {
 impl Judged<'_> {
     /// As it goes on: results of checks, count of passes and trace on top, and a seal over all of it where there is one.
     pub(crate) fn going_on(&self, house: &House, checked: &Checked, passes: &Passes) -> Stamped {
-        let hostname = &self.settings.hostname;
+        let (hostname, header) = (&self.settings.hostname, &self.facts.header);
         // What a message begins with may go on the field before it (RFC 5322 §2.2.3): that is one nobody counts on.
-        // A mark only takes away, so it stays whoever put it there.
-        let is_marked = passes.is_marked() || checked.author_is_unproven;
+        // A mark only takes away, so it stays whoever put it there, but not on a stranger's own mail: it would hold against whoever
+        // of ours makes that his, such as a list.
+        let may_stay = self.origin != Origin::Inbound || house.signers.now().may_show_ours(header);
+        let is_marked = passes.is_marked() && may_stay || checked.author_is_unproven;
         let counted = passes.next_field(house.vault.index(), hostname, is_marked);
         let traced = format!("{}{counted}{}", checked.field, self.received());
         let results_of = (self.origin == Origin::Inbound).then_some(hostname);
-        let header = &self.facts.header;
         let marks = match self.origin {
             Origin::Inbound => self.settings.subject_marks.as_slice(),
             Origin::Outbound => &[],

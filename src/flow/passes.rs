@@ -7,8 +7,8 @@
 //!
 //! Behind the count stands a mark where a message came in from outside in the name of an author of ours who was not proven: when
 //! the mail server forwards it, nobody signs it. The mark has no hash, for it only takes something away: who adds it to his
-//! own mail has it unsigned, and what comes from outside has none but ours. So it holds, too, where somebody gave the message
-//! another `Message-ID`.
+//! own mail has it unsigned. So it holds, too, where somebody gave the message another `Message-ID`. What comes from outside
+//! keeps one only where it may be shown as from an author of ours.
 
 use std::fmt::Write;
 

@@ -57,6 +57,12 @@ impl Ring {
         found
     }
 
+    /// Whether some program may show a message with this header as from an author of ours: one of them is, or cannot be read.
+    #[must_use]
+    pub fn may_show_ours(&self, header: &Header) -> bool {
+        domains_in_from(header).map_or(true, |domains| domains.iter().any(|domain| self.ours.contains(domain)))
+    }
+
     /// Who seals a message that we hand on to these domains of ours: the first of them that has keys, else the first domain of
     /// ours that has. A set has one signature, so it is by RSA where there is a choice: every verifier knows that.
     #[must_use]

@@ -190,11 +190,12 @@ async fn what_came_in_forged_in_our_name_is_not_signed_on_its_way_out() {
     let without_id = |subject: &str| written(subject).replace("Message-ID: ", "X-No-ID: ");
     let with_id = |octets: &str| octets.replace("X-No-ID: ", "Message-ID: ");
     let as_it_is = |octets: &str| octets.to_owned();
+    let by_list = |octets: &str| octets.replace("Eva <eva@live.unsigned>", "Eva by the list <lista@sundby.example>");
     let none = |octets: &str| {
         octets.split_once("\r\nX-Sealgate-Loop: ").map(|_| octets.replacen("X-Sealgate-Loop", "X-Gone", 1)).unwrap()
     };
     type Change<'c> = &'c dyn Fn(&str) -> String;
-    let cases: [(&str, &str, String, &str, Change<'_>, bool); 8] = [
+    let cases: [(&str, &str, String, &str, Change<'_>, bool); 9] = [
         ("forged", stranger, written("1"), ANNA, &as_it_is, false),
         ("forged, from the null path", stranger, written("2"), "", &as_it_is, false),
         ("forged, named anew", stranger, written("3"), ANNA, &named_anew, false),
@@ -210,6 +211,14 @@ async fn what_came_in_forged_in_our_name_is_not_signed_on_its_way_out() {
             false,
         ),
         ("forged, and the mail server takes our field off", stranger, written("7"), ANNA, &none, true),
+        (
+            "marked by its own author, whose list it then is from",
+            stranger,
+            MARKED.to_owned() + &message("9"),
+            ANNA,
+            &by_list,
+            true,
+        ),
     ];
     for (number, (what, from, sent, sender, change, is_signed)) in cases.into_iter().enumerate() {
         let said = send_from(from, gateway.inbound, sender, ANNA, &sent).await;
@@ -223,9 +232,9 @@ async fn what_came_in_forged_in_our_name_is_not_signed_on_its_way_out() {
         assert_eq!(left.contains("DKIM-Signature: "), is_signed, "{what}: {left}");
     }
     // What our own people write is signed.
-    let said = send(gateway.outbound, ANNA, &["eva@live.unsigned"], &written("9"));
+    let said = send(gateway.outbound, ANNA, &["eva@live.unsigned"], &written("10"));
     assert!(said.starts_with("250 2.0.0"), "{said}");
-    assert!(outside.nth(9).octets.contains("DKIM-Signature: "));
+    assert!(outside.nth(10).octets.contains("DKIM-Signature: "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
