@@ -28,7 +28,7 @@ settings! {
         inner_plaintext: bool = false,
         /// Recursive name servers to ask for the hosts of a domain, as `address:port`. None means those of the system. They must pass DNSSEC records on, or with `dnssec = "resolver"` validate, on this machine. `mail_server`, a smarthost and a `next_hop` are looked up by the system.
         dns: Vec<SocketAddr> = [],
-        /// Who validates answers: `own` (every answer is validated here), or `resolver` (the name servers do, and are believed where they set the AD bit: all must be on loopback, for on a network it can be forged, and refuse what is bogus, so no forwarder, no permissive mode, no allow-downgrade).
+        /// Who validates answers: `own` (every answer is validated here), or `resolver` (the name servers do, and are believed where they set the AD bit: all must be on loopback, for on a network it can be forged, and refuse what is bogus, so no forwarder, no permissive mode, no allow-downgrade). Where a resolver on this machine validates, `resolver` is to be preferred: `own` cannot judge wildcards in a zone with NSEC, so that mail to such domains, and from them where DMARC meets one, waits.
         dnssec: Validation = "own",
         /// With `own`: a file with DNSKEY records to trust instead of the internet's root.
         dns_trust_anchor: Option<FilePath>,
