@@ -14,7 +14,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use sealgate::delivery::{
     Dispatch, Internet, Outcome, Passage, Patience, Relay, StsKeeping, SystemResolver, Transport, Trust,
 };
-use sealgate::net::{ClientTls, Clock, Dns, DnsSettings, Proof, Steadiness, Time};
+use sealgate::net::{ClientTls, Clock, Dns, DnsFault, DnsSettings, Proof, Steadiness, Time};
 use sealgate::store::{Embedded, Table, decode_row};
 use sealgate::vault::{Identity, Vault};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -553,6 +553,19 @@ async fn the_daemon_delivers_to_the_open_internet() {
     let came_back = || gateway.ask(&["message", "trace", &asked]).to_string().contains("5.7.30");
     wait_until("the one that nobody promises TLS all the way", came_back);
     assert_eq!((took(&tls).len(), took(&clear).len()), (3, 1), "and nothing went there either");
+
+    // Where nothing can be, nobody is waited for, whoever validates.
+    for to in ["eva@dane.invalid", "eva@dane.onion", "eva@mx.localhost"] {
+        let lost = id_in(&send(gateway.outbound, &[to], "Hej"));
+        wait_until(to, || gateway.ask(&["message", "trace", &lost]).to_string().contains("5.1.2"));
+    }
+    for settings in [servers.validated_here(), servers.validated_by_resolver()] {
+        let dns = Dns::new(&settings).unwrap();
+        let told = dns.exchanges(&"mx.invalid".parse().unwrap()).await;
+        assert!(matches!(told, Err(DnsFault::NoSuchName(_))), "{told:?}");
+        assert!(!dns.exists("mx.LOCALHOST.").await.unwrap());
+        assert!(dns.texts("_dmarc.onion").await.unwrap().records.is_empty());
+    }
 }
 
 /// Hands a gateway a message inside TLS, with the wish that it stays so; the answer to the final dot.

@@ -869,6 +869,7 @@ async fn the_door_refuses_what_is_not_from_whom_it_says() {
     let signed = key.sign(&[], "live.unsigned", MESSAGE);
     let mild = MESSAGE.replace("live.unsigned", "mild.unsigned");
     let away = MESSAGE.replace("live.unsigned", "away.unsigned");
+    let nowhere = |top: &str| MESSAGE.replace("live.unsigned>\r\nTo", &format!("live.unsigned.{top}>\r\nTo"));
     let dots = |message: &str| message.replace("\r\n.", "\r\n..");
     for (what, from, message, reply) in [
         ("a bounce by SPF of its HELO", good, MESSAGE, "250 2.0.0"),
@@ -877,6 +878,9 @@ async fn the_door_refuses_what_is_not_from_whom_it_says() {
         ("signed and changed", bad, &signed.replace("du\tdu", "nu\tdu"), "550 5.7.26"),
         ("quarantine is only marked", bad, &mild, "250 2.0.0"),
         ("the DNS fails", bad, &away, "450 4.4.3"),
+        ("from where nothing can be", bad, &nowhere("invalid"), "250 2.0.0"),
+        ("… nor there", bad, &nowhere("LocalHost"), "250 2.0.0"),
+        ("… nor there", bad, &nowhere("onion"), "250 2.0.0"),
         ("two authors", good, &format!("From: x@mild.unsigned\r\n{MESSAGE}"), "550 5.6.0"),
     ] {
         let told = send_from(from, door, "", to, &dots(message)).await;

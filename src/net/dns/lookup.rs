@@ -11,6 +11,10 @@ use crate::net::dns::told::{DnsFault, Exchange, Found, Tlsa, Told, domain_of};
 use crate::net::dns::trusted::Trusted;
 use crate::net::dns::validator::Validator;
 
+/// Top names below which the DNS has nothing (RFC 6761 §6.3, §6.4, RFC 7686 §2). The library answers of itself for them, and in
+/// a way that looks like an answer somebody suppressed.
+const NEVER_THERE: [&str; 3] = ["invalid", "localhost", "onion"];
+
 /// Asks name servers, and knows what of their answers DNSSEC proves. Cheap to clone.
 #[derive(Clone)]
 pub struct Dns(Way);
@@ -166,6 +170,11 @@ impl Dns {
         let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
         let asked =
             Name::from_labels(labels).map_err(|fault| DnsFault::Unavailable(name.to_owned(), fault.to_string()))?;
+        let top = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        if NEVER_THERE.iter().any(|never| never.eq_ignore_ascii_case(top)) {
+            let told = Told { records: Vec::new(), is_proven: false, alias_is_proven: false, canonical: None };
+            return Ok(Found { told, exists: false });
+        }
         let found = match &self.0 {
             Way::Own(validator) => validator.look_up(&asked, kind).await?,
             Way::Resolver(trusted) => trusted.look_up(&asked, kind).await?,
