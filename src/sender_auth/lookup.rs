@@ -13,6 +13,9 @@ use crate::net::{Dns, DnsFault};
 const NAME_OCTETS: usize = 253;
 /// Octets of a label (RFC 1035 §2.3.4).
 const LABEL_OCTETS: usize = 63;
+/// Labels of a name that is asked about. An address of IPv6 written backwards has 32 before its zone; names far deeper are made to
+/// have a resolver ask label by label until nobody waits any more, and what is false to be unknown.
+const LABELS: usize = 50;
 /// Questions about one message, by all its checks together: several times what honest mail costs, which has a few signatures
 /// and a record of SPF within its limits. What the checks may ask by the limits of each comes to more than 400.
 pub(crate) const QUESTIONS: usize = 150;
@@ -171,5 +174,5 @@ pub(crate) fn is_name(text: &str) -> bool {
     let fits = |label: &str| {
         !label.is_empty() && label.len() <= LABEL_OCTETS && label.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
     };
-    bare.len() <= NAME_OCTETS && bare.split('.').all(fits)
+    bare.len() <= NAME_OCTETS && bare.split('.').count() <= LABELS && bare.split('.').all(fits)
 }

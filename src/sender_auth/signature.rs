@@ -16,6 +16,8 @@ const RSA_BITS: usize = 1024;
 pub(crate) const SIGNED_FIELDS: usize = 256;
 /// Fields that programs read one of, whichever (RFC 5322 §3.6): one that is put before the signed one changes what is shown.
 const READ_ONCE: [&str; 5] = ["Subject", "Reply-To", "Sender", "Content-Type", "Content-Transfer-Encoding"];
+/// Labels of a selector. Names are asked for that it makes as deep as it likes, and each label may cost a resolver a question.
+const SELECTOR_LABELS: usize = 8;
 /// `t=s`: the identity is the domain itself, not one below it (RFC 6376 §3.6.1).
 const STRICT: u64 = 0x20;
 /// The bits of `h=` in a key (RFC 6376 §3.6.1): SHA-1, SHA-256. None: any.
@@ -48,6 +50,9 @@ pub(crate) struct OverFields<'s> {
 
 /// The key of a selector at a domain.
 pub(crate) async fn key(lookup: Lookup<'_>, selector: &str, domain: &str) -> Result<DomainKey, Flaw> {
+    if selector.split('.').count() > SELECTOR_LABELS {
+        return Err(Flaw::Permanent("no key"));
+    }
     let texts = lookup.texts(&format!("{selector}._domainkey.{domain}")).await.map_err(|why| match why {
         Unfound::Unanswered => Flaw::Temporary,
         Unfound::TooMany => Flaw::Permanent("too many look-ups"),

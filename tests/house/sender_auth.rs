@@ -174,6 +174,9 @@ async fn spf_says_what_rfc_7208_says() {
         ("eva@default.example", "192.0.2.1", Neutral),
         ("eva@absent.example", "192.0.2.1", None),
         (&format!("eva@{long_label}"), "192.0.2.1", None),
+        // So deep a name is not asked about.
+        (&format!("eva@{}silent.example", "a.".repeat(48)), "192.0.2.1", TempError),
+        (&format!("eva@{}silent.example", "a.".repeat(49)), "192.0.2.1", None),
         ("eva@example", "192.0.2.1", None),
         ("eva@twice.example", "192.0.2.1", PermError),
         ("eva@case.example", "192.0.2.1", Pass),
@@ -680,6 +683,7 @@ async fn signatures_of_others_are_verified() {
     use DkimResult::{Fail, Pass, PermError, Policy as ByPolicy, TempError};
     let live = "live.unsigned";
     let plain = rsa.sign(&[], live, MESSAGE);
+    let away = rsa.sign(&[], "away.unsigned", MESSAGE);
     let mut cases = vec![("as it came", plain.clone(), Pass)];
     for form in ["simple", "relaxed"] {
         for body in ["simple", "relaxed"] {
@@ -713,8 +717,11 @@ async fn signatures_of_others_are_verified() {
         ("no key", rsa.sign(&[], "absent.unsigned", MESSAGE), PermError),
         ("a selector that no host is called", plain.replacen("s=key;", "s=-;", 1), PermError),
         ("… nor this", plain.replacen("s=key;", "s=+a=!;", 1), PermError),
+        ("a selector that makes a name deep", away.replacen("s=key;", "s=a.b.c.d.e.f.g.key;", 1), TempError),
+        ("… too deep", away.replacen("s=key;", "s=a.b.c.d.e.f.g.h.key;", 1), PermError),
+        ("a name as deep as is asked about", plain.replacen("; d=", &format!("; d={}", "a.".repeat(46)), 1), PermError),
         ("key revoked", rsa.sign(&[], "revoked.unsigned", MESSAGE), PermError),
-        ("no answer", rsa.sign(&[], "away.unsigned", MESSAGE), TempError),
+        ("no answer", away.clone(), TempError),
         ("i= below d=", rsa.sign(&["--identity", "@sub.live.unsigned"], live, MESSAGE), Pass),
         (
             "i= below d=, forbidden",
