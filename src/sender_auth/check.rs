@@ -13,7 +13,9 @@ use crate::net::Clock;
 use crate::sender_auth::arc::{ArcChain, ArcStatus, verify_arc};
 use crate::sender_auth::body_hash::BodyHash;
 use crate::sender_auth::dkim::{DkimResult, Signed, verify_dkim};
-use crate::sender_auth::dmarc::{Authors, DmarcResult, Flaw, Identity, Method, Policy, Verdict, find, verify_dmarc};
+use crate::sender_auth::dmarc::{
+    Authors, DmarcResult, Flaw, Identity, Method, Policy, Verdict, find, verify_dmarc, worst,
+};
 use crate::sender_auth::iprev::{IprevResult, verify_iprev};
 use crate::sender_auth::lookup::{Asked, Lookup, Names};
 use crate::sender_auth::results::{authentication_results, property, says};
@@ -68,8 +70,8 @@ pub struct Proof {
     pub arc: ArcChain,
     /// Whether its author is proven.
     pub dmarc: Verdict,
-    /// The domains of its authors.
-    authors: Vec<Domain>,
+    /// … each of its authors, who is not proven first.
+    authors: Vec<Verdict>,
     /// The envelope sender is the one author.
     sender_is_author: bool,
     /// The sealer of the chain's end says himself that DMARC failed with him.
@@ -107,7 +109,7 @@ impl Checks {
         let now = self.clock.now();
         let ip = hand.ip.to_canonical();
         let Authors { domains, flaw } = Authors::of(hand.header, hand.sender);
-        let finding = join_all(domains.iter().cloned().map(|domain| find(lookup, domain)));
+        let finding = join_all(domains.into_iter().map(|domain| find(lookup, domain)));
         let (iprev, helo, mail_from, dkim, arc, found) = tokio::join!(
             verify_iprev(lookup, ip),
             helo_of(lookup, host, ip, hand.helo),
@@ -116,7 +118,7 @@ impl Checks {
             verify_arc(lookup, hand.header, hand.body, now),
             finding,
         );
-        let dmarc = verify_dmarc(lookup, found, flaw, &identities(hand, helo, mail_from, &dkim)).await;
+        let authors = verify_dmarc(lookup, found, &identities(hand, helo, mail_from, &dkim)).await;
         let last = hand.header.all("ARC-Authentication-Results").find(|field| {
             mail_auth::arc::Results::parse(field.value).is_ok_and(|it| usize::try_from(it.i) == Ok(arc.sets))
         });
@@ -127,8 +129,8 @@ impl Checks {
             mail_from: hand.sender.mailbox().map(|sender| (sender.to_string(), mail_from)),
             dkim,
             arc,
-            dmarc,
-            authors: domains,
+            dmarc: worst(&authors, flaw),
+            authors,
             sender_is_author: sender_is_author(hand),
             sealer_saw_failure: last.is_some_and(|field| says(field.value, "dmarc", "fail")),
         }
@@ -245,7 +247,8 @@ impl Proof {
     /// Whether some program may show it as from one of these domains, and nothing proves that it is.
     #[must_use]
     pub fn lacks_author_of(&self, ours: &[Domain]) -> bool {
-        let is_ours = self.dmarc.flaw.is_some() || self.authors.iter().any(|author| ours.contains(author));
+        let is_ours = self.dmarc.flaw.is_some()
+            || self.authors.iter().filter_map(|author| author.domain.as_ref()).any(|author| ours.contains(author));
         is_ours && self.dmarc.result != DmarcResult::Pass
     }
 
@@ -267,7 +270,7 @@ impl Proof {
             results.push("dkim=none".into());
         }
         results.extend(self.dkim.iter().map(signed));
-        results.push(self.dmarc_result());
+        results.extend(self.dmarc_results());
         results.push(self.arc_result());
         results
     }
@@ -288,24 +291,12 @@ impl Proof {
         property(&format!("iprev={result} policy.iprev"), &self.ip.to_string())
     }
 
-    fn dmarc_result(&self) -> String {
-        let result = match self.dmarc.result {
-            DmarcResult::None => "none",
-            DmarcResult::Pass => "pass",
-            DmarcResult::Fail => "fail",
-            DmarcResult::TempError => "temperror",
-            DmarcResult::PermError => "permerror",
-        };
-        let policy = match self.dmarc.policy {
-            Some(Policy::Reject) => " (p=reject)",
-            Some(Policy::Quarantine) => " (p=quarantine)",
-            Some(Policy::None) if self.dmarc.result != DmarcResult::None && self.dmarc.flaw.is_none() => " (p=none)",
-            Some(Policy::None) | None => "",
-        };
-        let told = format!("dmarc={result}{policy}");
-        match self.dmarc.domain.as_ref().filter(|_| self.dmarc.flaw.is_none()) {
-            Some(domain) => property(&format!("{told} header.from"), domain.as_str()),
-            None => told,
+    /// One result for each author (RFC 8601 §2.2 allows several): what a filter looks for in the worst must not stand behind
+    /// another whose domain merely gives no answer.
+    fn dmarc_results(&self) -> Vec<String> {
+        match self.dmarc.flaw {
+            Some(Flaw::Missing | Flaw::Several | Flaw::Unreadable) => vec![dmarc(&self.dmarc)],
+            Some(Flaw::TooManyLookUps) | None => self.authors.iter().map(dmarc).collect(),
         }
     }
 
@@ -331,6 +322,27 @@ fn spf(result: SpfResult, identity: &str, value: &str) -> String {
         SpfResult::PermError => "permerror",
     };
     property(&format!("spf={result} {identity}"), value)
+}
+
+fn dmarc(verdict: &Verdict) -> String {
+    let result = match verdict.result {
+        DmarcResult::None => "none",
+        DmarcResult::Pass => "pass",
+        DmarcResult::Fail => "fail",
+        DmarcResult::TempError => "temperror",
+        DmarcResult::PermError => "permerror",
+    };
+    let policy = match verdict.policy {
+        Some(Policy::Reject) => " (p=reject)",
+        Some(Policy::Quarantine) => " (p=quarantine)",
+        Some(Policy::None) if verdict.result != DmarcResult::None && verdict.flaw.is_none() => " (p=none)",
+        Some(Policy::None) | None => "",
+    };
+    let told = format!("dmarc={result}{policy}");
+    match verdict.domain.as_ref().filter(|_| verdict.flaw.is_none()) {
+        Some(domain) => property(&format!("{told} header.from"), domain.as_str()),
+        None => told,
+    }
 }
 
 fn signed(signed: &Signed) -> String {

@@ -1,5 +1,7 @@
 //! DMARC (RFC 9989): whether one of the identities that SPF and DKIM prove is of the domain that people see in `From`.
 
+use std::cmp::Reverse;
+
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::dmarc::{Alignment, Dmarc, Policy as Written, Psd};
 
@@ -187,20 +189,19 @@ pub(crate) async fn find(lookup: Lookup<'_>, domain: Domain) -> Author {
     Author { domain, found }
 }
 
-/// Says of each author whether an identity is of that domain, and tells the worst.
-pub(crate) async fn verify_dmarc(
-    lookup: Lookup<'_>,
-    authors: Vec<Author>,
-    flaw: Option<Flaw>,
-    identities: &[Identity],
-) -> Verdict {
-    let mut worst: Option<Verdict> = None;
+/// Says of each author whether an identity is of that domain: who is not proven first.
+pub(crate) async fn verify_dmarc(lookup: Lookup<'_>, authors: Vec<Author>, identities: &[Identity]) -> Vec<Verdict> {
+    let mut verdicts = Vec::with_capacity(authors.len());
     for author in authors {
-        let verdict = verdict(lookup, author, identities).await;
-        if worst.as_ref().is_none_or(|known| badness(&verdict) > badness(known)) {
-            worst = Some(verdict);
-        }
+        verdicts.push(verdict(lookup, author, identities).await);
     }
+    verdicts.sort_by_key(|verdict| Reverse((rank(verdict.result), verdict.policy)));
+    verdicts
+}
+
+/// Of what is said of each author, the worst; `flaw` says why it cannot be said who they are.
+pub(crate) fn worst(verdicts: &[Verdict], flaw: Option<Flaw>) -> Verdict {
+    let worst = verdicts.iter().rev().max_by_key(|verdict| badness(verdict)).cloned();
     let Some(flaw) = flaw else { return worst.unwrap_or_else(|| flawed(Flaw::Missing)) };
     // Who is shown only where somebody puts him there is no proven author.
     let is_bad = |verdict: &Verdict| {
@@ -217,18 +218,22 @@ fn flawed(flaw: Flaw) -> Verdict {
 
 /// What is worse, in this order: a wish to refuse such mail, or none that is known; what was found out; the wish.
 fn badness(verdict: &Verdict) -> (bool, u8, Option<Policy>) {
-    let rank = match verdict.result {
-        DmarcResult::Pass => 0,
-        DmarcResult::None => 1,
-        DmarcResult::PermError => 2,
-        DmarcResult::TempError => 3,
-        DmarcResult::Fail => 4,
-    };
+    let rank = rank(verdict.result);
     let is_beyond_asking = verdict.flaw == Some(Flaw::TooManyLookUps);
     let is_unproven = matches!(verdict.result, DmarcResult::Fail | DmarcResult::TempError);
     // Of whom not even the wish is known, the worst is to be feared.
     let is_grave = verdict.policy.is_none_or(|policy| policy == Policy::Reject);
     (is_beyond_asking || is_unproven && is_grave, if is_beyond_asking { 5 } else { rank }, verdict.policy)
+}
+
+fn rank(result: DmarcResult) -> u8 {
+    match result {
+        DmarcResult::Pass => 0,
+        DmarcResult::None => 1,
+        DmarcResult::PermError => 2,
+        DmarcResult::TempError => 3,
+        DmarcResult::Fail => 4,
+    }
 }
 
 async fn verdict(lookup: Lookup<'_>, author: Author, identities: &[Identity]) -> Verdict {

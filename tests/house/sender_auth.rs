@@ -400,6 +400,25 @@ async fn dmarc_asks_for_one_proof_of_the_author() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+
+    // Each author is told of, who failed before who could not be looked up; who may be refused still decides.
+    for (from, told) in [
+        (
+            "a@silent.example, b@testing.example, c@mild.example",
+            "dmarc=fail (p=quarantine) header.from=testing.example;\r\n\tdmarc=fail (p=none) header.from=mild.example;\
+             \r\n\tdmarc=temperror header.from=silent.example",
+        ),
+        (
+            "a@absent.example, b@good.example",
+            "dmarc=none header.from=absent.example;\r\n\tdmarc=pass (p=reject) header.from=good.example",
+        ),
+    ] {
+        let message = format!("From: {from}\r\n\r\nhej\r\n");
+        let proof = prove(&checks, "192.0.2.1", "x.example", "b@good.example", &message).await;
+        let field = proof.field(&host());
+        assert!(field.contains(&format!(";\r\n\t{told};\r\n\tarc=none")), "{field}");
+        assert_eq!(deferred(&proof.ruling(&[])), from.contains("silent"), "{from}");
+    }
 }
 
 /// Ways to write an author so that one program sees another than the next (Chen, Paxson, Jiang: Composition Kills, 2020, and
