@@ -140,7 +140,10 @@ impl Daemon {
         let carrier = carrier(&kept, scanning.clone(), backoff, &metrics);
         let receives = settings.smtpd.inbound.is_some();
         let asked = (relay.asks_the_dns() || receives).then(|| names(settings)).transpose()?;
-        let name_servers = asked.clone().map(|dns| NameServers::of(dns, relay.asks_the_dns(), receives));
+        // A door on loopback is the mail server's: what comes there seldom is from the internet, and nobody waits for it.
+        let is_open = settings.smtpd.inbound.as_ref().is_some_and(|door| !door.listen.ip().is_loopback());
+        let watched = asked.clone().filter(|_| relay.asks_the_dns() || is_open);
+        let name_servers = watched.map(|dns| NameServers::of(dns, relay.asks_the_dns(), receives));
         let checks = asked.filter(|_| receives).map(|names| Checks::new(Arc::new(names), clock.clone()));
         let recipients = Recipients::new(recipients(settings, settings)?, clock.clone());
         let reception: Arc<dyn Reception> = Arc::new(reception(&kept, &metrics, scanning, checks, recipients.clone()));
