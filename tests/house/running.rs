@@ -128,11 +128,11 @@ impl Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealgate"));
         command.arg("run").arg("--config").arg(self.config()).envs(self.environment.iter().cloned());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        wait_until("the outbound door", || {
+        wait_until("the outbound door and that of operations", || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the daemon ended: {status}\n{}", std::fs::read_to_string(self.folder.join("log")).unwrap());
             }
-            TcpStream::connect(self.outbound).is_ok()
+            [self.outbound, self.control].iter().all(|door| TcpStream::connect(door).is_ok())
         });
         self.child = Some(child);
     }

@@ -1,7 +1,6 @@
 //! What certificates are not taken for: what is not ours, what is somebody else's, what would replace another unasked.
 
 use std::fs;
-use std::net::TcpStream;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -141,7 +140,6 @@ fn check_and_metrics_tell_of_what_was_imported_too() {
         let page = page(scene.gateway.control, "/metrics").1;
         page.lines().find_map(|line| Some(line.strip_prefix(&of_kind)?.to_owned()))
     };
-    wait_until("the door of operations", || TcpStream::connect(scene.gateway.control).is_ok());
     wait_until("the first count", || gauge("30d").as_deref() == Some("0"));
     let begun = std::time::Instant::now();
     scene.gateway.ask(&["certificate", "import", &both(&scene, "month"), "--for", "sundby.example"]);

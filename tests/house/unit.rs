@@ -64,7 +64,7 @@ impl Machine {
         let state = self.path("state");
         std::fs::create_dir(&state).unwrap();
         let mut text = self.config().replace("/var/lib/sealgate", state.to_str().unwrap());
-        for port in ["10025", "8443"] {
+        for port in ["10024", "10025", "8443"] {
             text = text.replace(&format!("127.0.0.1:{port}"), &free().to_string());
         }
         text = text.replace("127.0.0.1:9625", &self.control.to_string());
