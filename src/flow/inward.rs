@@ -16,7 +16,7 @@ use crate::policy::{FixedKind, Means, Place, Reason, Treatment};
 use crate::queue::{Backoff, Exchange, Origin, QueueError, RecipientState, Smime, Spool};
 use crate::records::{Event, EventKind, Journal};
 use crate::sealing::{
-    Belonging, Content, Opener, Opening, OpeningFault, Outgoing, SignatureReport, SignatureWord, Unwrapped, cipher_name,
+    Belonging, Content, Opener, Opening, OpeningFault, Outgoing, SignatureReport, SignatureWord, Unwrapped,
 };
 use crate::store::PreparedBody;
 use crate::telemetry::{Labels, Metrics};
@@ -247,7 +247,7 @@ impl Inward {
         let provenance = &unwrapped.provenance;
         let seals = provenance.seals.iter().map(|seal| {
             let key: String = seal.opened_by.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
-            format!("sealed={} key={key}", cipher_name(seal.cipher))
+            format!("sealed={} key={key}", seal.cipher.name())
         });
         let signatures = provenance.signatures.iter().map(|report| format!("signature={}", report.word()));
         let mut words: Vec<String> = seals.chain(signatures).collect();

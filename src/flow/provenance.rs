@@ -1,7 +1,7 @@
 //! What is told of mail that was opened: whose it is and how it came, in fields that programs and people read.
 
 use crate::mail::{Domain, Header, HeaderEdit, QueueId, parameter, structured};
-use crate::sealing::{Provenance, SignatureReport, SignatureWord, Unwrapped, cipher_name};
+use crate::sealing::{Provenance, SignatureReport, SignatureWord, Unwrapped};
 use crate::sender_auth::{claims, property, with_results};
 
 /// The results of `smime`, one for each signer (RFC 7281).
@@ -50,7 +50,7 @@ pub(crate) fn origin(unwrapped: &Unwrapped) -> Vec<u8> {
         let identity = report.certificate.as_ref().and_then(|certificate| certificate.subject().oces());
         words.extend(identity.map(|identity| parameter("cvr", &identity.cvr)));
     }
-    words.extend(provenance.cipher().map(|cipher| parameter("encrypted", &cipher_name(cipher))));
+    words.extend(provenance.cipher().map(|cipher| parameter("encrypted", cipher.name())));
     words.extend(unwrapped.claimed_author().map(|author| parameter("claimed-author", &author)));
     structured("X-Sealgate-Origin", &words.join("; "))
 }

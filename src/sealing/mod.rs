@@ -23,7 +23,7 @@ pub use open::{Opener, Opening, OpeningFault, Protected, Unwrapped};
 pub use outgoing::{NextHop, Outgoing};
 pub use protect::Face;
 pub use sealer::{SealOrder, Sealed, Sealer};
-pub use verdict::{Belonging, Provenance, SealReport, SignatureReport, SignatureWord, cipher_name};
+pub use verdict::{Belonging, Provenance, SealReport, SignatureReport, SignatureWord};
 pub use wish::{CipherWish, SealWish, SealWishes, SubjectWish, TransportWish};
 
 pub(crate) use open::OUTER_FIELD;

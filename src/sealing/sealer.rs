@@ -13,7 +13,7 @@ use crate::sealing::content::Content;
 use crate::sealing::fault::SealFault;
 use crate::sealing::locked::{Reading, Writing};
 use crate::sealing::protect::{Face, Protected};
-use crate::sealing::wish::{SealWish, cipher_name, way_name};
+use crate::sealing::wish::{SealWish, way_name};
 use crate::sealing::wrap::{Plan, Wrapper};
 use crate::store::{Bodies, PreparedBody};
 use crate::vault::Vault;
@@ -75,7 +75,7 @@ impl Sealer {
         let first = recipients.first().ok_or(CmsError::Unexpected("no certificate that can be sealed to"))?;
         let told = [
             format!("certificate={}", names(recipients.iter().map(|to| &to.certificate))),
-            format!("cipher={}", cipher_name(cipher)),
+            format!("cipher={}", cipher.name()),
             format!("key={}", way_name(&first.way)),
             match order.signer.as_ref().and_then(|own| own.certificate()) {
                 Some(certificate) => format!("signer={}", id_of(certificate)),

@@ -187,13 +187,3 @@ impl fmt::Display for SignatureWord {
         f.write_str(self.as_str())
     }
 }
-
-/// The name of a cipher in `X-Sealgate-Origin`, such as `aes256-gcm`.
-#[must_use]
-pub fn cipher_name(cipher: ContentEncryption) -> String {
-    match cipher {
-        ContentEncryption::AesCbc(length) => format!("aes{}-cbc", length.octets() * 8),
-        ContentEncryption::AesGcm(length) => format!("aes{}-gcm", length.octets() * 8),
-        ContentEncryption::TripleDesCbc => "des-ede3-cbc".to_owned(),
-    }
-}

@@ -104,20 +104,6 @@ impl SealWish {
     }
 }
 
-/// A cipher's name, as traces have it.
-#[must_use]
-pub fn cipher_name(cipher: ContentEncryption) -> &'static str {
-    match cipher {
-        ContentEncryption::AesGcm(AesKeyLength::Bits128) => "aes128-gcm",
-        ContentEncryption::AesGcm(AesKeyLength::Bits192) => "aes192-gcm",
-        ContentEncryption::AesGcm(AesKeyLength::Bits256) => "aes256-gcm",
-        ContentEncryption::AesCbc(AesKeyLength::Bits128) => "aes128-cbc",
-        ContentEncryption::AesCbc(AesKeyLength::Bits192) => "aes192-cbc",
-        ContentEncryption::AesCbc(AesKeyLength::Bits256) => "aes256-cbc",
-        ContentEncryption::TripleDesCbc => "des-ede3-cbc",
-    }
-}
-
 /// The name of the way in which a content key is encrypted, as traces have it.
 #[must_use]
 pub fn way_name(way: &SealWay) -> &'static str {

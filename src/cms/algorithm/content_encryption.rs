@@ -70,6 +70,20 @@ impl ContentEncryption {
         Self::TripleDesCbc,
     ];
 
+    /// A name as traces and fields of ours have it, such as `aes256-gcm`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AesGcm(AesKeyLength::Bits128) => "aes128-gcm",
+            Self::AesGcm(AesKeyLength::Bits192) => "aes192-gcm",
+            Self::AesGcm(AesKeyLength::Bits256) => "aes256-gcm",
+            Self::AesCbc(AesKeyLength::Bits128) => "aes128-cbc",
+            Self::AesCbc(AesKeyLength::Bits192) => "aes192-cbc",
+            Self::AesCbc(AesKeyLength::Bits256) => "aes256-cbc",
+            Self::TripleDesCbc => "des-ede3-cbc",
+        }
+    }
+
     /// The algorithm of this object identifier.
     #[must_use]
     pub fn of(oid: ObjectIdentifier) -> Option<Self> {
